@@ -1,0 +1,84 @@
+"""The command `demo`: the whole job on a clip that brings its own truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from vrmatte.cli.render import print_report, terminal_progress
+from vrmatte.config import Config
+from vrmatte.demo.clip import write_clip
+from vrmatte.errors import OutputError, output_error
+from vrmatte.jobs.local import matte_video
+from vrmatte.media.decode import read_frames, read_grey
+from vrmatte.media.probe import probe
+from vrmatte.media.scan import scan_timeline
+from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
+from vrmatte.quality.metrics import MatteError, measure_error
+from vrmatte.quality.picture import contact_sheet, write_png
+from vrmatte.settings import load_config
+
+DELIVERABLES = ["matte-lossless", "greenscreen", "alpha-packed"]
+_SETTLING_FRAMES = 8
+"""A recurrent network settles over its first frames; they don't count for the error."""
+
+
+def demo_command(out: Path, engine: str, *, frames: int, eye_px: int, as_json: bool) -> None:
+    """Render, matte, compare with the truth, say where to look."""
+    overrides = {"matting.engine": engine, "output.deliver": DELIVERABLES}
+    config = load_config(overrides=overrides).config
+    clip, truth = out / "demo_LR_180.mp4", out / "demo_truth.mkv"
+    with terminal_progress(quiet=as_json) as observer:
+        _render(clip, truth, frames, eye_px, observer)
+        report = matte_video(clip, out, config, observer=observer)
+    matte = out / "demo_LR_180_matte.mkv"
+    error = measure_error(
+        (m for _, m in read_grey(matte)), (t for _, t in read_grey(truth)), _SETTLING_FRAMES
+    )
+    picture = out / "demo.png"
+    _draw(clip, matte, frames // 2, config, picture)
+    if as_json:
+        facts = json.loads(report.as_json())
+        facts["error"] = {"mad": error.mad, "band_mad": error.band_mad, "iou": error.iou}
+        typer.echo(json.dumps(facts, indent=1))
+        return
+    print_report(report)
+    _say(error, out, picture, report.engine)
+
+
+def _render(clip: Path, truth: Path, frames: int, eye_px: int, observer: Observer) -> None:
+    try:
+        clip.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, clip.parent) from error
+    observer(Started("render", frames, clip.name))
+    write_clip(
+        clip, truth, eye_px=eye_px, frames=frames,
+        on_frame=lambda done: observer(Advanced("render", done)),
+    )
+    observer(Finished("render"))
+
+
+def _draw(clip: Path, matte: Path, index: int, config: Config, target: Path) -> None:
+    source = probe(clip, layout=config.input.layout, projection=config.input.projection)
+    timeline = scan_timeline(source, ignore)
+    frame = next(read_frames(source, timeline, index, index + 1))
+    for at, (_, grey) in enumerate(read_grey(matte)):
+        if at == index:
+            write_png(contact_sheet(frame, grey), target)
+            return
+    raise OutputError(f"{matte}: has no frame {index}; run the demo again with another --out")
+
+
+def _say(error: MatteError, out: Path, picture: Path, engine: str) -> None:
+    console = Console()
+    console.print(
+        f"Against the exact truth ({error.frames} frames, engine {engine}): "
+        f"IoU {error.iou:.3f}, mean error {error.mad:.1f}/1000, at the edge {error.band_mad:.0f}/1000"
+    )
+    console.print(f"Look at   {picture} (source, matte, people over a plain ground)")
+    console.print(f"Headset   {out / 'demo_FISHEYE190_alpha.mp4'} (DeoVR, HereSphere: passthrough)")
+    console.print(f"Editor    {out / 'demo_LR_180_greenscreen.mp4'} and {out / 'demo_LR_180_matte.mkv'}")

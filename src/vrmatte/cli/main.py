@@ -1,0 +1,211 @@
+"""`vrmatte`: all commands, and how errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError
+
+_EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
+
+app = typer.Typer(
+    name="vrmatte",
+    help="VR180 stereo video of people in, verified mattes out.",
+    epilog=_EXIT_HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Show or begin a configuration.", no_args_is_help=True)
+models_app = typer.Typer(help="Network weights: list, fetch, import, check.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--config", "-c", help="YAML or TOML file; repeatable, later ones win."),
+]
+Assignments = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value, e.g. processing.scale_factor=0.5")
+]
+Preset = Annotated[str | None, typer.Option(help="draft, balanced or best.")]
+
+
+@app.command()
+def run(
+    video: Annotated[
+        Path | None, typer.Argument(metavar="INPUT", help="VR180 side-by-side video.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Directory for the files.")] = None,
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    preset: Preset = None,
+    engine: Annotated[str | None, typer.Option(help="auto, rvm or selfie.")] = None,
+    deliver: Annotated[
+        str | None,
+        typer.Option(help="Comma list: alpha-packed, greenscreen, matte, matte-lossless."),
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to begin at.")] = None,
+    end: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to stop before.")] = None,
+    fresh: Annotated[bool, typer.Option(help="Start over; earlier work is set aside.")] = False,
+    json: Json = False,
+) -> None:
+    """Matte a video; in an output directory of an earlier run, continue it."""
+    from vrmatte.cli.run import run_command
+
+    options: dict[str, Any] = {
+        "input.video_path": video,
+        "output.path": out,
+        "matting.engine": engine,
+        "output.deliver": deliver,
+        "input.start": start,
+        "input.end": end,
+    }
+    run_command(config or [], assign or [], preset, options, fresh=fresh, as_json=json)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory for the files.")] = Path(
+        "vrmatte-demo"
+    ),
+    engine: Annotated[str, typer.Option(help="auto, rvm or selfie.")] = "auto",
+    frames: Annotated[int, typer.Option(min=8, help="Length of the clip.")] = 48,
+    eye: Annotated[int, typer.Option(min=256, help="Size of an eye in pixels.")] = 768,
+    json: Json = False,
+) -> None:
+    """Render a VR180 clip with exact truth, matte it, and tell the error. Needs no input."""
+    from vrmatte.cli.demo import demo_command
+
+    demo_command(out, engine, frames=frames, eye_px=eye, as_json=json)
+
+
+@app.command()
+def probe(
+    video: Annotated[Path, typer.Argument(metavar="INPUT", help="Any video.")],
+    count: Annotated[bool, typer.Option(help="Decode everything and count frames.")] = False,
+    json: Json = False,
+) -> None:
+    """Tell what a video is: size, rate, colour, sound, layout, projection."""
+    from vrmatte.cli.inspect import probe_command
+
+    probe_command(video, count=count, as_json=json)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="--out of an earlier run.")],
+    json: Json = False,
+) -> None:
+    """Recheck every chunk and file of a finished run against manifest and source."""
+    from vrmatte.cli.inspect import verify_command
+
+    verify_command(directory, as_json=json)
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Tell what this machine can do: networks, encoders, weights, memory, disk; with advice."""
+    from vrmatte.cli.doctor import doctor_command
+
+    doctor_command(as_json=json)
+
+
+@config_app.command("show")
+def config_show(
+    config: ConfigFiles = None, assign: Assignments = None, preset: Preset = None
+) -> None:
+    """Print the settings a run would use, and where each comes from."""
+    from vrmatte.settings import format_config, load_config
+
+    typer.echo(format_config(load_config(config or [], assign or [], preset)), nl=False)
+
+
+@config_app.command("init")
+def config_init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = Path("vrmatte.yaml"),
+) -> None:
+    """Write a commented file with every setting at its default."""
+    from vrmatte.errors import output_error
+    from vrmatte.settings import starter_config
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(starter_config())
+    except FileExistsError as error:
+        raise ConfigError(f"{path} exists already; name another file or remove it") from error
+    except OSError as error:
+        raise output_error(error, path) from error
+    typer.echo(f"wrote {path}")
+
+
+@models_app.command("list")
+def models_list(json: Json = False) -> None:
+    """List known weights: size, licence, whether they are here."""
+    from vrmatte.cli.models import list_command
+
+    list_command(as_json=json)
+
+
+@models_app.command("pull")
+def models_pull(
+    names: Annotated[list[str] | None, typer.Argument(help="Files; none: the defaults.")] = None,
+) -> None:
+    """Fetch weights into the cache and check their digests."""
+    from vrmatte.cli.models import pull_command
+
+    pull_command(names or [])
+
+
+@models_app.command("import")
+def models_import(
+    file: Annotated[Path, typer.Argument(help="A weights file got by other means.")],
+) -> None:
+    """Take a weights file into the cache; it is recognised by its digest."""
+    from vrmatte.cli.models import import_command
+
+    import_command(file)
+
+
+@models_app.command("verify")
+def models_verify(json: Json = False) -> None:
+    """Check the digests of all weights on this machine."""
+    from vrmatte.cli.models import verify_command
+
+    verify_command(as_json=json)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"vrmatte {version('vrmatte')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """VR180 stereo video of people in, verified mattes out."""
+
+
+def main() -> None:
+    """Run the command line; the exit codes are those of `vrmatte.errors`."""
+    try:
+        app(standalone_mode=True)
+    except VrmatteError as error:
+        sys.stderr.write(f"vrmatte: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("vrmatte: stopped; run the same command again to continue\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(1)

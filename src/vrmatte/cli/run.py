@@ -1,0 +1,72 @@
+"""The command `run`: options to settings, settings to files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vrmatte.cli.render import print_report, terminal_progress
+from vrmatte.errors import ConfigError
+from vrmatte.progress import Notice
+from vrmatte.setting_notices import notices
+from vrmatte.settings import load_config
+
+
+def run_command(
+    files: Sequence[Path],
+    assignments: Sequence[str],
+    preset: str | None,
+    options: Mapping[str, Any],
+    *,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    """Resolve settings, run, print the table or the JSON report."""
+    resolved = load_config(files, assignments, preset, _overrides(options))
+    config = resolved.config
+    if config.input.video_path is None:
+        raise ConfigError("no source video: give INPUT, or input.video_path in a --config file")
+    if config.output.path is None:
+        raise ConfigError("no output directory: give --out, or output.path in a --config file")
+
+    from vrmatte.jobs.local import matte_video
+
+    with terminal_progress(quiet=as_json) as observer:
+        for text in notices(resolved):
+            observer(Notice(text))
+        report = matte_video(
+            config.input.video_path, config.output.path, config, fresh=fresh, observer=observer
+        )
+    if as_json:
+        typer.echo(report.as_json())
+    else:
+        print_report(report)
+
+
+def _overrides(options: Mapping[str, Any]) -> dict[str, object]:
+    """Command-line options that were given, as dotted keys and plain values."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if "output.deliver" in given:
+        given["output.deliver"] = [n.strip() for n in given["output.deliver"].split(",") if n.strip()]
+    for key in ("input.start", "input.end"):
+        if key in given:
+            given[key] = parse_time(given[key], key)
+    return {k: str(v) if isinstance(v, Path) else v for k, v in given.items()}
+
+
+def parse_time(text: str, key: str) -> float:
+    """Seconds from "12.5", "1:02.5" or "1:02:03.5".
+
+    Raises:
+        ConfigError: the text is no time.
+    """
+    try:
+        seconds = 0.0
+        for part in text.split(":"):
+            seconds = seconds * 60 + float(part)
+    except ValueError as error:
+        raise ConfigError(f"{key}: {text!r} is no time; accepted are 12.5, 1:02.5, 1:02:03.5") from error
+    return seconds

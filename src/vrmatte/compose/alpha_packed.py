@@ -1,0 +1,282 @@
+"""Alpha-packed passthrough: fisheye pictures with the matte in discs around them.
+
+A disc holds the eye's matte in the very fisheye view of its picture, at 0.4 of the size. The left
+eye's disc is centred on the middle of the frame's upper edge, the right eye's on the corner, both
+wrapping around all edges; so they fall into what the inscribed circles leave free, with 0.0071 of
+the eye's size to spare. Everything is sampled per pixel: moving whole blocks would shift mattes
+wherever 0.4 of the eye isn't a whole number of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.colorimetry import rgb_to_yuv, yuv_to_rgb
+from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, Plane, half_of
+from vrmatte.geometry.projection import Array, Fisheye, HalfEquirect
+from vrmatte.geometry.remap import (
+    LUMA_SITES,
+    Interpolation,
+    PlaneSites,
+    SamplingGrid,
+    chroma_sites,
+    resample,
+    sampling_grid,
+)
+
+AlphaChannel = Literal["grey", "red"]
+
+DISC_SCALE = 0.4
+"""Size of a matte disc over that of its picture."""
+
+_LEAST_ALPHA = 8
+"""Alpha below 3 % is dropped: compression would leave a veil of it around the discs."""
+_BLUR_SIGMA_PX = 0.9
+"""Blur before shrinking the matte, in pixels of the eye; least error after a round trip."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatteDisc:
+    """Projection of a square tile with one matte disc in its middle."""
+
+    eye_px: int
+    """Height and width of an eye."""
+    fov_deg: float
+    """Field of view of the picture, and so of the disc."""
+
+    @property
+    def size(self) -> int:
+        """Side of the tile in luma pixels: the disc with a margin, halves of even length."""
+        return 4 * (math.ceil(DISC_SCALE * self.eye_px / 4) + 1)
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions seen at pixel coordinates of the tile."""
+        middle, centre = self.size / 2, self.eye_px / 2
+        u, v = centre + (x - middle) / DISC_SCALE, centre + (y - middle) / DISC_SCALE
+        return Fisheye(self.eye_px, self.fov_deg).directions(u, v)
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Pixel coordinates of directions in the tile."""
+        middle, centre = self.size / 2, self.eye_px / 2
+        u, v = Fisheye(self.eye_px, self.fov_deg).pixels(dx, dy, dz)
+        return middle + DISC_SCALE * (u - centre), middle + DISC_SCALE * (v - centre)
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Inside the disc."""
+        middle = self.size / 2
+        return np.hypot(x - middle, y - middle) <= DISC_SCALE / 2 * self.eye_px
+
+
+class AlphaPacker:
+    """Makes packed frames from half-equirectangular ones, all of one size and kind."""
+
+    def __init__(
+        self,
+        eye_px: int,
+        fov_deg: float,
+        channel: AlphaChannel,
+        layout: PixelLayout,
+        color: ColorTags,
+    ) -> None:
+        """Work out all positions; takes a moment and about 10 bytes per pixel of an eye.
+
+        Args:
+            eye_px: height and width of an eye in the source and in the packed frame.
+            fov_deg: field of view of the packed fisheye circle.
+            channel: grey, or red as the format's first tools wrote it. Players read red of both;
+                grey keeps edges better, being luma at full resolution.
+            layout: of all frames.
+            color: of all frames.
+
+        Raises:
+            ValueError: the eye isn't a whole number of chroma samples wide.
+        """
+        _check_eye(eye_px, layout)
+        self.eye_px, self.layout = eye_px, layout
+        source = HalfEquirect(eye_px)
+        picture, disc = Fisheye(eye_px, fov_deg), MatteDisc(eye_px, fov_deg)
+        sites = chroma_sites(layout, color)
+        self._luma_grid = sampling_grid(picture, source)
+        self._chroma_grid = sampling_grid(picture, source, sites, sites)
+        self._alpha_grid = sampling_grid(disc, source)
+        black = rgb_to_yuv((0, 0, 0), color.matrix, layout.bit_depth, color.full_range)
+        opaque_rgb = (255, 255, 255) if channel == "grey" else (255, 0, 0)
+        opaque = rgb_to_yuv(opaque_rgb, color.matrix, layout.bit_depth, color.full_range)
+        self._black = black
+        self._codes = [_codes(low, high, layout) for low, high in zip(black, opaque, strict=True)]
+        self._has_color = channel == "red"
+        self._luma_disc = _inside(disc, LUMA_SITES)
+        self._chroma_disc = _inside(disc, sites)
+        self._chroma_sites = sites
+
+    def pack(self, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
+        """One packed frame.
+
+        Args:
+            frame: side by side, half-equirectangular, (eye_px, 2 * eye_px).
+            matte: side by side, half-equirectangular, same shape.
+
+        Raises:
+            ValueError: a shape or layout that was not announced.
+        """
+        shape = (self.eye_px, 2 * self.eye_px)
+        if frame.y.shape != shape or matte.shape != shape or frame.layout != self.layout:
+            raise ValueError(
+                f"expected {self.layout.name} and a matte of {shape}; "
+                f"got {frame.layout.name} of {frame.y.shape} and {matte.shape}"
+            )
+        y = self._pictures(frame.y, self._luma_grid, self._black[0])
+        u = self._pictures(frame.u, self._chroma_grid, self._black[1])
+        v = self._pictures(frame.v, self._chroma_grid, self._black[2])
+        for eye in EYES:
+            alpha = self._disc_alpha(half_of(matte, eye))
+            _write_disc(y, eye, alpha, self._codes[0], self._luma_disc)
+            if self._has_color:
+                coarse = _at_sites(alpha, self._chroma_sites)
+                _write_disc(u, eye, coarse, self._codes[1], self._chroma_disc)
+                _write_disc(v, eye, coarse, self._codes[2], self._chroma_disc)
+        return PlanarFrame(y, u, v, frame.layout, frame.color, frame.pts)
+
+    def _pictures(self, plane: Plane, grid: SamplingGrid, black: int) -> Plane:
+        """Both eyes of a plane as fisheye pictures on black."""
+        out = np.empty_like(plane)
+        for eye in EYES:
+            resample(
+                half_of(plane, eye),
+                grid,
+                peak=self.layout.peak,
+                border=black,
+                out=half_of(out, eye),
+            )
+        return out
+
+    def _disc_alpha(self, matte: Matte) -> Matte:
+        """The tile with one eye's disc, alpha 0..255."""
+        size = 2 * math.ceil(2 * _BLUR_SIGMA_PX) + 1
+        soft = cv2.GaussianBlur(
+            matte, (size, size), _BLUR_SIGMA_PX, borderType=cv2.BORDER_REPLICATE
+        )
+        alpha = resample(cast(Matte, soft), self._alpha_grid)
+        alpha[alpha < _LEAST_ALPHA] = 0
+        return alpha
+
+
+def unpack_alpha(
+    frame: PlanarFrame, fov_deg: float, interpolation: Interpolation = Interpolation.LINEAR
+) -> Matte:
+    """The matte as players see it: red of the discs, spread over each eye's view.
+
+    Args:
+        frame: a packed frame, (E, 2 E).
+        fov_deg: field of view of the fisheye circle, as the file's name tells players.
+        interpolation: how the discs are read; players read linearly.
+
+    Returns:
+        Side by side, half-equirectangular, same shape as the frame's luma; 0 beyond the view.
+
+    Raises:
+        ValueError: a frame that isn't twice as wide as high.
+    """
+    eye_px, layout, color = frame.height, frame.layout, frame.color
+    if frame.width != 2 * eye_px:
+        raise ValueError(f"packed frames are twice as wide as high; got {frame.width}x{eye_px}")
+    _check_eye(eye_px, layout)
+    view, disc = HalfEquirect(eye_px), MatteDisc(eye_px, fov_deg)
+    sites = chroma_sites(layout, color)
+    luma_grid = sampling_grid(view, disc)
+    chroma_grid = sampling_grid(view, disc, LUMA_SITES, sites)
+    of_y, of_u, of_v, offset = yuv_to_rgb(color.matrix, layout.bit_depth, color.full_range)[0]
+    matte = np.zeros((eye_px, 2 * eye_px), np.uint8)
+    covered = luma_grid.covered()
+    for eye in EYES:
+        red = np.full(covered.shape, offset, np.float32)
+        for plane, grid, share in (
+            (frame.y, luma_grid, of_y),
+            (frame.u, chroma_grid, of_u),
+            (frame.v, chroma_grid, of_v),
+        ):
+            if share:
+                tile = _read_tile(plane, eye, grid.source_shape)
+                red += np.float32(share) * resample(tile, grid, interpolation, peak=layout.peak)
+        alpha = np.clip(255 * red + 0.5, 0, 255).astype(np.uint8)
+        half_of(matte, eye)[...] = np.where(covered, alpha, 0)
+    return matte
+
+
+def _check_eye(eye_px: int, layout: PixelLayout) -> None:
+    if eye_px % (1 << max(layout.chroma_shift_x, layout.chroma_shift_y)):
+        raise ValueError(f"an eye of {eye_px} pixels isn't a whole number of chroma samples wide")
+
+
+def _codes(low: int, high: int, layout: PixelLayout) -> Plane:
+    """Code of each alpha 0..255 between two codes."""
+    codes = np.rint(low + (high - low) * np.arange(256) / 255)
+    return cast(Plane, codes.astype(layout.dtype))
+
+
+def _inside(disc: MatteDisc, sites: PlaneSites) -> npt.NDArray[np.bool_]:
+    """Which samples of a tile's plane lie in the disc."""
+    columns = sites.columns(0, disc.size // sites.step_x)
+    return disc.covers(*np.meshgrid(columns, sites.rows(0, disc.size // sites.step_y)))
+
+
+def _at_sites(alpha: Matte, sites: PlaneSites) -> Matte:
+    """Alpha averaged around each chroma sample."""
+
+    def taps(step: int, offset: float) -> npt.NDArray[np.float32]:
+        if step == 1:
+            return np.ones(1, np.float32)
+        between_samples = offset == step / 2
+        return np.array([0.5, 0.5] if between_samples else [0.25, 0.5, 0.25], np.float32)
+
+    along_x, along_y = taps(sites.step_x, sites.offset_x), taps(sites.step_y, sites.offset_y)
+    mean = cv2.sepFilter2D(alpha, cv2.CV_8U, along_x, along_y)
+    first_row, first_column = int(sites.offset_y), int(sites.offset_x)
+    return cast(Matte, mean[first_row :: sites.step_y, first_column :: sites.step_x])
+
+
+def _write_disc(
+    plane: Plane, eye: Eye, alpha: Matte, codes: Plane, inside: npt.NDArray[np.bool_]
+) -> None:
+    """Put the codes of an eye's tile where its disc is, and nowhere else."""
+    tile = cast(Plane, cv2.LUT(alpha, codes))
+    for in_frame, in_tile in _blocks(plane.shape, alpha.shape, eye):
+        np.copyto(plane[in_frame], tile[in_tile], where=inside[in_tile])
+
+
+def _read_tile(plane: Plane, eye: Eye, shape: tuple[int, int]) -> Plane:
+    tile = np.empty_like(plane, shape=shape)
+    for in_frame, in_tile in _blocks(plane.shape, shape, eye):
+        tile[in_tile] = plane[in_frame]
+    return tile
+
+
+_Block = tuple[slice, slice]
+
+
+def _blocks(
+    frame: tuple[int, ...], tile: tuple[int, ...], eye: Eye
+) -> Iterator[tuple[_Block, _Block]]:
+    """Where the parts of an eye's tile lie in a frame's plane: rows and columns of both."""
+    (height, width), (half_rows, half_columns) = frame, (tile[0] // 2, tile[1] // 2)
+    around_corner = (
+        (slice(width - half_columns, width), slice(0, half_columns)),
+        (slice(0, half_columns), slice(half_columns, 2 * half_columns)),
+    )
+    middle = width // 2
+    around_middle = (
+        (slice(middle - half_columns, middle + half_columns), slice(0, 2 * half_columns)),
+    )
+    for rows, tile_rows in (
+        (slice(height - half_rows, height), slice(0, half_rows)),
+        (slice(0, half_rows), slice(half_rows, 2 * half_rows)),
+    ):
+        for columns, tile_columns in around_middle if eye is Eye.LEFT else around_corner:
+            yield (rows, columns), (tile_rows, tile_columns)

@@ -1,0 +1,245 @@
+"""Every setting and its default, once. Files, command line and docs derive from these models.
+
+Keys of the original specification keep their names and load unchanged. Reading and merging files
+is `settings.py`'s work; what a key can't do on this machine is said by `setting_notices.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml"]
+EngineName = Literal["auto", "rvm", "selfie"]
+DeliverableName = Literal["matte", "matte-lossless", "greenscreen", "alpha-packed"]
+StereoMode = Literal["independent", "reference_eye", "joint"]
+Channel = Annotated[int, Field(ge=0, le=255)]
+
+
+def _number_as_text(value: object) -> object:
+    """SVT-AV1 names its presets by number, which nobody puts in quotes."""
+    return str(value) if type(value) is int else value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class InputConfig(_Section):
+    """Where the source is and how it is to be read."""
+
+    video_path: Path | None = Field(
+        default=None, description="the source video; the command line's INPUT"
+    )
+    layout: Literal["auto", "side_by_side", "top_bottom", "mono"] = Field(
+        default="auto",
+        description="how the eyes lie in the frame; auto: boxes, then name, then shape",
+    )
+    projection: Literal["auto", "half_equirect", "fisheye", "equirect", "flat", "mesh"] = Field(
+        default="auto", description="projection of each eye; auto: boxes, then name, then shape"
+    )
+    start: float | None = Field(default=None, ge=0, description="first second to process")
+    end: float | None = Field(default=None, gt=0, description="second to stop before")
+
+    @model_validator(mode="after")
+    def _end_after_start(self) -> InputConfig:
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end ({self.end:g} s) must come after start ({self.start:g} s)")
+        return self
+
+
+class ProcessingConfig(_Section):
+    """How the work is cut up."""
+
+    scale_factor: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
+        default="auto",
+        description="network pixels per source pixel (the spec's 0.25, 0.5, 1.0); "
+        "auto: 0.5, but at most 768 network pixels across an eye",
+    )
+    chunk_size: int = Field(
+        default=0, ge=0, description="frames per chunk; 0: about four seconds, chosen by vrmatte"
+    )
+    overlap_frames: int = Field(
+        default=30,
+        ge=0,
+        description="warm-up frames before a chunk that starts without saved state",
+    )
+    memory_pipeline: bool = Field(
+        default=False, description="keep intermediates in memory (never needed)"
+    )
+    streaming_output: bool = Field(default=True, description="write finished chunks as they come")
+    parallel_eyes: bool = Field(
+        default=False, description="both eyes in one network batch; same result"
+    )
+    max_memory_gb: float | None = Field(
+        default=None, gt=0, description="refuse plans that need more RAM"
+    )
+
+
+class DetectionConfig(_Section):
+    """Finding people."""
+
+    confidence_threshold: float = Field(default=0.7, ge=0, le=1, description="least detector score")
+    model: Literal[
+        "yolox_nano", "yolox_tiny", "yolox_s", "yolox_m", "yolov8n", "yolov8s", "yolov8m"
+    ] = Field(default="yolox_nano", description="person detector")
+
+
+class MattingConfig(_Section):
+    """Making the matte."""
+
+    engine: EngineName = Field(
+        default="auto", description="auto: rvm; selfie if its weights can't be had"
+    )
+    use_disparity_mapping: bool = Field(default=True, description="let the eyes agree by disparity")
+    memory_offload: bool = Field(default=True, description="keep idle network state off the GPU")
+    fp16: bool = Field(default=True, description="half precision where the device gains from it")
+
+
+class AlphaPackedConfig(_Section):
+    """Passthrough files with the matte packed around the fisheye pictures."""
+
+    fov_deg: Literal[180, 190, 200] = Field(
+        default=190, description="field of view of the full circle"
+    )
+    channel: Literal["grey", "red"] = Field(
+        default="grey",
+        description="grey keeps the edge better after 4:2:0; decoders read red either way",
+    )
+
+
+class OutputConfig(_Section):
+    """What is written, and how."""
+
+    path: Path | None = Field(
+        default=None, description="output directory; the command line's --out"
+    )
+    format: Literal["alpha", "greenscreen"] = Field(
+        default="alpha", description="used where `deliver` is not given"
+    )
+    deliver: tuple[DeliverableName, ...] | None = Field(default=None, description="files to make")
+    background_color: tuple[Channel, Channel, Channel] = Field(
+        default=(0, 255, 0), description="green-screen colour, RGB 0..255"
+    )
+    maintain_sbs: bool = Field(default=True, description="keep both eyes side by side in one file")
+    codec: Literal["auto", "h264", "hevc", "av1"] = Field(
+        default="auto", description="auto: H.264 up to 4096 wide in 8 bit, else HEVC"
+    )
+    encoder: Literal["auto", "software", "nvenc", "qsv", "amf"] = Field(
+        default="auto", description="auto: a hardware encoder that proves itself, else software"
+    )
+    quality: int | None = Field(
+        default=None,
+        ge=0,
+        le=63,
+        description="constant quality (CRF/CQ), lower is better; none: per codec",
+    )
+    preset: Annotated[str, BeforeValidator(_number_as_text)] | None = Field(
+        default=None, description="the encoder's own preset; none: per codec"
+    )
+    alpha_packed: AlphaPackedConfig = AlphaPackedConfig()
+
+
+class HardwareConfig(_Section):
+    """Which machine parts are used."""
+
+    device: Device = Field(default="auto", description="where networks run")
+    require_device: bool = Field(
+        default=False, description="fail where `device` is missing, don't warn"
+    )
+    max_vram_gb: float | None = Field(
+        default=None, gt=0, description="GPU memory networks may take"
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads for networks; 0: all cores")
+
+
+class AudioConfig(_Section):
+    """Sound and other streams."""
+
+    preserve_audio: bool = Field(
+        default=True, description="copy every audio track packet for packet"
+    )
+    verify_sync: bool = Field(
+        default=True, description="check packets and durations of finished files"
+    )
+    audio_codec: Literal["copy"] = Field(
+        default="copy", description="audio is copied, never re-encoded"
+    )
+
+
+class StereoConfig(_Section):
+    """Agreement of the eyes."""
+
+    consistency_mode: Literal["independent", "master_slave", "reference_eye", "joint"] = Field(
+        default="joint", description="who leads; master_slave is an older name of reference_eye"
+    )
+    validation_threshold: float = Field(
+        default=0.90, ge=0, le=1, description="correct below this IoU"
+    )
+    correction_method: Literal["transfer", "reprocess", "ensemble"] = Field(
+        default="ensemble", description="what is done to a pair of mattes below the threshold"
+    )
+
+    @property
+    def mode(self) -> StereoMode:
+        """`consistency_mode` under its one name; the key itself stays as the user wrote it."""
+        return "reference_eye" if self.consistency_mode == "master_slave" else self.consistency_mode
+
+
+class PerformanceConfig(_Section):
+    """Measuring and keeping."""
+
+    profile_enabled: bool = Field(default=False, description="time per stage in the report")
+    preserve_intermediates: bool = Field(
+        default=False,
+        description="keep the chunks of joined files (the matte store is always kept)",
+    )
+
+
+class DebuggingConfig(_Section):
+    """Looking inside."""
+
+    log_intermediate_workflow: bool = Field(
+        default=False, description="each chunk's life in the log file"
+    )
+    save_detection_visualization: bool = Field(default=False, description="draw what was detected")
+    frame_count_validation: bool = Field(
+        default=True,
+        description="decode finished files and compare every frame time with the source",
+    )
+
+
+class Config(_Section):
+    """All settings of a run."""
+
+    input: InputConfig = InputConfig()
+    processing: ProcessingConfig = ProcessingConfig()
+    detection: DetectionConfig = DetectionConfig()
+    matting: MattingConfig = MattingConfig()
+    output: OutputConfig = OutputConfig()
+    hardware: HardwareConfig = HardwareConfig()
+    audio: AudioConfig = AudioConfig()
+    stereo: StereoConfig = StereoConfig()
+    performance: PerformanceConfig = PerformanceConfig()
+    debugging: DebuggingConfig = DebuggingConfig()
+
+    @property
+    def deliverables(self) -> tuple[DeliverableName, ...]:
+        """The files to make, without repeats, in the order asked for."""
+        if self.output.deliver is not None:
+            return tuple(dict.fromkeys(self.output.deliver))
+        return ("greenscreen",) if self.output.format == "greenscreen" else ("alpha-packed",)
+
+
+PRESETS: Mapping[str, Mapping[str, object]] = {
+    "draft": {"processing.scale_factor": 0.125, "output.quality": 28},
+    "balanced": {},
+    "best": {"processing.scale_factor": 0.5, "output.quality": 16},
+}
+"""Named sets of settings between the defaults and the user's files; "balanced" is the defaults.
+
+`output.preset` stays out: its words differ between encoders, and a set must suit each of them.
+"""

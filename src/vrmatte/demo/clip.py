@@ -1,0 +1,162 @@
+"""Writes the demo clip: side-by-side H.264 with sound, and its exact alpha in a second file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+
+from vrmatte.demo.scene import Scene, render_pair
+from vrmatte.errors import ConfigError, output_error
+
+SAMPLE_RATE = 48_000
+_AAC_FRAME = 1024
+
+
+def write_clip(
+    video: Path,
+    truth: Path | None = None,
+    *,
+    eye_px: int = 768,
+    frames: int = 48,
+    rate: Fraction = Fraction(30),
+    scene: Scene | None = None,
+    audio: bool = True,
+    crf: int = 18,
+    on_frame: Callable[[int], None] | None = None,
+) -> None:
+    """Render a scene to `video` (MP4) and its union alpha to `truth` (Matroska, FFV1 grey).
+
+    Args:
+        video: side by side, `2 eye_px` x `eye_px`, BT.709 limited range, tagged as such.
+        truth: the same size, full range 0..255, frame for frame; None: not written.
+        eye_px: width and height of one eye, even.
+        frames: how many.
+        rate: frames per second; it also sets the pace of the motion.
+        scene: who and where; None: one person a metre away.
+        audio: add a stereo sound that changes all the time (see `tone`).
+        crf: H.264 quality, lower is better.
+        on_frame: told how many frames are done.
+
+    Raises:
+        ConfigError: the size or the number of frames is impossible.
+        OutputError: a file can't be written (DiskFullError: no space).
+    """
+    _check(eye_px, frames, rate)
+    timed = replace(scene or Scene(), frame_rate=float(rate))
+    try:
+        with ExitStack() as files:
+            mp4 = files.enter_context(av.open(str(video), "w", format="mp4"))
+            tracks = [_Track(mp4, _h264(mp4, eye_px, rate, crf))]
+            sound = mp4.add_stream("aac", rate=SAMPLE_RATE, layout="stereo") if audio else None
+            if truth is not None:
+                mkv = files.enter_context(av.open(str(truth), "w", format="matroska"))
+                tracks.append(_Track(mkv, _ffv1(mkv, eye_px, rate)))
+            for index in range(frames):
+                pair = render_pair(timed, eye_px, index)
+                pictures = (_as_yuv(pair.side_by_side()), _as_grey(pair.alpha_side_by_side()))
+                for track, picture in zip(tracks, pictures, strict=False):
+                    picture.pts, picture.time_base = index, 1 / rate
+                    track.write(picture)
+                if on_frame:
+                    on_frame(index + 1)
+            for track in tracks:
+                track.write(None)
+            if sound:
+                _write_sound(_Track(mp4, sound), math.ceil(frames / rate * SAMPLE_RATE))
+    except OSError as error:
+        raise output_error(error, Path(error.filename or video)) from error
+
+
+def _check(eye_px: int, frames: int, rate: Fraction) -> None:
+    if eye_px < 16 or eye_px % 2:
+        raise ConfigError(f"demo eye size {eye_px} px: give an even number, 16 or more")
+    if frames < 1 or rate <= 0:
+        raise ConfigError(
+            f"demo of {frames} frames at {rate} per second: give 1 frame or more, a rate above 0"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """A stream and the file it goes to."""
+
+    container: OutputContainer
+    stream: VideoStream | AudioStream
+
+    def write(self, frame: av.VideoFrame | av.AudioFrame | None) -> None:
+        """Encode and store a frame; None flushes what the encoder still holds."""
+        # The frame's kind is the stream's kind; the two encode methods only differ in that.
+        self.container.mux(self.stream.encode(frame))  # pyright: ignore[reportArgumentType]
+
+
+def _h264(container: OutputContainer, eye_px: int, rate: Fraction, crf: int) -> VideoStream:
+    options = {"crf": str(crf), "preset": "veryfast"}
+    stream = container.add_stream("libx264", rate=rate, options=options)
+    stream.width, stream.height, stream.pix_fmt = 2 * eye_px, eye_px, "yuv420p"
+    context = stream.codec_context
+    context.time_base = stream.time_base = 1 / rate
+    context.gop_size = max(round(2 * rate), 1)
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+    context.colorspace = Colorspace.ITU709
+    context.color_range = ColorRange.MPEG
+    return stream
+
+
+def _ffv1(container: OutputContainer, eye_px: int, rate: Fraction) -> VideoStream:
+    stream = container.add_stream("ffv1", rate=rate)
+    stream.width, stream.height, stream.pix_fmt = 2 * eye_px, eye_px, "gray"
+    stream.codec_context.color_range = ColorRange.JPEG
+    stream.codec_context.time_base = 1 / rate
+    return stream
+
+
+def _as_yuv(rgb: npt.NDArray[np.uint8]) -> av.VideoFrame:
+    # Named on both sides: left to itself the conversion takes BT.601 and says so nowhere.
+    return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+    )
+
+
+def _as_grey(alpha: npt.NDArray[np.uint8]) -> av.VideoFrame:
+    frame = av.VideoFrame.from_ndarray(alpha, format="gray")
+    frame.color_range = ColorRange.JPEG
+    return frame
+
+
+def tone(samples: int) -> npt.NDArray[np.float32]:
+    """The sound, shape (2, samples): left rises, right falls, so no moment resembles another.
+
+    A swap of channels, a shift in time or a cut therefore shows.
+    """
+    t = np.arange(samples) / SAMPLE_RATE
+    left = np.sin(2 * np.pi * (220 * t + 60 * t**2))
+    right = np.sin(2 * np.pi * 2500 * 8 * (1 - np.exp(-t / 8)))
+    beat = 0.6 + 0.4 * np.sin(2 * np.pi * 3 * t)
+    return (0.2 * np.stack((left * beat, right * beat[::-1]))).astype(np.float32)
+
+
+def _write_sound(track: _Track, samples: int) -> None:
+    wave = tone(samples)
+    for start in range(0, samples, _AAC_FRAME):
+        block = np.ascontiguousarray(wave[:, start : start + _AAC_FRAME])
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="stereo")
+        frame.sample_rate = SAMPLE_RATE
+        frame.pts, frame.time_base = start, Fraction(1, SAMPLE_RATE)
+        track.write(frame)
+    track.write(None)

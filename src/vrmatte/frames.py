@@ -1,0 +1,153 @@
+"""The values every stage passes on: eyes, pixel layouts, colour tags, planar frames, timelines.
+
+Frames stay YUV planes from decoder to encoder; nothing here knows where they come from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.errors import InputError
+
+Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+"""One plane of samples, shape (H, W); uint8 for 8-bit layouts, uint16 above."""
+
+Matte = npt.NDArray[np.uint8]
+"""A soft matte, shape (H, W), 0 transparent .. 255 opaque, linear."""
+
+
+_PlaneT = TypeVar("_PlaneT", Plane, Matte)
+
+
+class Eye(Enum):
+    """Which eye of a side-by-side frame; the left eye is the left half."""
+
+    LEFT = "left"
+    RIGHT = "right"
+
+
+EYES = (Eye.LEFT, Eye.RIGHT)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelLayout:
+    """How samples are stored: bit depth and chroma subsampling."""
+
+    name: str
+    """FFmpeg's name, e.g. "yuv420p10le"."""
+    bit_depth: int
+    """Significant bits per sample, in the low bits of the array's type."""
+    chroma_shift_x: int
+    """log2 of the horizontal chroma subsampling."""
+    chroma_shift_y: int
+    """log2 of the vertical chroma subsampling."""
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Array type of the samples."""
+        return np.uint8 if self.bit_depth == 8 else np.uint16
+
+    @property
+    def peak(self) -> int:
+        """Largest sample value."""
+        return (1 << self.bit_depth) - 1
+
+
+YUV420P = PixelLayout("yuv420p", 8, 1, 1)
+YUV420P10 = PixelLayout("yuv420p10le", 10, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ColorTags:
+    """Colour description as stored in the stream (ITU-T H.273 code points; 2 = unspecified)."""
+
+    primaries: int = 2
+    transfer: int = 2
+    matrix: int = 2
+    full_range: bool = False
+    chroma_location: int = 0
+    """FFmpeg's AVChromaLocation: 0 unspecified, 1 left, 2 centre, 3 top-left."""
+
+    @property
+    def is_hdr(self) -> bool:
+        """True for PQ (16) and HLG (18) transfer."""
+        return self.transfer in (16, 18)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanarFrame:
+    """One picture as Y, U and V planes."""
+
+    y: Plane
+    u: Plane
+    v: Plane
+    layout: PixelLayout
+    color: ColorTags
+    pts: int = 0
+    """Presentation time in the source's time base."""
+
+    def __post_init__(self) -> None:
+        height, width = self.y.shape
+        sx, sy = self.layout.chroma_shift_x, self.layout.chroma_shift_y
+        expected = (-(-height >> sy), -(-width >> sx))
+        if self.u.shape != expected or self.v.shape != expected:
+            raise ValueError(f"chroma planes are {self.u.shape}, {self.v.shape}; want {expected}")
+        if self.y.dtype != self.layout.dtype:
+            raise ValueError(f"{self.layout.name} planes must be {self.layout.dtype.__name__}")
+
+    @property
+    def width(self) -> int:
+        """Width in luma pixels."""
+        return self.y.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Height in luma pixels."""
+        return self.y.shape[0]
+
+    def eye(self, eye: Eye) -> PlanarFrame:
+        """One half of a side-by-side frame, as views on the same memory."""
+        halves = [half_of(plane, eye) for plane in (self.y, self.u, self.v)]
+        return replace(self, y=halves[0], u=halves[1], v=halves[2])
+
+
+def half_of(plane: _PlaneT, eye: Eye) -> _PlaneT:
+    """The half of a side-by-side plane that belongs to `eye`, as a view."""
+    middle = plane.shape[1] // 2
+    return plane[:, :middle] if eye is Eye.LEFT else plane[:, middle:]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Presentation times of all frames, exact."""
+
+    pts: npt.NDArray[np.int64]
+    """Strictly increasing presentation times, in `time_base` units."""
+    time_base: Fraction
+    end_pts: int
+    """Where the last frame's display ends."""
+
+    def __post_init__(self) -> None:
+        if len(self.pts) == 0:
+            raise InputError("the video has no frames")
+        if np.any(np.diff(self.pts) <= 0):
+            at = int(np.argmax(np.diff(self.pts) <= 0)) + 1
+            raise InputError(f"presentation times do not increase at frame {at}")
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def seconds(self, index: int) -> float:
+        """Presentation time of frame `index` in seconds."""
+        return float(int(self.pts[index]) * self.time_base)
+
+    def slice(self, first: int, last: int) -> Timeline:
+        """Frames first..last-1 as a timeline of their own, times unchanged."""
+        end = int(self.pts[last]) if last < len(self.pts) else self.end_pts
+        return Timeline(self.pts[first:last], self.time_base, end)

@@ -1,0 +1,89 @@
+"""Projections of one eye: from pixel to direction and back.
+
+Directions are unit vectors with x right, y down, z forward. Pixel coordinates are continuous: the
+centre of the top-left pixel is (0.5, 0.5). Formulas: half-equirectangular and equidistant fisheye
+as used by DeoVR and HereSphere, docs/formats.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+class Projection(Protocol):
+    """A picture of directions, `size` pixels square."""
+
+    size: int
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions (x, y, z) seen at continuous pixel coordinates; any common shape."""
+        ...
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Continuous pixel coordinates of directions (any length but zero); any common shape."""
+        ...
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Where the picture shows anything at continuous pixel coordinates."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HalfEquirect:
+    """180 x 180 degrees: columns are longitudes, rows are latitudes."""
+
+    size: int
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions seen at pixel coordinates."""
+        lon = (x / self.size - 0.5) * math.pi
+        lat = (y / self.size - 0.5) * math.pi
+        return np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
+        lon = np.arctan2(dx, dz)
+        lat = np.arctan2(dy, np.hypot(dx, dz))
+        return (lon / math.pi + 0.5) * self.size, (lat / math.pi + 0.5) * self.size
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Inside the square."""
+        return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Fisheye:
+    """Equidistant fisheye: the radius grows with the angle, the circle touches the square."""
+
+    size: int
+    fov_deg: float
+    """Field of view of the full circle in degrees."""
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions seen at pixel coordinates."""
+        half = self.size / 2
+        u, v = (x - half) / half, (y - half) / half
+        radius = np.hypot(u, v)
+        angle = radius * math.radians(self.fov_deg / 2)
+        scale = np.sinc(angle / math.pi) * math.radians(self.fov_deg / 2)  # sin(angle) / radius
+        return u * scale, v * scale, np.cos(angle)
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Pixel coordinates of directions."""
+        half = self.size / 2
+        sideways = np.hypot(dx, dy)
+        radius = np.arctan2(sideways, dz) / math.radians(self.fov_deg / 2)
+        scale = half * radius / np.where(sideways > 0, sideways, 1)
+        return half + dx * scale, half + dy * scale
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Inside the circle."""
+        half = self.size / 2
+        return np.hypot(x - half, y - half) <= half

@@ -1,0 +1,273 @@
+"""Runs a plan on this machine: skip what is made, make what is missing, join, verify, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from vrmatte.config import Config
+from vrmatte.errors import ConfigError, InputError, OutputError
+from vrmatte.jobs.finish import finish_deliverables, product_key
+from vrmatte.jobs.report import RunReport, write_report
+from vrmatte.jobs.store import Manifest
+from vrmatte.jobs.workplace import Workplace, open_workplace
+from vrmatte.matting.base import Engine
+from vrmatte.matting.choose import choose_engine, load_engine
+from vrmatte.media.probe import probe
+from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.pipeline import ChunkJob, piece_name, process_chunk
+from vrmatte.plan import (
+    Chunk,
+    Deliverable,
+    Parameters,
+    Plan,
+    changed_parameters,
+    check_source,
+    deliverable_parameters,
+    key_of,
+    make_plan,
+)
+from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
+
+
+def matte_video(
+    video: Path | str,
+    output: Path | str,
+    config: Config | None = None,
+    *,
+    fresh: bool = False,
+    observer: Observer = ignore,
+) -> RunReport:
+    """Matte a VR180 video: make every deliverable of `config` in the directory `output`.
+
+    Continues an earlier run in the same directory: pieces made from the same input and settings
+    are kept, everything else is made anew. `fresh` sets earlier work aside first.
+
+    Args:
+        video: side-by-side half-equirectangular video, 8 or 10 bit.
+        output: directory for the finished files; made when missing.
+        config: settings; defaults where None.
+        fresh: start over.
+        observer: receives progress events and notices.
+
+    Raises:
+        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+    """
+    video, output, config = Path(video), Path(output), config or Config()
+    began = time.time()
+    listener = _NoticeKeeper(observer)
+    source = probe(video, layout=config.input.layout, projection=config.input.projection)
+    check_source(source)
+    with (
+        open_workplace(output, video.stem, fresh=fresh) as place,
+        Manifest(place.folder, output) as manifest,
+    ):
+        identity = _check_identity(manifest, video)
+        timeline = scan_timeline(source, listener)
+        engine = choose_engine(config, listener)
+        plan = make_plan(
+            source, identity, timeline, engine, config, _kept_chunk_frames(manifest, config, listener)
+        )
+        for text in (*engine.notices, *plan.notices):
+            listener(Notice(text))
+        _remember(manifest, plan)
+        work = _Work(plan, place, manifest, listener)
+        work.make_chunks()
+        if work.drop_broken_pieces():
+            work.make_chunks()
+        products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
+        report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
+        write_report(report, output / f"{video.stem}_report.json")
+    return report
+
+
+class _NoticeKeeper:
+    """Passes events on and keeps the notices for the report."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self.notices: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            if event.text in self.notices:
+                return
+            self.notices.append(event.text)
+        self._observer(event)
+
+
+def _check_identity(manifest: Manifest, video: Path) -> str:
+    """The source's identity; refuses a directory that holds work on another video of that name.
+
+    Raises:
+        OutputError: the input was replaced since the earlier run.
+    """
+    identity = fingerprint(video)
+    known = manifest.fact("input")
+    if known is not None and known != identity:
+        raise OutputError(
+            f"{video}: is another video than the one this output was begun with (same name, other "
+            "content). Choose another --out, or start over with --fresh"
+        )
+    return identity
+
+
+def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:
+    """Chunks are cut as in the earlier run, so that another chunk_size throws nothing away."""
+    known = manifest.fact("chunk_frames")
+    if not isinstance(known, int):
+        return None
+    wanted = config.processing.chunk_size
+    if wanted not in (0, known):
+        observer(
+            Notice(
+                f"processing.chunk_size={wanted} is for new outputs; this one goes on with chunks "
+                f"of {known} frames (--fresh cuts anew)",
+                "info",
+            )
+        )
+    return known
+
+
+def _remember(manifest: Manifest, plan: Plan) -> None:
+    """What `verify` and later runs need to know."""
+    if manifest.fact("input") is None:
+        manifest.set_fact("input", plan.fingerprint)
+        manifest.set_fact("chunk_frames", plan.chunks[0].frames)
+    manifest.set_fact("video", str(plan.source.path.absolute()))
+    manifest.set_fact("config", plan.config.model_dump(mode="json"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What a chunk lacks."""
+
+    matte: bool
+    deliverables: tuple[Deliverable, ...]
+
+    def __bool__(self) -> bool:
+        return self.matte or bool(self.deliverables)
+
+
+class _Work:
+    """The chunks of one plan at one workplace."""
+
+    def __init__(
+        self, plan: Plan, place: Workplace, manifest: Manifest, observer: Observer
+    ) -> None:
+        self._plan = plan
+        self._place = place
+        self._manifest = manifest
+        self._observer = observer
+        self._engine: Engine | None = None
+        self._matte_parameters = plan.matte_parameters()
+        self.matte_keys = [key_of(p) for p in self._matte_parameters]
+
+    def make_chunks(self) -> None:
+        """Make every missing piece, chunk by chunk, committing each chunk whole."""
+        self._say_what_changed()
+        total = sum(chunk.frames for chunk in self._plan.chunks)
+        self._observer(Started("matte", total))
+        done = skipped = 0
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            self._observer(Advanced("matte", done, skipped))
+
+        for chunk in self._plan.chunks:
+            missing = self._missing(chunk)
+            if not missing:
+                done += chunk.frames
+                skipped += chunk.frames
+                self._observer(Advanced("matte", done, skipped))
+                continue
+            self._place.check_space()
+            job = ChunkJob(
+                chunk=chunk,
+                folder=self._place.chunk_folder(chunk.index),
+                make_matte=missing.matte,
+                state_in=self._state_before(chunk) if missing.matte else None,
+                deliverables=missing.deliverables,
+            )
+            engine = self._loaded_engine() if missing.matte else None
+            result = process_chunk(self._plan, job, engine, advance)
+            self._manifest.commit_chunk(
+                chunk.index, result.files, self._parameters(chunk), result.seconds
+            )
+        self._observer(Finished("matte"))
+
+    def drop_broken_pieces(self) -> bool:
+        """Forget pieces whose file differs from its digest; True if there were any."""
+        broken = self._manifest.broken_pieces()
+        for chunk, name, file in broken:
+            self._manifest.forget_piece(chunk, name)
+            self._observer(Notice(f"{file} was damaged on disk and is made again"))
+        return bool(broken)
+
+    def _missing(self, chunk: Chunk) -> _Missing:
+        key = self.matte_keys[chunk.index]
+        piece = self._manifest.piece
+        matte = piece(chunk.index, "matte", key) is None or (
+            piece(chunk.index, "state", key) is None
+        )
+        parameters = self._parameters(chunk)
+        wanted = [
+            deliverable
+            for deliverable in self._plan.deliverables
+            if not deliverable.is_matte_store and not self._is_finished(deliverable)
+        ]
+        lacking = tuple(
+            d
+            for d in wanted
+            if piece(chunk.index, piece_name(d), key_of(parameters[piece_name(d)])) is None
+        )
+        return _Missing(matte, lacking)
+
+    def _is_finished(self, deliverable: Deliverable) -> bool:
+        product = self._manifest.product(deliverable.name)
+        return (
+            product is not None
+            and product.is_in_place
+            and product.key == product_key(self._plan, deliverable, self.matte_keys)
+        )
+
+    def _state_before(self, chunk: Chunk) -> Path | None:
+        if chunk.index == 0:
+            return None
+        path = self._manifest.piece(chunk.index - 1, "state", self.matte_keys[chunk.index - 1])
+        if path is None:
+            raise OutputError(
+                f"chunk {chunk.index}: the state after chunk {chunk.index - 1} is gone; run the "
+                "same command again"
+            )
+        return path
+
+    def _loaded_engine(self) -> Engine:
+        if self._engine is None:
+            self._engine = load_engine(self._plan.engine, self._plan.config, self._plan.eye_px)
+        return self._engine
+
+    def _parameters(self, chunk: Chunk) -> dict[str, Parameters]:
+        """What each piece of a chunk is made from, by piece name."""
+        matte = self._matte_parameters[chunk.index]
+        key = self.matte_keys[chunk.index]
+        return {"matte": matte, "state": matte} | {
+            piece_name(d): deliverable_parameters(self._plan, d, key)
+            for d in self._plan.deliverables
+        }
+
+    def _say_what_changed(self) -> None:
+        """Tell why pieces of an earlier run are not used."""
+        for name, what in [("matte", "mattes"), *((piece_name(d), d.name) for d in self._plan.deliverables)]:
+            stored = self._manifest.piece_parameters(name)
+            if stored is None or stored[0] >= len(self._plan.chunks):
+                continue
+            chunk, old = stored
+            new = self._parameters(self._plan.chunks[chunk])[name]
+            if key_of(old) != key_of(new):
+                changes = "; ".join(changed_parameters(old, new))
+                self._observer(Notice(f"{what} made again: {changes}", "info"))

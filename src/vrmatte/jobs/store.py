@@ -1,0 +1,210 @@
+"""The manifest of one output: which pieces exist, made from what. SQLite, safe against kills.
+
+A piece is believed only if its row is there, its file has the recorded size, and (before it is
+joined, or on `verify`) its digest. Rows are written in one transaction after the files are safe.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from vrmatte.errors import DiskFullError, OutputError
+from vrmatte.media.encode import ChunkFile, sha256_of
+from vrmatte.plan import Parameters, key_of
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS piece (
+    chunk INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, parameters TEXT NOT NULL,
+    file TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, frames INTEGER NOT NULL,
+    PRIMARY KEY (chunk, name));
+CREATE TABLE IF NOT EXISTS product (
+    name TEXT PRIMARY KEY, key TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, checks TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timing (
+    chunk INTEGER NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A finished, verified file."""
+
+    name: str
+    key: str
+    path: Path
+    bytes: int
+    sha256: str
+    checks: Mapping[str, object]
+    """What verification found."""
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still there with the size it had."""
+        return self.path.is_file() and self.path.stat().st_size == self.bytes
+
+
+class Manifest:
+    """All that is known about one output directory's work."""
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self._folder = folder
+        self._output = output
+        path = folder / "manifest.sqlite"
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise _storage_error(error, path) from error
+        version = self.fact("schema")
+        if version is None:
+            self.set_fact("schema", SCHEMA_VERSION)
+        elif version != SCHEMA_VERSION:
+            raise OutputError(
+                f"{path}: was written by another version of vrmatte (schema {version}, this one "
+                f"reads {SCHEMA_VERSION}). Finish it with that version, or start over with --fresh"
+            )
+
+    def fact(self, name: str) -> object:
+        """A remembered fact about the job, or None."""
+        row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def set_fact(self, name: str, value: object) -> None:
+        """Remember a fact (any JSON value)."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value))
+            )
+
+    def piece(self, chunk: int, name: str, key: str) -> Path | None:
+        """The file of a piece, if it was made with this key and still has its size."""
+        row = self._db.execute(
+            "SELECT file, bytes FROM piece WHERE chunk = ? AND name = ? AND key = ?",
+            (chunk, name, key),
+        ).fetchone()
+        if row is None:
+            return None
+        path = self._folder / row[0]
+        return path if path.is_file() and path.stat().st_size == row[1] else None
+
+    def piece_parameters(self, name: str) -> tuple[int, Parameters] | None:
+        """The first stored piece of that name: its chunk and what it was made from."""
+        row = self._db.execute(
+            "SELECT chunk, parameters FROM piece WHERE name = ? ORDER BY chunk LIMIT 1", (name,)
+        ).fetchone()
+        return None if row is None else (row[0], json.loads(row[1]))
+
+    def commit_chunk(
+        self,
+        chunk: int,
+        files: Mapping[str, ChunkFile],
+        parameters: Mapping[str, Parameters],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Record a chunk's new pieces, all or none."""
+        with self._transaction():
+            for name, file in files.items():
+                made_from = parameters[name]
+                self._db.execute(
+                    "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        chunk, name, key_of(made_from), json.dumps(made_from, default=str),
+                        str(file.path.relative_to(self._folder)), file.bytes, file.sha256,
+                        file.frames,
+                    ),
+                )
+            self._db.executemany(
+                "INSERT INTO timing VALUES (?, ?, ?)",
+                [(chunk, stage, value) for stage, value in seconds.items()],
+            )
+
+    def broken_pieces(self) -> list[tuple[int, str, str]]:
+        """Pieces whose file is gone or has another digest: (chunk, name, file)."""
+        rows = self._db.execute("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
+        broken: list[tuple[int, str, str]] = []
+        for chunk, name, file, sha256 in rows.fetchall():
+            path = self._folder / file
+            if not path.is_file() or sha256_of(path) != sha256:
+                broken.append((chunk, name, file))
+        return broken
+
+    def forget_piece(self, chunk: int, name: str) -> None:
+        """Take a piece out, so that it is made again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM piece WHERE chunk = ? AND name = ?", (chunk, name))
+
+    def drop_pieces(self, name: str) -> None:
+        """Delete all chunks of a joined file; the rows go first."""
+        rows = self._db.execute("SELECT file FROM piece WHERE name = ?", (name,)).fetchall()
+        with self._transaction():
+            self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
+        for (file,) in rows:
+            (self._folder / file).unlink(missing_ok=True)
+
+    def product(self, name: str) -> Product | None:
+        """A finished file as recorded, whether or not it is still there."""
+        row = self._db.execute(
+            "SELECT name, key, file, bytes, sha256, checks FROM product WHERE name = ?", (name,)
+        ).fetchone()
+        if row is None:
+            return None
+        return Product(row[0], row[1], self._output / row[2], row[3], row[4], json.loads(row[5]))
+
+    def commit_product(self, product: Product) -> None:
+        """Record a finished, verified file."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    product.name, product.key, product.path.name, product.bytes, product.sha256,
+                    json.dumps(product.checks),
+                ),
+            )
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Wall time by stage over all chunks ever made here."""
+        rows = self._db.execute("SELECT stage, SUM(seconds) FROM timing GROUP BY stage")
+        return {stage: round(seconds, 3) for stage, seconds in rows.fetchall()}
+
+    def close(self) -> None:
+        """Release the database file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise _storage_error(error, self._folder / "manifest.sqlite") from error
+
+
+def _storage_error(error: sqlite3.DatabaseError, path: Path) -> OutputError | DiskFullError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL or "disk is full" in str(error):
+        return DiskFullError(
+            f"disk full while writing {path}: free some space and run the same command again, "
+            "finished chunks are kept"
+        )
+    return OutputError(
+        f"{path}: the manifest can't be used ({error}). Restore it, or start over with --fresh"
+    )

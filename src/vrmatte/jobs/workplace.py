@@ -1,0 +1,122 @@
+"""The folders and the lock of one job: `OUT/.vrmatte/STEM/`, used by one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vrmatte.errors import DiskFullError, OutputLockedError, output_error
+
+WORK_FOLDER = ".vrmatte"
+ASIDE_FOLDER = "set-aside"
+RESERVE_BYTES = 256 << 20
+"""Free space below which no further chunk is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where one job keeps its files."""
+
+    output: Path
+    """Finished files and the report."""
+    folder: Path
+    """Manifest, lock, log and chunks."""
+
+    def chunk_folder(self, index: int) -> Path:
+        """Where the files of a chunk lie."""
+        return self.folder / "chunks" / f"{index:06d}"
+
+    def check_space(self) -> None:
+        """Stop before the disk is full.
+
+        Raises:
+            DiskFullError: less than the reserve is free.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < RESERVE_BYTES:
+            raise DiskFullError(
+                f"{self.output}: only {free >> 20} MB free, the next chunk needs up to "
+                f"{RESERVE_BYTES >> 20} MB: free some space and run the same command again, "
+                "finished chunks are kept"
+            )
+
+
+@contextmanager
+def open_workplace(output: Path, stem: str, *, fresh: bool) -> Iterator[Workplace]:
+    """Make the folders and hold the lock; `fresh` moves an earlier job's work aside first.
+
+    Raises:
+        OutputLockedError: another run is working here.
+        OutputError, DiskFullError: the folders can't be made.
+    """
+    folder = output / WORK_FOLDER / stem
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, output) from error
+    with _held(folder.with_name(f"{stem}.lock"), output):
+        try:
+            if fresh:
+                _set_aside(folder)
+            _sweep(folder)
+        except OSError as error:
+            raise output_error(error, folder) from error
+        yield Workplace(output, folder)
+
+
+@contextmanager
+def _held(path: Path, output: Path) -> Iterator[None]:
+    lock = FileLock(path, thread_local=False)
+    owner = path.with_suffix(".owner")
+    try:
+        lock.acquire(timeout=0)
+    except OSError as error:
+        raise output_error(error, path) from error
+    except Timeout as error:
+        raise OutputLockedError(
+            f"{output}: another run is writing here ({_describe(owner)}). Wait for it, stop it, or "
+            "choose another --out"
+        ) from error
+    try:
+        owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(owner: Path) -> str:
+    try:
+        facts = json.loads(owner.read_text())
+        return f"process {int(facts['pid'])} on {facts['host']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "process unknown"
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep an earlier job's work under another name: --fresh never deletes."""
+    if any(folder.iterdir()):
+        aside = folder.parent / ASIDE_FOLDER
+        aside.mkdir(exist_ok=True)
+        folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+        folder.mkdir()
+
+
+def job_stems(output: Path) -> list[str]:
+    """Names of the jobs an output directory holds, sorted."""
+    folders = (output / WORK_FOLDER).glob("*/manifest.sqlite")
+    return sorted(path.parent.name for path in folders)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for part in folder.rglob("*.part"):
+        part.unlink(missing_ok=True)

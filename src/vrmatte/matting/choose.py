@@ -1,0 +1,126 @@
+"""Which engine mattes: decided once, as a plain value; opened where the work is done."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import partial
+from pathlib import Path
+
+from vrmatte.config import Config
+from vrmatte.errors import WeightsError
+from vrmatte.matting.base import Engine, EngineChoice, EngineKind
+from vrmatte.matting.rvm import load_rvm
+from vrmatte.matting.selfie import SelfieEngine
+from vrmatte.models.runtime import Session, open_session
+from vrmatte.models.weights import LocalWeights, get_weights
+from vrmatte.progress import Notice, Observer, ignore
+
+RVM_WEIGHTS = "rvm_mobilenetv3_fp32.onnx"
+SELFIE_WEIGHTS = "selfie_segmentation.tflite"
+
+_LICENCE_WORDS = "weights licensed"
+_LARGEST_AUTO_SCALE = 0.5
+_LARGEST_AUTO_PX = 768
+
+
+def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
+    """Settle on an engine whose weights are on this machine, fetching them if need be.
+
+    The notices of the choice are told to the observer too.
+
+    Raises:
+        WeightsError: the weights can't be had; with `matting.engine: auto`, those of no engine.
+    """
+    if config.matting.engine == "selfie":
+        choice = _choice("selfie", get_weights(SELFIE_WEIGHTS, observer))
+    else:
+        try:
+            choice = _choice("rvm", get_weights(RVM_WEIGHTS, observer))
+        except WeightsError as error:
+            if config.matting.engine == "rvm":
+                raise
+            choice = _stand_in(error, observer)
+    for text in choice.notices:
+        observer(Notice(text, level="info" if text.startswith(_LICENCE_WORDS) else "warning"))
+    return choice
+
+
+def load_engine(choice: EngineChoice, config: Config, eye_px: int) -> Engine:
+    """Open the chosen engine.
+
+    Args:
+        choice: from `choose_engine`, perhaps made by another process.
+        config: for scale, device and threads.
+        eye_px: width of one eye of the source.
+
+    Raises:
+        WeightsError: the weights are gone, aren't those chosen, or can't be run.
+        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
+    """
+    weights = _read(choice)
+    hardware = config.hardware
+    if choice.name == "selfie":
+        return SelfieEngine(weights)
+    vram = hardware.max_vram_gb
+    open_network: partial[Session] = partial(
+        open_session,
+        device=hardware.device,
+        threads=hardware.threads,
+        require_device=hardware.require_device,
+        gpu_memory_bytes=None if vram is None else int(vram * 1e9),
+    )
+    scale = network_scale(config, eye_px)
+    return load_rvm(weights, scale, open_network, batch_views=config.processing.parallel_eyes)
+
+
+def network_scale(config: Config, eye_px: int) -> float:
+    """Network pixels per source pixel for eyes `eye_px` wide."""
+    asked = config.processing.scale_factor
+    if asked == "auto":
+        return min(_LARGEST_AUTO_SCALE, _LARGEST_AUTO_PX / eye_px)
+    return asked
+
+
+def _stand_in(cause: WeightsError, observer: Observer) -> EngineChoice:
+    notice = f"matting with the simpler selfie engine, edges are coarser and flicker more: {cause}"
+    try:
+        return _choice("selfie", get_weights(SELFIE_WEIGHTS, observer), notice)
+    except WeightsError as error:
+        raise WeightsError(f"no matting engine has its weights: {cause}. And {error}") from error
+
+
+def _choice(name: EngineKind, weights: LocalWeights, *notices: str) -> EngineChoice:
+    told = [*notices]
+    if weights.file.licence.startswith("GPL"):
+        told.append(
+            f"{_LICENCE_WORDS} {weights.file.licence}: {weights.file.name} is not covered by "
+            f"vrmatte's own licence, see {weights.file.licence_url}"
+        )
+    if weights.notice is not None:
+        told.append(weights.notice)
+    return EngineChoice(
+        name=name,
+        weights_name=weights.file.name,
+        weights_path=str(weights.path),
+        weights_sha256=weights.sha256,
+        licence=weights.file.licence,
+        verified=weights.verified,
+        notices=tuple(told),
+    )
+
+
+def _read(choice: EngineChoice) -> bytes:
+    path = Path(choice.weights_path)
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(
+            f"can't read the weights {path}: {error.strerror}. Run the same command again to "
+            "choose an engine anew"
+        ) from error
+    if hashlib.sha256(weights).hexdigest() != choice.weights_sha256:
+        raise WeightsError(
+            f"the weights {path} changed since this run began: put the former file back, or "
+            "begin a new run"
+        )
+    return weights

@@ -1,0 +1,1 @@
+"""Reading, writing and joining video files exactly; FFmpeg through PyAV only."""

@@ -1,0 +1,196 @@
+"""Writes one chunk of one file: a fresh encoder, a `.part` file, fsync, count. Knows no mattes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+import numpy as np
+from av.video.frame import VideoFrame
+
+from vrmatte.errors import OutputError, output_error
+from vrmatte.frames import ColorTags, Matte, PlanarFrame
+from vrmatte.media.decode import plane_view
+from vrmatte.media.encoders import EncoderSpec
+from vrmatte.media.opening import file_url
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFile:
+    """A finished chunk of one file, as the manifest remembers it."""
+
+    path: Path
+    bytes: int
+    sha256: str
+    frames: int
+
+
+class ChunkWriter:
+    """Encodes frames into `path` by way of `path.part`; nothing appears under `path` before commit.
+
+    Times inside a chunk start at 0; joining puts every frame back to its planned time.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        spec: EncoderSpec,
+        size: tuple[int, int],
+        color: ColorTags,
+        time_base: Fraction,
+        rate: Fraction,
+    ) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._spec = spec
+        self._time_base = time_base
+        self._first_pts: int | None = None
+        self._frames = 0
+        self._packets = 0
+        # An exact track time scale keeps every pts; 1/N is all that mp4 can say.
+        options = (
+            {"video_track_timescale": str(time_base.denominator)} if spec.container == "mp4" else {}
+        )
+        try:
+            self._container = av.open(
+                file_url(self._part), "w", format=spec.container, options=options
+            )
+        except OSError as error:
+            raise output_error(error, path) from error
+        self._stream = self._container.add_stream(spec.encoder, rate=rate)
+        assert isinstance(self._stream, av.VideoStream)
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = spec.layout.name
+        self._stream.options = dict(spec.options)
+        tag_stream(self._stream, color)
+        context = self._stream.codec_context
+        context.time_base = self._stream.time_base = Fraction(1, time_base.denominator)
+        if spec.codec_tag:
+            context.codec_tag = spec.codec_tag
+
+    def write(self, picture: PlanarFrame | Matte, pts: int) -> None:
+        """Encode one picture (planes in the spec's layout, or a grey matte) shown at `pts`."""
+        if self._first_pts is None:
+            self._first_pts = pts
+        frame = video_frame(picture) if isinstance(picture, PlanarFrame) else _grey_frame(picture)
+        if frame.format.name != self._spec.layout.name:  # nv12 and p010 of hardware encoders
+            frame = frame.reformat(format=self._spec.layout.name)
+        frame.pts = (pts - self._first_pts) * self._time_base.numerator
+        frame.time_base = Fraction(1, self._time_base.denominator)
+        self._encode(frame)
+        self._frames += 1
+
+    def commit(self) -> ChunkFile:
+        """Flush, count, fsync and rename; the chunk then exists, whole.
+
+        Raises:
+            OutputError, DiskFullError: the file can't be written.
+        """
+        self._encode(None)
+        try:
+            self._container.close()
+        except OSError as error:
+            raise output_error(error, self._path) from error
+        if self._packets != self._frames:
+            raise OutputError(
+                f"{self._path}: {self._spec.encoder} made {self._packets} packets of "
+                f"{self._frames} frames"
+            )
+        return commit_file(self._part, self._path, self._frames)
+
+    def discard(self) -> None:
+        """Close and delete the unfinished file."""
+        try:
+            self._container.close()
+        except OSError:
+            pass  # a full disk can't finish the file, and need not
+        self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+
+    def _encode(self, frame: VideoFrame | None) -> None:
+        try:
+            for packet in self._stream.encode(frame):
+                self._packets += 1
+                self._container.mux(packet)
+        except OSError as error:
+            raise output_error(error, self._path) from error
+
+
+def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:
+    """Set the colour description; FFmpeg does not pass it from frames to the encoder by itself."""
+    context = stream.codec_context
+    context.color_primaries = color.primaries
+    context.color_trc = color.transfer
+    context.colorspace = color.matrix
+    context.color_range = 2 if color.full_range else 1
+
+
+def video_frame(picture: PlanarFrame) -> VideoFrame:
+    """Copy planes into a frame of FFmpeg's, tags included."""
+    frame = VideoFrame(picture.width, picture.height, picture.layout.name)
+    sample_bytes = np.dtype(picture.layout.dtype).itemsize
+    for target, plane in zip(frame.planes, (picture.y, picture.u, picture.v), strict=True):
+        plane_view(target, sample_bytes)[:] = plane
+    frame.color_range = 2 if picture.color.full_range else 1
+    frame.colorspace = picture.color.matrix
+    return frame
+
+
+def _grey_frame(matte: Matte) -> VideoFrame:
+    frame = VideoFrame(matte.shape[1], matte.shape[0], "gray")
+    plane_view(frame.planes[0], 1)[:] = matte
+    frame.color_range = 2
+    return frame
+
+
+def commit_file(part: Path, path: Path, frames: int) -> ChunkFile:
+    """fsync `part`, take its digest, rename it to `path`, fsync the directory.
+
+    Raises:
+        OutputError, DiskFullError: the operating system refuses.
+    """
+    try:
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        digest = sha256_of(part)
+        size = part.stat().st_size
+        part.replace(path)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise output_error(error, path) from error
+    return ChunkFile(path, size, digest, frames)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames in `directory` survive a power cut, where the system offers that."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows journals renames itself
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""Tags in file names that tell players how a video is to be shown: reading and removing them.
+
+Tags stand in runs such as `_180x180_3dh_LR` or `_FISHEYE190_alpha`. A tag that is also an ordinary
+word or number counts only in company or at the end of the name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+_FISHEYE_FOV_DEG = {
+    "fisheye": 180,
+    "fisheye180": 180,
+    "fisheye190": 190,
+    "fisheye200": 200,
+    "rf52": 190,
+    "mkx200": 200,
+    "mkx220": 220,
+    "vrca220": 220,
+}
+_EYES: dict[str, Literal["side_by_side", "top_bottom"]] = {
+    "lr": "side_by_side",
+    "rl": "side_by_side",
+    "sbs": "side_by_side",
+    "3dh": "side_by_side",
+    "tb": "top_bottom",
+    "bt": "top_bottom",
+    "ou": "top_bottom",
+    "3dv": "top_bottom",
+}
+_SWAPPED = frozenset({"rl", "bt"})
+_SPANS: dict[str, Literal["half_equirect", "equirect"]] = {
+    "180": "half_equirect",
+    "180x180": "half_equirect",
+    "vr180": "half_equirect",
+    "360": "equirect",
+}
+_PACKED = frozenset({"alpha", "alphapacked"})
+
+_CLEAR = frozenset({"180x180", "vr180", "alphapacked"}) | (_FISHEYE_FOV_DEG.keys() - {"fisheye"})
+"""Tags that are no ordinary words: they count wherever they stand."""
+_CLEAR_AT_END = frozenset({"fisheye", "lr", "sbs", "3dh"})
+"""Tags that count alone, but only at the end of a name."""
+_TAGS = _FISHEYE_FOV_DEG.keys() | _EYES.keys() | _SPANS.keys() | _PACKED
+
+_TOKEN = re.compile(r"[^\W_]+")
+_JOINTS = frozenset(" _-.")
+_EMPTY_BRACKETS = re.compile(r"[ _.-]*(\([ _.-]*\)|\[[ _.-]*\])")
+_FALLBACK_STEM = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class NameHint:
+    """What a file name says about the picture; none where it says nothing."""
+
+    stereo: Literal["side_by_side", "top_bottom"] | None = None
+    projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
+    fov_deg: float | None = None
+    """Field of view of the full fisheye circle."""
+    eyes_swapped: bool = False
+    """The right eye comes first."""
+    alpha_packed: bool = False
+
+
+def projection_from_name(stem: str) -> NameHint:
+    """Read the tags of a file name without its suffix; the last of each kind counts."""
+    tags = [tag for run in _tag_runs(stem) for tag in run.tags]
+    stereo: Literal["side_by_side", "top_bottom"] | None = None
+    projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
+    fov_deg: float | None = None
+    for tag in tags:
+        if tag in _EYES:
+            stereo = _EYES[tag]
+        if tag in _SPANS and projection != "fisheye":
+            projection = _SPANS[tag]
+        if tag in _FISHEYE_FOV_DEG:
+            projection, fov_deg = "fisheye", float(_FISHEYE_FOV_DEG[tag])
+    return NameHint(
+        stereo=stereo,
+        projection=projection,
+        fov_deg=fov_deg,
+        eyes_swapped=any(tag in _SWAPPED for tag in tags),
+        alpha_packed=any(tag in _PACKED for tag in tags),
+    )
+
+
+def strip_projection_tags(stem: str) -> str:
+    """Remove all projection tags, so that new ones may be appended; never empty, idempotent."""
+    while True:
+        shorter = _strip_once(stem)
+        if shorter == stem:
+            return stem
+        stem = shorter
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Neighbouring tags and where they stand in the name."""
+
+    start: int
+    end: int
+    tags: tuple[str, ...]
+
+
+def _tag_runs(stem: str) -> list[_Run]:
+    """All runs of neighbouring tags that mean a projection and are no ordinary words."""
+    runs: list[_Run] = []
+    for match in _TOKEN.finditer(stem):
+        tag = match.group().lower()
+        if tag not in _TAGS:
+            continue
+        last = runs[-1] if runs else None
+        if last and _JOINTS.issuperset(stem[last.end : match.start()]):
+            runs[-1] = _Run(last.start, match.end(), (*last.tags, tag))
+        else:
+            runs.append(_Run(match.start(), match.end(), (tag,)))
+    return [run for run in runs if _means_projection(run, stem)]
+
+
+def _means_projection(run: _Run, stem: str) -> bool:
+    tags = frozenset(run.tags)
+    at_end = not _TOKEN.search(stem, run.end)
+    if tags & _CLEAR:
+        return True
+    if tags & _EYES.keys() and tags & (_SPANS.keys() | _FISHEYE_FOV_DEG.keys()):
+        return True
+    if at_end and tags & _CLEAR_AT_END:
+        return True
+    return at_end and run.tags[-1] == "alpha" and stem[max(run.end - 6, 0)] == "_"
+
+
+def _strip_once(stem: str) -> str:
+    result = stem
+    for run in reversed(_tag_runs(stem)):
+        before = result[: run.start].rstrip(" _-.")
+        joint = result[len(before) : run.start][:1]
+        after = result[run.end :].lstrip(" _-.")
+        result = before + joint + after if before and after else before + after
+    if result == stem:
+        return stem or _FALLBACK_STEM
+    result = _EMPTY_BRACKETS.sub("", result).rstrip(" _-.")
+    return result if _TOKEN.search(result) else _FALLBACK_STEM

@@ -1,0 +1,42 @@
+"""The one place where files are opened through FFmpeg: never as a URL, errors in our own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import av.container
+import av.error
+
+from vrmatte.errors import DamagedInputError, InputError
+
+
+def file_url(path: Path) -> str:
+    """A name FFmpeg can only read as a local file, whatever characters are in it."""
+    return f"file:{path.absolute()}"
+
+
+@contextmanager
+def open_input(path: Path) -> Iterator[av.container.InputContainer]:
+    """Open a media file for reading, local files only.
+
+    Raises:
+        InputError: missing, unreadable, or not a media file.
+        DamagedInputError: the file ends before its index, or its structure is broken.
+    """
+    try:
+        container = av.open(file_url(path), options={"protocol_whitelist": "file"})
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file. Check the path of the source video") from error
+    except av.error.InvalidDataError as error:
+        raise DamagedInputError(
+            f"{path}: not a video, or cut off before its index was written (an interrupted copy or "
+            "recording). Copy it again, or repair it with a tool such as untrunc"
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: can't be opened: {reason}") from error
+    with container:
+        yield container

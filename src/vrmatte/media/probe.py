@@ -1,0 +1,306 @@
+"""What a video file is: streams, times, colours, and how the eyes lie on the sphere.
+
+Looks at headers, checks them against limits, and only then decodes one single frame.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import av
+import av.error
+import av.logging
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from vrmatte.errors import DamagedInputError, InputError
+from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
+from vrmatte.media.geometry_evidence import Evidence, ProjectionName, StereoName, read_geometry
+from vrmatte.media.opening import open_input
+from vrmatte.media.spherical import SphericalBoxes, read_boxes
+
+StreamKind = Literal["audio", "subtitle", "data", "attachment", "video"]
+
+LARGEST_SIDE_PX = 16384
+LONGEST_SECONDS = 24 * 3600
+_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "avi", "mxf", "asf", "flv", "nut"})
+"""Demuxers that read one plain file; playlists, image patterns and scripts are not among them."""
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+_PACKETS_TO_FIRST_FRAME = 300
+_FULL_RANGE = 2
+_CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
+_dump_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream besides the main video."""
+
+    index: int
+    kind: StreamKind
+    codec: str
+    time_base: Fraction
+    language: str | None
+    title: str | None
+    detail: str
+    """For people: sample rate and channels, picture size, or the track's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """A source video as its headers and first frame describe it."""
+
+    path: Path
+    size_bytes: int
+    container: str
+    """FFmpeg's name of the format, e.g. "mov,mp4,m4a,3gp,3g2,mj2"."""
+    video_index: int
+    codec: str
+    """FFmpeg's name of the format, e.g. "hevc", whichever decoder reads it."""
+    width: int
+    height: int
+    pixel_format: str
+    """The source's own, e.g. "yuvj420p" or "yuv422p10le"."""
+    layout: PixelLayout
+    """The layout frames are worked on in: 4:2:0 with 8 bits, or 10 for anything deeper."""
+    color: ColorTags
+    time_base: Fraction
+    average_rate: Fraction | None
+    """Frames per second by the header; meaningless for variable rates, never used for timing."""
+    frames_from_header: int | None
+    """A claim of the header, wrong after trims without re-encoding; `scan_timeline` counts."""
+    duration_seconds: float | None
+    rotation_deg: int
+    """Counterclockwise turn that players apply, -180..180."""
+    start_pts: int | None
+    stereo: StereoName
+    eyes_swapped: bool
+    """The right eye is first (left or on top)."""
+    projection: ProjectionName
+    projection_fov_deg: float | None
+    """Field of view across the picture: 180, 360, or a fisheye's full circle; none: not known."""
+    stereo_evidence: Evidence
+    projection_evidence: Evidence
+    streams: tuple[StreamInfo, ...]
+    chapters: int
+    spherical: SphericalBoxes | None
+
+    @property
+    def evidence(self) -> str:
+        """What layout and projection were read from, for reports."""
+        return f"layout: {self.stereo_evidence}, projection: {self.projection_evidence}"
+
+
+def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> SourceInfo:
+    """Describe a source video; `layout` and `projection` as in `InputConfig`.
+
+    Raises:
+        InputError: missing, a directory, not a video this program reads, or beyond its limits.
+        DamagedInputError: cut off before its index, or its first frame can't be decoded.
+    """
+    size_bytes = _checked_size(path)
+    with open_input(path) as container:
+        try:
+            video = _main_video(path, container)
+            _check_limits(path, container, video)
+            chroma_location = _chroma_location(container, video)
+            first = _first_frame(path, container, video)
+            others = tuple(_stream_info(s) for s in container.streams if s.index != video.index)
+            chapters = len(container.chapters())
+        except av.error.FFmpegError as error:
+            raise DamagedInputError(
+                f"{path}: can't be read: {error.strerror or error}. Copy it again or repair it"
+            ) from error
+        is_mp4 = "mp4" in container.format.name.split(",")
+        boxes = read_boxes(path) if is_mp4 else None
+        geometry = read_geometry(path.stem, first, boxes, layout, projection)
+        return SourceInfo(
+            path=path,
+            size_bytes=size_bytes,
+            container=container.format.name,
+            video_index=video.index,
+            codec=video.codec_context.codec.canonical_name,
+            width=video.width,
+            height=video.height,
+            pixel_format=first.format.name,
+            layout=_working_layout(path, first),
+            color=_color_tags(video, first, chroma_location),
+            time_base=_time_base(path, video),
+            average_rate=video.average_rate or None,
+            frames_from_header=video.frames or None,
+            duration_seconds=_duration_seconds(container, video),
+            rotation_deg=first.rotation,
+            start_pts=video.start_time,
+            stereo=geometry.stereo,
+            eyes_swapped=geometry.eyes_swapped,
+            projection=geometry.projection,
+            projection_fov_deg=geometry.fov_deg,
+            stereo_evidence=geometry.stereo_evidence,
+            projection_evidence=geometry.projection_evidence,
+            streams=others,
+            chapters=chapters,
+            spherical=boxes,
+        )
+
+
+def _checked_size(path: Path) -> int:
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a directory; give one video file")
+        if not path.exists():
+            raise InputError(f"{path}: no such file. Check the path of the source video")
+        if not path.is_file():
+            raise InputError(f"{path}: is no regular file; give one video file")
+        size_bytes = path.stat().st_size
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path!r}: can't be opened: {error}") from error
+    if size_bytes == 0:
+        raise DamagedInputError(f"{path}: is empty (an interrupted copy?). Copy it again")
+    return size_bytes
+
+
+def _main_video(path: Path, container: InputContainer) -> VideoStream:
+    """The largest real video stream; cover pictures and thumbnails don't count."""
+    name = container.format.name
+    if _CONTAINERS.isdisjoint(name.split(",")):
+        raise InputError(
+            f"{path}: is not a video file this program reads ({name}); accepted are MP4, MOV, "
+            "Matroska, WebM, MPEG-TS, AVI, MXF, ASF, FLV and NUT"
+        )
+    real = [s for s in container.streams.video if not s.disposition & _PICTURES]
+    if not real:
+        raise InputError(f"{path}: has no video stream; give a file with moving pictures")
+    readable = [s for s in real if cast(Any, s.codec_context) is not None]
+    if not readable:
+        raise InputError(f"{path}: its video codec is not supported; convert it to HEVC or H.264")
+    default = Disposition.default
+    return max(
+        readable, key=lambda s: (s.width * s.height, bool(s.disposition & default), -s.index)
+    )
+
+
+def _check_limits(path: Path, container: InputContainer, video: VideoStream) -> None:
+    """Refuse what a header claims beyond reason, before anything is decoded."""
+    largest = LARGEST_SIDE_PX
+    if not (0 < video.width <= largest and 0 < video.height <= largest):
+        raise InputError(
+            f"{path}: the header says {video.width} x {video.height} pixels; accepted are "
+            f"1 to {largest} on each side"
+        )
+    seconds = _duration_seconds(container, video) or 0.0
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise InputError(
+            f"{path}: the header says {seconds:.0f} seconds; accepted are up to "
+            f"{LONGEST_SECONDS} (24 hours). Split the video"
+        )
+
+
+def _first_frame(path: Path, container: InputContainer, video: VideoStream) -> VideoFrame:
+    """Decode one frame: proof that it works, and the only place rotation and stereo tags show."""
+    reason = "no frames found"
+    video.codec_context.thread_count = 1
+    for number, packet in enumerate(container.demux(video)):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.error.FFmpegError as error:
+            reason = error.strerror or str(error)
+        if number >= _PACKETS_TO_FIRST_FRAME:
+            break
+    raise DamagedInputError(
+        f"{path}: the first frame can't be decoded ({reason}). The file is cut off or damaged: "
+        "copy it again, or re-export it as HEVC or H.264"
+    )
+
+
+def _working_layout(path: Path, frame: VideoFrame) -> PixelLayout:
+    """8-bit 4:2:0 for 8-bit sources, 10-bit 4:2:0 for deeper ones."""
+    depth = max((part.bits for part in frame.format.components), default=0)
+    if not 8 <= depth <= 16:
+        raise InputError(
+            f"{path}: pixel format {frame.format.name} is not supported; accepted are 8 to 16 bits "
+            "per sample. Convert the video to 8 or 10 bits"
+        )
+    return YUV420P if depth == 8 else YUV420P10
+
+
+def _time_base(path: Path, video: VideoStream) -> Fraction:
+    if not video.time_base:
+        raise InputError(f"{path}: has no time base; remux it into MP4 or MOV first")
+    return video.time_base
+
+
+def _duration_seconds(container: InputContainer, video: VideoStream) -> float | None:
+    if video.duration and video.time_base:
+        return float(video.duration * video.time_base)
+    if container.duration:
+        return container.duration / av.time_base
+    return None
+
+
+def _color_tags(video: VideoStream, first: VideoFrame, chroma_location: int) -> ColorTags:
+    context = video.codec_context
+    full = context.color_range == _FULL_RANGE or first.format.name.startswith("yuvj")
+    return ColorTags(
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+        matrix=int(context.colorspace),
+        full_range=full,
+        chroma_location=chroma_location,
+    )
+
+
+def _chroma_location(container: InputContainer, video: VideoStream) -> int:
+    """Chroma siting as FFmpeg's number, 0 where unspecified.
+
+    PyAV has no property for it; FFmpeg's description of the file tells it at its verbose level.
+    """
+    with _dump_lock:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.VERBOSE)
+        av.logging.set_libav_level(av.logging.VERBOSE)
+        try:
+            text = str(cast(Any, container).dumps_format())
+        finally:
+            av.logging.set_libav_level(av.logging.INFO)
+            av.logging.set_level(level)
+    line = re.search(rf"^ *Stream #0:{video.index}\b.*?: Video: (.*)$", text, re.MULTILINE)
+    told = re.search(
+        r"\([^()]*\b(" + "|".join(_CHROMA_LOCATIONS[1:]) + r")\)", line[1] if line else ""
+    )
+    return _CHROMA_LOCATIONS.index(told[1]) if told else 0
+
+
+def _stream_info(stream: Stream) -> StreamInfo:
+    """Describe a stream that is carried along."""
+    context: Any = cast(Any, stream).codec_context
+    codec = getattr(stream, "name", None) or "unknown"
+    title = stream.metadata.get("title")
+    detail = stream.metadata.get("handler_name") or stream.metadata.get("filename") or ""
+    if context is not None:
+        codec = context.codec.canonical_name
+        if stream.type == "audio":
+            detail = f"{context.sample_rate} Hz, {context.layout.name}"
+        elif stream.type == "video":
+            detail = f"{context.width} x {context.height}"
+    return StreamInfo(
+        index=stream.index,
+        kind=stream.type if stream.type != "unknown" else "data",
+        codec=codec,
+        time_base=stream.time_base or Fraction(1, 1000),
+        language=_language(stream),
+        title=title,
+        detail=detail,
+    )
+
+
+def _language(stream: Stream) -> str | None:
+    told = stream.metadata.get("language")
+    return None if told in (None, "", "und") else told

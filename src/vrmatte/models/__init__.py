@@ -1,0 +1,1 @@
+"""Networks: which weights exist, how they come to this machine, and how they run."""

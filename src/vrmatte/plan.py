@@ -1,0 +1,335 @@
+"""Decides what is to be made before anything is made: frames, chunks, files, encoders, keys.
+
+A plan is plain values. The key of each piece is a digest of everything that shapes it, so a piece
+is made again exactly when something that touches it has changed. No pictures are touched here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from vrmatte.compose.names import output_name
+from vrmatte.config import Config, DeliverableName
+from vrmatte.errors import ConfigError, InputError
+from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.matting.base import EngineChoice
+from vrmatte.matting.choose import network_scale
+from vrmatte.media.encoders import MATTE_STORE, EncoderSpec, choose_encoder
+from vrmatte.media.naming import strip_projection_tags
+from vrmatte.media.probe import SourceInfo
+
+MATTE_VERSION = 1
+"""Raised whenever the same input and settings would give another matte."""
+COMPOSE_VERSION = 1
+"""Raised whenever the same matte would give other pictures in a deliverable."""
+
+CHUNK_SECONDS = 4
+"""Length of a chunk where the user sets none: what a kill can cost, at most."""
+
+Parameters = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A span of frames made as a unit."""
+
+    index: int
+    first: int
+    """First frame, counted in the whole source."""
+    last: int
+    """One past the last frame."""
+    warmup: int
+    """Frames before `first` to run first where no saved state can be had."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames it makes."""
+        return self.last - self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverable:
+    """One file to make."""
+
+    name: DeliverableName
+    file_name: str
+    encoder: EncoderSpec
+    color: ColorTags
+    """Tags of the file; a matte has the range of video and no primaries of its own."""
+    parameters: Parameters
+    """What shapes its pictures, besides the matte."""
+
+    @property
+    def container(self) -> Literal["mp4", "matroska"]:
+        """Container of the finished file."""
+        return self.encoder.container
+
+    @property
+    def is_matte_store(self) -> bool:
+        """Whether the file is joined from the matte store itself, with no encoding of its own."""
+        return self.encoder == MATTE_STORE
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a run will do."""
+
+    source: SourceInfo
+    fingerprint: str
+    """Identity of the source's content."""
+    timeline: Timeline
+    """All frames of the source."""
+    rate: Fraction
+    """Nominal frame rate; times never derive from it."""
+    window: tuple[Fraction, Fraction] | None
+    """Seconds of the source to process; None: all of it."""
+    chunks: tuple[Chunk, ...]
+    engine: EngineChoice
+    deliverables: tuple[Deliverable, ...]
+    config: Config
+    notices: tuple[str, ...]
+
+    @property
+    def eye_px(self) -> int:
+        """Size of one eye."""
+        return self.source.height
+
+    @property
+    def selected(self) -> Timeline:
+        """The frames to process, at their times in the source."""
+        return self.timeline.slice(self.chunks[0].first, self.chunks[-1].last)
+
+    @property
+    def promised(self) -> Timeline:
+        """The frames of a finished file: a processed part starts at 0, the whole is untouched."""
+        line = self.selected
+        if self.window is None:
+            return line
+        return Timeline(line.pts - line.pts[0], line.time_base, line.end_pts - int(line.pts[0]))
+
+    def matte_parameters(self) -> list[Parameters]:
+        """What shapes each chunk's matte; a chunk hangs on the one before through the state."""
+        result: list[Parameters] = []
+        previous: str | None = None
+        for chunk in self.chunks:
+            start = {"after": previous} if previous else {"warmup": chunk.warmup}
+            parameters = {
+                "version": MATTE_VERSION,
+                "input": self.fingerprint,
+                "frames": [chunk.first, chunk.last],
+                "engine": self.engine.name,
+                "weights": self.engine.weights_sha256,
+                "scale": network_scale(self.config, self.eye_px),
+                "start": start,
+            }
+            previous = key_of(parameters)
+            result.append(parameters)
+        return result
+
+
+def key_of(parameters: Parameters) -> str:
+    """Digest of plain values, independent of their order."""
+    text = json.dumps(parameters, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def make_plan(
+    source: SourceInfo,
+    fingerprint: str,
+    timeline: Timeline,
+    engine: EngineChoice,
+    config: Config,
+    chunk_frames: int | None = None,
+) -> Plan:
+    """Lay out a run. `chunk_frames` keeps the chunk length of an earlier run.
+
+    Raises:
+        InputError: the source is not what can be processed.
+        ConfigError: settings that can't be met.
+    """
+    check_source(source)
+    rate = _nominal_rate(source, timeline)
+    first, last = _selection(timeline, config)
+    whole = (first, last) == (0, len(timeline))
+    window = None if whole else _window(timeline, first, last)
+    deliverables, notices = _deliverables(source, rate, config)
+    return Plan(
+        source=source,
+        fingerprint=fingerprint,
+        timeline=timeline,
+        rate=rate,
+        window=window,
+        chunks=_chunks(first, last, chunk_frames or _chunk_frames(rate, config), config),
+        engine=engine,
+        deliverables=deliverables,
+        config=config,
+        notices=notices,
+    )
+
+
+def check_source(source: SourceInfo) -> None:
+    """Refuse what can't be processed, saying what to do.
+
+    Raises:
+        InputError: wrong layout, projection, size or rotation.
+    """
+    where = f"{source.path}: "
+    if source.rotation_deg:
+        raise InputError(
+            f"{where}is marked to be shown turned by {source.rotation_deg} degrees; accepted are "
+            "upright videos. Export it without the rotation flag"
+        )
+    if source.stereo != "side_by_side":
+        raise InputError(
+            f"{where}looks like {source.stereo.replace('_', ' ')} ({source.evidence}); accepted is "
+            "side by side. If that is wrong, say --set input.layout=side_by_side"
+        )
+    if source.projection != "half_equirect":
+        raise InputError(
+            f"{where}looks like {source.projection} projection ({source.evidence}); accepted is "
+            "half-equirectangular. If that is wrong, say --set input.projection=half_equirect"
+        )
+    width, height = source.width, source.height
+    if width != 2 * height:
+        raise InputError(
+            f"{where}is {width}x{height}; side-by-side VR180 is twice as wide as high (two square "
+            f"eyes, such as {2 * height}x{height}). Re-export it without cropping"
+        )
+    if height % 2:
+        raise InputError(
+            f"{where}is {width}x{height}; the height must be even, because 4:2:0 video stores "
+            "colour for every second line. Re-export it at an even size"
+        )
+
+
+def _nominal_rate(source: SourceInfo, timeline: Timeline) -> Fraction:
+    if source.average_rate:
+        return source.average_rate
+    seconds = (timeline.end_pts - int(timeline.pts[0])) * timeline.time_base
+    return (len(timeline) / seconds).limit_denominator(1001)
+
+
+def _selection(timeline: Timeline, config: Config) -> tuple[int, int]:
+    start, end = config.input.start, config.input.end
+    first, last = 0, len(timeline)
+    if start is not None:
+        first = int(np.searchsorted(timeline.pts, round(Fraction(start) / timeline.time_base)))
+    if end is not None:
+        last = int(np.searchsorted(timeline.pts, round(Fraction(end) / timeline.time_base)))
+    if first >= last:
+        seconds = float(timeline.end_pts * timeline.time_base)
+        raise ConfigError(
+            f"input.start={start} and input.end={end} leave no frame; the video lasts "
+            f"{seconds:.3f} s"
+        )
+    return first, last
+
+
+def _window(timeline: Timeline, first: int, last: int) -> tuple[Fraction, Fraction]:
+    end = int(timeline.pts[last]) if last < len(timeline) else timeline.end_pts
+    return int(timeline.pts[first]) * timeline.time_base, end * timeline.time_base
+
+
+def _chunk_frames(rate: Fraction, config: Config) -> int:
+    return config.processing.chunk_size or max(1, round(CHUNK_SECONDS * rate))
+
+
+def _chunks(first: int, last: int, frames: int, config: Config) -> tuple[Chunk, ...]:
+    warmup = config.processing.overlap_frames
+    return tuple(
+        Chunk(index, start, min(start + frames, last), warmup)
+        for index, start in enumerate(range(first, last, frames))
+    )
+
+
+def _deliverables(
+    source: SourceInfo, rate: Fraction, config: Config
+) -> tuple[tuple[Deliverable, ...], tuple[str, ...]]:
+    notices: list[str] = []
+    result: list[Deliverable] = []
+    stem = strip_projection_tags(source.path.stem)
+    fov_deg = config.output.alpha_packed.fov_deg
+    for name in config.deliverables:
+        encoder = MATTE_STORE
+        if name != "matte-lossless":
+            depth = _bit_depth(name, source, config)
+            choice = choose_encoder(
+                config.output, source.width, source.height, depth, rate
+            )
+            encoder = choice.spec
+            notices.extend(choice.notices)
+        result.append(
+            Deliverable(
+                name=name,
+                file_name=output_name(stem, name, fov_deg),
+                encoder=encoder,
+                color=_color_of(name, source.color),
+                parameters=_picture_parameters(name, config),
+            )
+        )
+    return tuple(result), tuple(dict.fromkeys(notices))
+
+
+def _bit_depth(name: DeliverableName, source: SourceInfo, config: Config) -> int:
+    """Pictures keep the source's depth; a matte's soft ramps are kept in 10 bit HEVC."""
+    if name == "matte":
+        return 8 if config.output.codec == "h264" else YUV420P10.bit_depth
+    return source.layout.bit_depth
+
+
+def _color_of(name: DeliverableName, color: ColorTags) -> ColorTags:
+    if name == "matte-lossless":
+        return ColorTags(full_range=True)
+    if name == "matte":
+        return ColorTags(primaries=1, transfer=1, matrix=1)
+    return color
+
+
+def _picture_parameters(name: DeliverableName, config: Config) -> Parameters:
+    if name == "greenscreen":
+        return {"background_color": list(config.output.background_color)}
+    if name == "alpha-packed":
+        return config.output.alpha_packed.model_dump()
+    return {}
+
+
+def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str) -> Parameters:
+    """What shapes one chunk of a deliverable."""
+    return {
+        "version": COMPOSE_VERSION,
+        "matte": matte_key,
+        "pictures": deliverable.parameters,
+        "encoder": asdict(deliverable.encoder),
+        "color": asdict(deliverable.color),
+        "size": [plan.source.width, plan.source.height],
+    }
+
+
+def changed_parameters(old: Parameters, new: Parameters) -> list[str]:
+    """What differs between two parameter sets, for people: "encoder.options: a -> b"."""
+    before, after = _flat(old), _flat(new)
+    names = [n for n in after | before if before.get(n) != after.get(n)]
+    own = [n for n in names if n not in ("matte", "start.after")]
+    return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in own] or [
+        "made anew because the chunk before it changed" if "start.after" in names else
+        "made anew because its matte changed"
+    ]
+
+
+def _flat(parameters: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    result: dict[str, object] = {}
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            result |= _flat(value, f"{prefix}{name}.")
+        else:
+            result[prefix + name] = json.loads(json.dumps(value, default=str))
+    return result
+

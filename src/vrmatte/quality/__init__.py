@@ -1,0 +1,1 @@
+"""Measures what was made: time per stage, distance to a truth."""

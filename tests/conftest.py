@@ -1,0 +1,29 @@
+"""Where tests find network weights and ground-truth clips, which are not part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+@pytest.fixture
+def models_dir(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of network weights, also set as VRMATTE_MODELS_DIR."""
+    folder = Path(os.environ.get("VRMATTE_MODELS_DIR") or _SHARED / "models")
+    if not folder.is_dir():
+        pytest.skip("needs network weights: set VRMATTE_MODELS_DIR to a folder that has them")
+    monkeypatch.setenv("VRMATTE_MODELS_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def bench_dir() -> Path:
+    """A folder of ground-truth clips: NAME.mp4 with NAME.alpha.mkv."""
+    folder = Path(os.environ.get("VRMATTE_BENCH_DIR") or _SHARED / "bench" / "dev")
+    if not folder.is_dir():
+        pytest.skip("needs ground-truth clips: set VRMATTE_BENCH_DIR to a folder that has them")
+    return folder
