@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -261,9 +260,7 @@ def _deliverables(
         encoder = MATTE_STORE
         if name != "matte-lossless":
             depth = _bit_depth(name, source, config)
-            choice = choose_encoder(
-                config.output, source.width, source.height, depth, rate
-            )
+            choice = choose_encoder(config.output, source.width, source.height, depth, rate)
             encoder = choice.spec
             notices.extend(choice.notices)
         result.append(
@@ -319,8 +316,9 @@ def changed_parameters(old: Parameters, new: Parameters) -> list[str]:
     names = [n for n in after | before if before.get(n) != after.get(n)]
     own = [n for n in names if n not in ("matte", "start.after")]
     return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in own] or [
-        "made anew because the chunk before it changed" if "start.after" in names else
-        "made anew because its matte changed"
+        "made anew because the chunk before it changed"
+        if "start.after" in names
+        else "made anew because its matte changed"
     ]
 
 
@@ -332,4 +330,3 @@ def _flat(parameters: Mapping[str, object], prefix: str = "") -> dict[str, objec
         else:
             result[prefix + name] = json.loads(json.dumps(value, default=str))
     return result
-

@@ -93,6 +93,21 @@ def test_disparity_matches_baseline_over_depth(z_m: float) -> None:
     assert edges[0] - edges[1] == pytest.approx(scene.baseline_m, abs=pixel_m / 6)
 
 
+def test_a_person_stands_exactly_where_asked() -> None:
+    """The legs, seen level with the eye, are symmetric about the person's x at the first frame."""
+    eye_px, z_m, x_m = 384, 0.9, 0.2
+    scene = replace(
+        STILL, people=(Person(x_m=x_m, z_m=z_m),), room=Room(floor_m=0.3, ceiling_m=2.2)
+    )
+    row = render_pair(scene, eye_px, 0).alpha[:, eye_px // 2]
+    tangent = np.tan(((np.arange(eye_px) + 0.5) / eye_px - 0.5) * math.pi)
+    weight = row * (1 + tangent**2)
+    at_m = z_m * (weight * tangent).sum(axis=1) / weight.sum(axis=1)
+    tenth_px_m = 0.1 * z_m * math.pi / eye_px
+    assert at_m[0] == pytest.approx(x_m + scene.baseline_m / 2, abs=tenth_px_m)
+    assert at_m[1] == pytest.approx(x_m - scene.baseline_m / 2, abs=tenth_px_m)
+
+
 def test_left_is_left() -> None:
     """The left eye sees a person further to the right, the more the nearer the person is."""
     shifts = []
@@ -122,6 +137,19 @@ def test_feet_and_crown_are_where_geometry_says(x_m: float, z_m: float, height_m
     assert rows[0] == pytest.approx(float(at[1][1][0]), abs=4)
 
 
+@pytest.mark.parametrize("height_m", [1.0, HEIGHT_M])
+@pytest.mark.parametrize(("x_m", "z_m"), [(0.5, 0.25), (-1.2, 0.6), (0.0, 0.3)])
+def test_drawing_inside_the_box_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch, x_m: float, z_m: float, height_m: float
+) -> None:
+    raised = Room(floor_m=1.7)
+    scene = replace(STILL, people=(Person(x_m=x_m, z_m=z_m, height_m=height_m),), room=raised)
+    boxed = render_pair(scene, 64, 10).alpha
+    whole = slice(0, 64)
+    monkeypatch.setattr("vrmatte.demo.scene._box", lambda *_: (whole, whole))
+    assert np.allclose(boxed, render_pair(scene, 64, 10).alpha, atol=1e-4)
+
+
 def test_hair_is_soft_and_the_shirt_is_not() -> None:
     card = draw_figure(Look(), 0.0, 400)
     up = np.linspace(1.98, -0.04, len(card.rgba))
@@ -149,6 +177,12 @@ def test_people_come_move_and_go() -> None:
 def test_a_person_in_the_camera_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"person 0 is 0\.10 m away"):
         render_pair(Scene(people=(Person(z_m=0.1),)), 64, 0)
+
+
+@pytest.mark.parametrize("small", [{"half_width_m": 1.0}, {"depth_m": 1.5}, {"floor_m": 0.5}])
+def test_a_room_too_small_for_its_furniture_is_refused(small: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match=r"4\.2 x 2\.5 x 2\.1"):
+        Room(**small)
 
 
 def test_the_room_has_parallax_and_no_holes() -> None:

@@ -46,6 +46,14 @@ def test_pip_fetches_one_file_by_the_users_settings(tmp_path, monkeypatch):
     assert (tmp_path / "net.tflite").read_bytes() == CONTENT
 
 
+def test_pip_takes_the_pinned_platforms_wheel_not_this_machines(tmp_path, monkeypatch):
+    wheel = write_wheel(tmp_path)
+    (tmp_path / WHEEL.replace("2_28", "2_29")).write_bytes(wheel.read_bytes())
+    use_wheels(monkeypatch, tmp_path)
+    (tmp_path / "out").mkdir()
+    assert download_with_pip("tiny-nets", "1.0", tmp_path / "out").name == WHEEL
+
+
 def test_a_file_named_pip_in_the_working_directory_is_not_run(tmp_path, monkeypatch):
     write_wheel(tmp_path)
     use_wheels(monkeypatch, tmp_path)

@@ -21,7 +21,7 @@ from media_fixtures import (
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import count_decoded, fingerprint, scan_timeline
-from vrmatte.progress import Advanced, Event, Finished, Started, ignore
+from vrmatte.progress import Advanced, Event, Finished, Notice, Started, ignore
 
 UNEVEN = [0, 500, 1600, 1700, 4000, 4100, 5000, 9000, 9001, 12000]
 TEN_BIT = {"codec": "libx265", "pix_fmt": "yuv420p10le", "color": PQ}
@@ -69,7 +69,9 @@ def test_times_are_those_written_and_those_decoded(tmp_path: Path, name: str) ->
     write, clip = EXACT[name]
     path = tmp_path / name
     written = write(path, **clip)
-    assert scanned(path) == written == decoded_pts(path)
+    events: list[Event] = []
+    assert scanned(path, events.append) == written == decoded_pts(path)
+    assert not [event for event in events if isinstance(event, Notice)]
 
 
 @pytest.mark.parametrize("name", ROUNDED)
@@ -111,7 +113,9 @@ def test_packets_before_the_first_key_frame_are_not_counted(tmp_path: Path) -> N
     _drop_packets(whole, path, 10)
     with av.open(str(path)) as container:
         packets = sorted(p.pts for p in container.demux(video=0) if p.pts is not None)
-    assert scanned(path) == decoded_pts(path)
+    events: list[Event] = []
+    assert scanned(path, events.append) == decoded_pts(path)
+    assert [e.text for e in events if isinstance(e, Notice)]
     assert len(packets) == 50
     assert decoded_pts(path) != packets
 
@@ -134,7 +138,7 @@ def test_cut_mp4_is_told_with_its_seconds(
     write_faststart_clip(whole, frames=120, audio=audio)
     write_cut_copy(whole, path, fraction)
     assert probe(path).frames_from_header == 120  # the header notices nothing
-    with pytest.raises(DamagedInputError, match=r"cut\.mp4: is cut off: \d\.\d\d of 4\.00 seconds"):
+    with pytest.raises(DamagedInputError, match=r"is cut off: \d\.\d\d of 4\.0\d seconds"):
         scanned(path)
 
 
@@ -159,14 +163,35 @@ def test_cut_fragmented_mp4_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
-@pytest.mark.parametrize("number", [3, 90])
+@pytest.mark.parametrize("number", [3, 94, 95])
 def test_undecodable_head_or_tail_is_told(tmp_path: Path, number: int) -> None:
     path = tmp_path / "damaged.mp4"
     write_clip(path, frames=96, gop=12, bframes=False)
     _break_packet(path, number)
-    with pytest.raises(DamagedInputError, match=r"damaged after \d+ decoded frames"):
+    with pytest.raises(DamagedInputError, match=r"damaged after \d\.\d\d s"):
+        scanned(path)
+
+
+@pytest.mark.faults
+def test_damage_in_the_middle_does_not_change_the_list(tmp_path: Path) -> None:
+    """It is found when the frames are made; the scan does not decode the whole video."""
+    path = tmp_path / "damaged.mp4"
+    written = write_clip(path, frames=96, gop=12, bframes=False)
+    _break_packet(path, 40)
+    assert scanned(path) == written
+    with pytest.raises(DamagedInputError, match=r"damaged after 1\.30 s"):
         count_decoded(path)
-    with pytest.raises(DamagedInputError, match=r"damaged after \d+ decoded frames"):
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["sound.mp4", "sound.mkv"])
+def test_cut_sound_is_told(tmp_path: Path, name: str) -> None:
+    whole, path = tmp_path / f"whole_{name}", tmp_path / name
+    options = {"movflags": "faststart"} if name.endswith("mp4") else {}
+    sound = {"audio": ("aac",), "audio_seconds": Fraction(4)}
+    write_clip(whole, frames=30, container_options=options, **sound)
+    write_cut_copy(whole, path, 0.8)
+    with pytest.raises(DamagedInputError, match=r"of 4\.0\d seconds of its audio"):
         scanned(path)
 
 
@@ -179,6 +204,20 @@ def test_events_count_up(tmp_path: Path) -> None:
     assert events[-1] == Finished("scan")
     steps = [event.done for event in events if isinstance(event, Advanced)]
     assert steps == [256, 512]
+
+
+def test_tail_that_is_stored_but_not_shown_is_not_promised(tmp_path: Path) -> None:
+    """An end of the edit list before the end of the frames, as an editor's trim leaves it."""
+    path = tmp_path / "trimmed.mp4"
+    write_edit_list_clip(path, hidden=5, frames=60)
+    data = bytearray(path.read_bytes())
+    duration = data.index(b"elst") + 12
+    shown = int.from_bytes(data[duration : duration + 4])
+    data[duration : duration + 4] = (shown * 2 // 3).to_bytes(4)
+    path.write_bytes(data)
+    times = scanned(path)
+    assert times == decoded_pts(path)
+    assert 0 < len(times) < 55
 
 
 def test_camera_file() -> None:

@@ -164,14 +164,26 @@ def test_endless_empty_boxes_end(tmp_path: Path) -> None:
     assert read_boxes(path) == SphericalBoxes(2, None)
 
 
+def test_box_that_overruns_its_parent_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "overrun.mp4"
+    moov = bytearray(_moov(pose=False))
+    path.write_bytes(moov)
+    assert read_boxes(path) == SphericalBoxes(2, None)
+    entry = moov.index(b"avc1") - 4
+    size = int.from_bytes(moov[entry : entry + 4])
+    struct.pack_into(">I", moov, entry, size - 1)
+    path.write_bytes(moov)
+    assert read_boxes(path) is None
+
+
 def _box(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I4s", len(body) + 8, kind) + body
 
 
-def _moov() -> bytes:
+def _moov(*, pose: bool = True) -> bytes:
     """The least index that carries a stereo box, with a full-sphere projection left out."""
-    pose = _box(b"sv3d", _box(b"proj", _box(b"prhd", bytes(16))))
-    entry = _box(b"avc1", bytes(78) + _box(b"st3d", bytes(4) + b"\2") + pose)
+    sphere = _box(b"sv3d", _box(b"proj", _box(b"prhd", bytes(16)))) if pose else b""
+    entry = _box(b"avc1", bytes(78) + _box(b"st3d", bytes(4) + b"\2") + sphere)
     stbl = _box(b"stbl", _box(b"stsd", bytes(8) + entry))
     handler = _box(b"hdlr", bytes(8) + b"vide" + bytes(12))
     return _box(b"moov", _box(b"trak", _box(b"mdia", handler + _box(b"minf", stbl))))

@@ -56,7 +56,10 @@ def _render(clip: Path, truth: Path, frames: int, eye_px: int, observer: Observe
         raise output_error(error, clip.parent) from error
     observer(Started("render", frames, clip.name))
     write_clip(
-        clip, truth, eye_px=eye_px, frames=frames,
+        clip,
+        truth,
+        eye_px=eye_px,
+        frames=frames,
         on_frame=lambda done: observer(Advanced("render", done)),
     )
     observer(Finished("render"))
@@ -77,8 +80,11 @@ def _say(error: MatteError, out: Path, picture: Path, engine: str) -> None:
     console = Console()
     console.print(
         f"Against the exact truth ({error.frames} frames, engine {engine}): "
-        f"IoU {error.iou:.3f}, mean error {error.mad:.1f}/1000, at the edge {error.band_mad:.0f}/1000"
+        f"IoU {error.iou:.3f}, mean error {error.mad:.1f}/1000, "
+        f"at the edge {error.band_mad:.0f}/1000"
     )
     console.print(f"Look at   {picture} (source, matte, people over a plain ground)")
     console.print(f"Headset   {out / 'demo_FISHEYE190_alpha.mp4'} (DeoVR, HereSphere: passthrough)")
-    console.print(f"Editor    {out / 'demo_LR_180_greenscreen.mp4'} and {out / 'demo_LR_180_matte.mkv'}")
+    console.print(
+        f"Editor    {out / 'demo_LR_180_greenscreen.mp4'} and {out / 'demo_LR_180_matte.mkv'}"
+    )

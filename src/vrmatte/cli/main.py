@@ -41,7 +41,9 @@ def run(
     video: Annotated[
         Path | None, typer.Argument(metavar="INPUT", help="VR180 side-by-side video.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Directory for the files.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Directory for the files.")
+    ] = None,
     config: ConfigFiles = None,
     assign: Assignments = None,
     preset: Preset = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -55,6 +55,7 @@ class TerminalObserver:
         self._began = self._spoke = 0.0
 
     def __call__(self, event: Event) -> None:
+        """Draw one event."""
         if isinstance(event, Started):
             self._start(event)
         elif isinstance(event, Advanced):
@@ -89,7 +90,7 @@ class TerminalObserver:
 
 
 @contextmanager
-def terminal_progress(*, quiet: bool) -> Iterator[Observer]:
+def terminal_progress(*, quiet: bool) -> Generator[Observer]:
     """An observer that draws on standard error; silent when `quiet`."""
     console = Console(stderr=True, quiet=quiet)
     with Progress(

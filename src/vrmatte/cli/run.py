@@ -50,7 +50,9 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, object]:
     """Command-line options that were given, as dotted keys and plain values."""
     given = {key: value for key, value in options.items() if value is not None}
     if "output.deliver" in given:
-        given["output.deliver"] = [n.strip() for n in given["output.deliver"].split(",") if n.strip()]
+        given["output.deliver"] = [
+            n.strip() for n in given["output.deliver"].split(",") if n.strip()
+        ]
     for key in ("input.start", "input.end"):
         if key in given:
             given[key] = parse_time(given[key], key)
@@ -68,5 +70,7 @@ def parse_time(text: str, key: str) -> float:
         for part in text.split(":"):
             seconds = seconds * 60 + float(part)
     except ValueError as error:
-        raise ConfigError(f"{key}: {text!r} is no time; accepted are 12.5, 1:02.5, 1:02:03.5") from error
+        raise ConfigError(
+            f"{key}: {text!r} is no time; accepted are 12.5, 1:02.5, 1:02:03.5"
+        ) from error
     return seconds

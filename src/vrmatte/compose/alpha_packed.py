@@ -194,9 +194,8 @@ def unpack_alpha(
     chroma_grid = sampling_grid(view, disc, LUMA_SITES, sites)
     of_y, of_u, of_v, offset = yuv_to_rgb(color.matrix, layout.bit_depth, color.full_range)[0]
     matte = np.zeros((eye_px, 2 * eye_px), np.uint8)
-    covered = luma_grid.covered()
     for eye in EYES:
-        red = np.full(covered.shape, offset, np.float32)
+        red = np.full((eye_px, eye_px), offset, np.float32)
         for plane, grid, share in (
             (frame.y, luma_grid, of_y),
             (frame.u, chroma_grid, of_u),
@@ -205,8 +204,8 @@ def unpack_alpha(
             if share:
                 tile = _read_tile(plane, eye, grid.source_shape)
                 red += np.float32(share) * resample(tile, grid, interpolation, peak=layout.peak)
-        alpha = np.clip(255 * red + 0.5, 0, 255).astype(np.uint8)
-        half_of(matte, eye)[...] = np.where(covered, alpha, 0)
+        # Beyond the view all planes are 0, which is no redder than black.
+        half_of(matte, eye)[...] = np.clip(255 * red + 0.5, 0, 255)
     return matte
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vrmatte.config import Config, DeliverableName
 from vrmatte.compose.alpha_packed import AlphaPacker
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.matte_video import matte_frame
+from vrmatte.config import Config, DeliverableName
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 
 

@@ -63,6 +63,8 @@ def write_clip(
             if truth is not None:
                 mkv = files.enter_context(av.open(str(truth), "w", format="matroska"))
                 tracks.append(_Track(mkv, _ffv1(mkv, eye_px, rate)))
+                _start(mkv, truth)
+            _start(mp4, video)
             for index in range(frames):
                 pair = render_pair(timed, eye_px, index)
                 pictures = (_as_yuv(pair.side_by_side()), _as_grey(pair.alpha_side_by_side()))
@@ -76,7 +78,7 @@ def write_clip(
             if sound:
                 _write_sound(_Track(mp4, sound), math.ceil(frames / rate * SAMPLE_RATE))
     except OSError as error:
-        raise output_error(error, Path(error.filename or video)) from error
+        raise output_error(error, video) from error
 
 
 def _check(eye_px: int, frames: int, rate: Fraction) -> None:
@@ -86,6 +88,14 @@ def _check(eye_px: int, frames: int, rate: Fraction) -> None:
         raise ConfigError(
             f"demo of {frames} frames at {rate} per second: give 1 frame or more, a rate above 0"
         )
+
+
+def _start(container: OutputContainer, path: Path) -> None:
+    """Open the file behind a container now, while it is known which one fails."""
+    try:
+        container.start_encoding()
+    except OSError as error:
+        raise output_error(error, path) from error
 
 
 @dataclass(frozen=True, slots=True)

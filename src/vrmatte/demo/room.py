@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.demo.grain import Field, sample, tile
+from vrmatte.errors import ConfigError
 from vrmatte.geometry.projection import HalfEquirect
 
 Picture = npt.NDArray[np.float32]
@@ -24,7 +25,11 @@ _PX_PER_M = 220
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Size and mood of the room."""
+    """Size and mood of the room; it must hold the window and the furniture.
+
+    Raises:
+        ConfigError: it is too small for them.
+    """
 
     half_width_m: float = 2.6
     depth_m: float = 3.2
@@ -35,6 +40,14 @@ class Room:
     wall: Rgb = (0.72, 0.70, 0.65)
     brightness: float = 1.0
     seed: int = 7
+
+    def __post_init__(self) -> None:
+        height_m = self.ceiling_m + self.floor_m
+        if self.half_width_m < 2.1 or self.depth_m < 2.5 or height_m < 2.1:
+            raise ConfigError(
+                f"demo room of {2 * self.half_width_m:.1f} x {self.depth_m:.1f} x {height_m:.1f} m:"
+                " give at least 4.2 x 2.5 x 2.1 (width, depth, height)"
+            )
 
 
 @dataclass(frozen=True, slots=True)

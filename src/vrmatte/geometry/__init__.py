@@ -1,1 +1,1 @@
-"""Where directions lie in pictures: projections and resampling. Knows nothing of video or people."""
+"""Where directions lie in pictures: projections and resampling. No video, no people."""

@@ -82,13 +82,6 @@ class SamplingGrid:
     phases_x: npt.NDArray[np.uint8]
     phases_y: npt.NDArray[np.uint8]
 
-    def covered(self) -> npt.NDArray[np.bool_]:
-        """Where the target shows the source, shape `shape`."""
-        mask = np.zeros(self.shape, np.bool_)
-        for row, start, stop in self.runs:
-            mask[row, start:stop] = True
-        return mask
-
 
 @lru_cache(maxsize=8)
 def sampling_grid(

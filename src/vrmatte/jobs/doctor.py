@@ -58,7 +58,9 @@ def _disk(folder: Path) -> Finding:
         "disk here",
         free >= 20,
         f"{free:.0f} GiB free",
-        "" if free >= 20 else "an hour of 6K video needs some 20-80 GiB per file: choose another --out",
+        ""
+        if free >= 20
+        else "an hour of 6K video needs some 20-80 GiB per file: choose another --out",
     )
 
 

@@ -145,5 +145,3 @@ def verify_file(
         digests = verify_copies(path, plan.source.path, carried, plan.window)
         checks["streams"] = [asdict(d) for d in digests]
     return checks
-
-

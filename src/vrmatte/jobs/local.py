@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from vrmatte.config import Config
-from vrmatte.errors import ConfigError, InputError, OutputError
+from vrmatte.errors import OutputError
 from vrmatte.jobs.finish import finish_deliverables, product_key
 from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
@@ -69,7 +67,12 @@ def matte_video(
         timeline = scan_timeline(source, listener)
         engine = choose_engine(config, listener)
         plan = make_plan(
-            source, identity, timeline, engine, config, _kept_chunk_frames(manifest, config, listener)
+            source,
+            identity,
+            timeline,
+            engine,
+            config,
+            _kept_chunk_frames(manifest, config, listener),
         )
         for text in (*engine.notices, *plan.notices):
             listener(Notice(text))
@@ -262,7 +265,10 @@ class _Work:
 
     def _say_what_changed(self) -> None:
         """Tell why pieces of an earlier run are not used."""
-        for name, what in [("matte", "mattes"), *((piece_name(d), d.name) for d in self._plan.deliverables)]:
+        for name, what in [
+            ("matte", "mattes"),
+            *((piece_name(d), d.name) for d in self._plan.deliverables),
+        ]:
             stored = self._manifest.piece_parameters(name)
             if stored is None or stored[0] >= len(self._plan.chunks):
                 continue

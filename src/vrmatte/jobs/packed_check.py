@@ -1,4 +1,4 @@
-"""Takes sample frames of a packed file apart as a player would and compares with the matte store."""
+"""Takes samples of a packed file apart as a player would and compares with the matte store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from av.video.frame import VideoFrame
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.errors import VerificationError
 from vrmatte.jobs.workplace import Workplace
-from vrmatte.media.decode import read_grey, to_planar
+from vrmatte.media.decode import read_grey
+from vrmatte.media.planes import to_planar
 from vrmatte.pipeline import MATTE_FILE
 from vrmatte.plan import Plan
 
@@ -58,7 +59,7 @@ class PackedCheck:
         frames.close()
         packed = self._plan.config.output.alpha_packed
         picture = to_planar(frame, self._plan.source.layout, self._plan.source.color)
-        unpacked = unpack_alpha(picture, packed.fov_deg, packed.channel)
+        unpacked = unpack_alpha(picture, packed.fov_deg)
         difference = np.abs(unpacked.astype(np.int16) - matte)
         mean = float(difference.mean())
         if mean > WORST_MEAN_ERROR:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,9 +83,7 @@ class Manifest:
     def set_fact(self, name: str, value: object) -> None:
         """Remember a fact (any JSON value)."""
         with self._transaction():
-            self._db.execute(
-                "INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value))
-            )
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
 
     def piece(self, chunk: int, name: str, key: str) -> Path | None:
         """The file of a piece, if it was made with this key and still has its size."""
@@ -119,8 +117,13 @@ class Manifest:
                 self._db.execute(
                     "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
-                        chunk, name, key_of(made_from), json.dumps(made_from, default=str),
-                        str(file.path.relative_to(self._folder)), file.bytes, file.sha256,
+                        chunk,
+                        name,
+                        key_of(made_from),
+                        json.dumps(made_from, default=str),
+                        str(file.path.relative_to(self._folder)),
+                        file.bytes,
+                        file.sha256,
                         file.frames,
                     ),
                 )
@@ -167,7 +170,11 @@ class Manifest:
             self._db.execute(
                 "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?)",
                 (
-                    product.name, product.key, product.path.name, product.bytes, product.sha256,
+                    product.name,
+                    product.key,
+                    product.path.name,
+                    product.bytes,
+                    product.sha256,
                     json.dumps(product.checks),
                 ),
             )
@@ -188,7 +195,7 @@ class Manifest:
         self.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             yield

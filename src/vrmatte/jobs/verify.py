@@ -56,7 +56,9 @@ def _check_chunks(stem: str, manifest: Manifest) -> list[CheckedPiece]:
     if not broken:
         return [CheckedPiece(stem, "chunks", None)]
     return [
-        CheckedPiece(stem, file, "is missing or differs from its digest; `vrmatte run` makes it anew")
+        CheckedPiece(
+            stem, file, "is missing or differs from its digest; `vrmatte run` makes it anew"
+        )
         for _, _, file in broken
     ]
 

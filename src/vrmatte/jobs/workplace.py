@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +51,7 @@ class Workplace:
 
 
 @contextmanager
-def open_workplace(output: Path, stem: str, *, fresh: bool) -> Iterator[Workplace]:
+def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[Workplace]:
     """Make the folders and hold the lock; `fresh` moves an earlier job's work aside first.
 
     Raises:
@@ -74,18 +74,18 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Iterator[Workplac
 
 
 @contextmanager
-def _held(path: Path, output: Path) -> Iterator[None]:
+def _held(path: Path, output: Path) -> Generator[None]:
     lock = FileLock(path, thread_local=False)
     owner = path.with_suffix(".owner")
     try:
         lock.acquire(timeout=0)
-    except OSError as error:
-        raise output_error(error, path) from error
     except Timeout as error:
         raise OutputLockedError(
             f"{output}: another run is writing here ({_describe(owner)}). Wait for it, stop it, or "
             "choose another --out"
         ) from error
+    except OSError as error:
+        raise output_error(error, path) from error
     try:
         owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield

@@ -9,11 +9,11 @@ import av
 import av.error
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
 
 from vrmatte.errors import DamagedInputError
-from vrmatte.frames import ColorTags, Matte, PixelLayout, Plane, PlanarFrame, Timeline
+from vrmatte.frames import Matte, PlanarFrame, Timeline
 from vrmatte.media.opening import open_input
+from vrmatte.media.planes import plane_view, to_planar
 from vrmatte.media.probe import SourceInfo
 
 _SEEK_BACK_SECONDS = (0, 2, 10)
@@ -80,23 +80,3 @@ def read_grey(path: Path) -> Generator[tuple[int, Matte]]:
     with open_input(path) as container:
         for frame in container.decode(video=0):
             yield frame.pts or 0, np.array(plane_view(frame.planes[0], 1), dtype=np.uint8)
-
-
-def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> PlanarFrame:
-    """A decoded frame as planes in `layout`; converts only where the source has another layout."""
-    if frame.format.name not in (layout.name, layout.name.replace("yuv4", "yuvj4")):
-        # Same matrix and range on both sides: only bit depth and subsampling change.
-        same_range = 2 if color.full_range else 1
-        frame = frame.reformat(
-            format=layout.name, src_color_range=same_range, dst_color_range=same_range
-        )
-    sample_bytes = np.dtype(layout.dtype).itemsize
-    y, u, v = (plane_view(frame.planes[i], sample_bytes) for i in range(3))
-    return PlanarFrame(y, u, v, layout, color, frame.pts or 0)
-
-
-def plane_view(plane: VideoPlane, sample_bytes: int) -> Plane:
-    """The samples of a plane as an array (H, W) on the frame's own memory."""
-    dtype = np.uint8 if sample_bytes == 1 else np.uint16
-    row_samples = plane.line_size // sample_bytes
-    return np.frombuffer(plane, dtype).reshape(-1, row_samples)[: plane.height, : plane.width]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -11,15 +12,13 @@ from types import TracebackType
 from typing import Self
 
 import av
-import av.error
-import numpy as np
 from av.video.frame import VideoFrame
 
 from vrmatte.errors import OutputError, output_error
 from vrmatte.frames import ColorTags, Matte, PlanarFrame
-from vrmatte.media.decode import plane_view
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import file_url
+from vrmatte.media.planes import grey_frame, video_frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,9 @@ class ChunkWriter:
             )
         except OSError as error:
             raise output_error(error, path) from error
-        self._stream = self._container.add_stream(spec.encoder, rate=rate)
-        assert isinstance(self._stream, av.VideoStream)
+        stream = self._container.add_stream(spec.encoder, rate=rate)
+        assert isinstance(stream, av.VideoStream)
+        self._stream = stream
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = spec.layout.name
         self._stream.options = dict(spec.options)
@@ -79,7 +79,7 @@ class ChunkWriter:
         """Encode one picture (planes in the spec's layout, or a grey matte) shown at `pts`."""
         if self._first_pts is None:
             self._first_pts = pts
-        frame = video_frame(picture) if isinstance(picture, PlanarFrame) else _grey_frame(picture)
+        frame = video_frame(picture) if isinstance(picture, PlanarFrame) else grey_frame(picture)
         if frame.format.name != self._spec.layout.name:  # nv12 and p010 of hardware encoders
             frame = frame.reformat(format=self._spec.layout.name)
         frame.pts = (pts - self._first_pts) * self._time_base.numerator
@@ -107,10 +107,8 @@ class ChunkWriter:
 
     def discard(self) -> None:
         """Close and delete the unfinished file."""
-        try:
+        with contextlib.suppress(OSError):  # a full disk can't finish the file, and need not
             self._container.close()
-        except OSError:
-            pass  # a full disk can't finish the file, and need not
         self._part.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
@@ -143,26 +141,8 @@ def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:
     context.color_range = 2 if color.full_range else 1
 
 
-def video_frame(picture: PlanarFrame) -> VideoFrame:
-    """Copy planes into a frame of FFmpeg's, tags included."""
-    frame = VideoFrame(picture.width, picture.height, picture.layout.name)
-    sample_bytes = np.dtype(picture.layout.dtype).itemsize
-    for target, plane in zip(frame.planes, (picture.y, picture.u, picture.v), strict=True):
-        plane_view(target, sample_bytes)[:] = plane
-    frame.color_range = 2 if picture.color.full_range else 1
-    frame.colorspace = picture.color.matrix
-    return frame
-
-
-def _grey_frame(matte: Matte) -> VideoFrame:
-    frame = VideoFrame(matte.shape[1], matte.shape[0], "gray")
-    plane_view(frame.planes[0], 1)[:] = matte
-    frame.color_range = 2
-    return frame
-
-
 def commit_file(part: Path, path: Path, frames: int) -> ChunkFile:
-    """fsync `part`, take its digest, rename it to `path`, fsync the directory.
+    """Flush `part` to disk, take its digest, rename it to `path`, fsync the directory.
 
     Raises:
         OutputError, DiskFullError: the operating system refuses.

@@ -14,12 +14,12 @@ from typing import Literal
 
 import av
 import av.error
-import numpy as np
 from av.video.frame import VideoFrame
 
 from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, PixelLayout
+from vrmatte.media.planes import plane_view
 
 Codec = Literal["h264", "hevc", "av1"]
 
@@ -170,7 +170,7 @@ def trial_encode(spec: EncoderSpec, width: int, height: int) -> str | None:
             for index in range(2):
                 frame = VideoFrame(width, height, spec.layout.name)
                 for plane in frame.planes:
-                    np.frombuffer(plane, np.uint8)[:] = 0
+                    plane_view(plane, 1)[:] = 0
                 frame.pts = index
                 packets += len(stream.encode(frame))
             packets += len(stream.encode(None))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import av.container
@@ -98,7 +98,7 @@ def _join(
         video = output.add_stream_from_template(first.streams.video[0])
         video.codec_context.codec_tag = first.streams.video[0].codec_context.codec_tag
     video.time_base = Fraction(1, request.timeline.time_base.denominator)
-    tracks: list[Iterator[Packet]] = [_video_packets(request, video)]
+    tracks: list[Iterator[Packet[Any]]] = [_video_packets(request, video)]
     if request.source is None:
         _mux_all(output, tracks, clock, observer, video)
         return ()
@@ -115,7 +115,7 @@ def _join(
 
 def _mux_all(
     output: av.container.OutputContainer,
-    tracks: Sequence[Iterator[Packet]],
+    tracks: Sequence[Iterator[Packet[Any]]],
     clock: int,
     observer: Observer,
     video: Stream,
@@ -132,7 +132,7 @@ def _mux_all(
             observer(Advanced("join", done))
 
 
-def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet]:
+def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]]:
     """All coded frames with planned presentation times and freshly laid decode times."""
     line = request.timeline
     unit = line.time_base.numerator
@@ -166,7 +166,7 @@ def _origin(request: JoinRequest, time_base: Fraction) -> int:
     return 0 if request.window is None else round(request.window[0] / time_base)
 
 
-def _coded_frames(chunk: Path) -> Iterator[Packet]:
+def _coded_frames(chunk: Path) -> Iterator[Packet[Any]]:
     with open_input(chunk) as container:
         for packet in container.demux(video=0):
             if packet.size:
@@ -182,12 +182,12 @@ def _display_ranks(chunk: Path) -> list[int]:
     return ranks
 
 
-def _decode_seconds(packet: Packet) -> Fraction:
+def _decode_seconds(packet: Packet[Any]) -> Fraction:
     time = packet.dts if packet.dts is not None else (packet.pts or 0)
     return time * Fraction(packet.time_base or 1)
 
 
-def _rescale(packet: Packet, clock: int) -> None:
+def _rescale(packet: Packet[Any], clock: int) -> None:
     """Put a packet on the microsecond clock that FFmpeg takes for milliseconds."""
     scale = Fraction(packet.time_base or 1) * TICKS_PER_SECOND
     duration = packet.duration or 0
@@ -234,7 +234,7 @@ def _carry_refusal(stream: Stream, container: Container) -> str | None:
 
 def _copied_packets(
     request: JoinRequest, source: av.container.InputContainer, copies: dict[int, Stream]
-) -> Iterator[Packet]:
+) -> Iterator[Packet[Any]]:
     for packet in source.demux([source.streams[index] for index in copies]):
         if packet.size == 0 or not in_window(packet, request.window):
             continue
@@ -246,7 +246,7 @@ def _copied_packets(
         yield packet
 
 
-def in_window(packet: Packet, window: tuple[Fraction, Fraction] | None) -> bool:
+def in_window(packet: Packet[Any], window: tuple[Fraction, Fraction] | None) -> bool:
     """Whether a packet of the source belongs to the processed part."""
     if window is None or packet.pts is None:
         return True

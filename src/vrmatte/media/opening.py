@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def file_url(path: Path) -> str:
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[av.container.InputContainer]:
+def open_input(path: Path) -> Generator[av.container.InputContainer]:
     """Open a media file for reading, local files only.
 
     Raises:

@@ -108,7 +108,7 @@ def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> Sour
     size_bytes = _checked_size(path)
     with open_input(path) as container:
         try:
-            video = _main_video(path, container)
+            video = main_video(path, container)
             _check_limits(path, container, video)
             chroma_location = _chroma_location(container, video)
             first = _first_frame(path, container, video)
@@ -131,7 +131,7 @@ def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> Sour
             height=video.height,
             pixel_format=first.format.name,
             layout=_working_layout(path, first),
-            color=_color_tags(video, first, chroma_location),
+            color=_color_tags(video, chroma_location),
             time_base=_time_base(path, video),
             average_rate=video.average_rate or None,
             frames_from_header=video.frames or None,
@@ -166,7 +166,7 @@ def _checked_size(path: Path) -> int:
     return size_bytes
 
 
-def _main_video(path: Path, container: InputContainer) -> VideoStream:
+def main_video(path: Path, container: InputContainer) -> VideoStream:
     """The largest real video stream; cover pictures and thumbnails don't count."""
     name = container.format.name
     if _CONTAINERS.isdisjoint(name.split(",")):
@@ -245,14 +245,13 @@ def _duration_seconds(container: InputContainer, video: VideoStream) -> float | 
     return None
 
 
-def _color_tags(video: VideoStream, first: VideoFrame, chroma_location: int) -> ColorTags:
+def _color_tags(video: VideoStream, chroma_location: int) -> ColorTags:
     context = video.codec_context
-    full = context.color_range == _FULL_RANGE or first.format.name.startswith("yuvj")
     return ColorTags(
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
         matrix=int(context.colorspace),
-        full_range=full,
+        full_range=context.color_range == _FULL_RANGE,
         chroma_location=chroma_location,
     )
 

@@ -7,6 +7,7 @@ tells the truth. Where it doesn't, all is decoded. Header counts are never belie
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,8 +25,8 @@ from av.video.stream import VideoStream
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import Timeline
 from vrmatte.media.opening import open_input
-from vrmatte.media.probe import SourceInfo
-from vrmatte.progress import Advanced, Finished, Observer, Started
+from vrmatte.media.probe import SourceInfo, main_video
+from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
 _ONE_FRAME_PER_PACKET = frozenset(
     {"h264", "hevc", "av1", "vp8", "vp9", "prores", "ffv1", "mjpeg", "dnxhd", "cfhd"}
@@ -35,8 +36,8 @@ _PROGRESSIVE = (0, 1)
 _HEAD_FRAMES = 24
 _PACKETS_PER_EVENT = 256
 _SAMPLE_BYTES = 1 << 20
-_CONTAINER_TOLERANCE_SECONDS = 0.25
-"""Between a container's declared and found end: rounding and codec delay stay below."""
+_TOLERANCE_SECONDS = 0.1
+"""Between a sound track's declared and found end: codec delay and padding stay below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +45,17 @@ class _PacketList:
     """What the packets of a file say, before anything is decoded."""
 
     shown_pts: list[int]
-    """Sorted times of the packets that are not flagged as hidden."""
+    """Sorted times of the video packets that are not flagged as hidden."""
     end_pts: int
     """End of the last of them."""
     key_pts: list[int]
     """Sorted times of the shown key packets."""
-    video_packets: int
     is_complete: bool
     """Every video packet has a time of its own."""
     is_progressive: bool
     """No packet holds only half a frame."""
-    is_corrupt: bool
-    """A packet was only partly there."""
-    end_seconds: float
-    """The latest end over all streams."""
+    end_seconds: dict[int, float]
+    """Where each stream's last whole packet ends."""
 
 
 def scan_timeline(source: SourceInfo, observer: Observer) -> Timeline:
@@ -82,6 +80,14 @@ def scan_timeline(source: SourceInfo, observer: Observer) -> Timeline:
         pts, end_pts = packets.shown_pts, packets.end_pts
     else:
         pts, end_pts = _times_by_decoding(source, observer)
+        missing = len(packets.shown_pts) - len(pts)
+        if missing > 0:
+            observer(
+                Notice(
+                    f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames can't be "
+                    "shown by any decoder (the file was cut inside a group of pictures)"
+                )
+            )
     observer(Finished("scan"))
     return _timeline(source, pts, end_pts)
 
@@ -93,7 +99,7 @@ def count_decoded(path: Path) -> int:
         InputError: not a video.
         DamagedInputError: a frame can't be decoded.
     """
-    return sum(1 for _ in _decode(path, None, None))
+    return sum(1 for _ in _decode(path, None))
 
 
 def fingerprint(path: Path) -> str:
@@ -120,16 +126,14 @@ def fingerprint(path: Path) -> str:
 def _list_packets(container: InputContainer, video: VideoStream, observer: Observer) -> _PacketList:
     shown: list[tuple[int, int]] = []
     keys: list[int] = []
+    ends: dict[int, float] = {}
     count = timed = 0
-    is_corrupt = False
-    end_seconds = 0.0
     for packet in container.demux():
         if packet.size == 0:
             continue
-        is_corrupt = is_corrupt or packet.is_corrupt
-        if packet.pts is not None and packet.time_base:
-            end = packet.pts + (packet.duration or 0)
-            end_seconds = max(end_seconds, float(end * packet.time_base))
+        if packet.pts is not None and not packet.is_corrupt:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
         if packet.stream_index != video.index:
             continue
         count += 1
@@ -137,22 +141,19 @@ def _list_packets(container: InputContainer, video: VideoStream, observer: Obser
             timed += 1
             if not packet.is_discard:
                 shown.append((packet.pts, packet.duration or 0))
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
+                keys += [packet.pts] if packet.is_keyframe else []
         if count % _PACKETS_PER_EVENT == 0:
             observer(Advanced("scan", count))
     shown.sort()
     pts = [time for time, _ in shown]
-    last = shown[-1][1] if shown else 0
+    last_duration = shown[-1][1] if shown else 0
     return _PacketList(
         shown_pts=pts,
-        end_pts=pts[-1] + (last or _average_step(pts, video)) if pts else 0,
+        end_pts=pts[-1] + (last_duration or _average_step(pts, video)) if pts else 0,
         key_pts=sorted(keys),
-        video_packets=count,
         is_complete=timed == count and len(set(pts)) == len(pts),
         is_progressive=video.codec_context.field_order in _PROGRESSIVE,
-        is_corrupt=is_corrupt,
-        end_seconds=end_seconds,
+        end_seconds=ends,
     )
 
 
@@ -180,34 +181,30 @@ def _packets_suffice(source: SourceInfo, packets: _PacketList) -> bool:
 def _check_whole(
     source: SourceInfo, container: InputContainer, video: VideoStream, packets: _PacketList
 ) -> None:
-    """Compare what the file declares with what is in it."""
-    formats = source.container.split(",")
-    present = float(packets.end_pts * source.time_base)
-    start = float((packets.shown_pts[0] if packets.shown_pts else 0) * source.time_base)
-    if "mov" in formats and packets.video_packets < len(video.index_entries):
-        declared = start + (source.duration_seconds or 0.0)
-    elif "matroska" in formats and _is_short(container, video, packets, present):
-        declared = (container.duration or 0) / av.time_base
-    elif packets.is_corrupt:
-        declared = source.duration_seconds or present
-    else:
-        return
-    raise DamagedInputError(
-        f"{source.path}: is cut off: {present:.2f} of {declared:.2f} seconds are in the file. Copy "
-        "it again from its source; to use what is there, remux it (a copy without re-encoding)"
-    )
+    """Compare what the file declares of picture and sound with what is in it."""
+    for stream in (video, *container.streams.audio):
+        present = packets.end_seconds.get(stream.index, 0.0)
+        declared = float((stream.duration or 0) * (stream.time_base or 0))
+        if "mov" in source.container.split(","):
+            ends = (entry.pos + entry.size for entry in stream.index_entries)
+            is_cut = max(ends, default=0) > source.size_bytes
+            declared += float((stream.start_time or 0) * (stream.time_base or 0))
+        else:
+            declared = _clock_seconds(stream.metadata.get("DURATION", "")) or declared
+            is_cut = "matroska" in source.container.split(",") and present < declared - (
+                _TOLERANCE_SECONDS if stream is not video else _frame_seconds(video, packets)
+            )
+        if is_cut:
+            raise DamagedInputError(
+                f"{source.path}: is cut off: {present:.2f} of {max(declared, present):.2f} seconds "
+                f"of its {stream.type} are in the file. Copy it again from its source; to use what "
+                "is there, remux it (a copy without re-encoding)"
+            )
 
 
-def _is_short(
-    container: InputContainer, video: VideoStream, packets: _PacketList, present: float
-) -> bool:
-    """Whether a Matroska file ends before its header says."""
-    own = _clock_seconds(video.metadata.get("DURATION", ""))
-    frame = float(_average_step(packets.shown_pts, video) * (video.time_base or 0))
-    if own is not None and present < own - 1.5 * frame:
-        return True
-    whole = (container.duration or 0) / av.time_base
-    return packets.end_seconds < whole - _CONTAINER_TOLERANCE_SECONDS
+def _frame_seconds(video: VideoStream, packets: _PacketList) -> float:
+    """A little more than a frame lasts: less than that is rounding, not loss."""
+    return 1.5 * float(_average_step(packets.shown_pts, video) * (video.time_base or 0))
 
 
 def _clock_seconds(text: str) -> float | None:
@@ -222,25 +219,30 @@ def _clock_seconds(text: str) -> float | None:
 # --- decoding ------------------------------------------------------------------------------------
 
 
-def _decode(path: Path, index: int | None, seek_pts: int | None) -> Iterator[VideoFrame]:
-    """All frames of a stream, from the key frame at or before `seek_pts` or from the start."""
+def _decode(
+    path: Path, index: int | None, *, seek_pts: int | None = None, threads: str = "AUTO"
+) -> Iterator[VideoFrame]:
+    """All frames of a stream, from the key frame at or before `seek_pts` or from the start.
+
+    Without an index it is the main video. With `threads` "AUTO" decoding is fastest, but an error
+    in the very last packet goes unheard; "SLICE" hears it.
+    """
     with open_input(path) as container:
         if index is None:
-            if not container.streams.video:
-                raise InputError(f"{path}: has no video stream")
-            index = container.streams.video[0].index
-        video = cast(VideoStream, container.streams[index])
-        video.thread_type = cast(Any, "AUTO")
-        at = 0
+            video = main_video(path, container)
+        else:
+            video = cast(VideoStream, container.streams[index])
+        video.thread_type = cast(Any, threads)
+        seconds = 0.0
         try:
             if seek_pts is not None:
                 container.seek(seek_pts, stream=video)
             for frame in container.decode(video):
                 yield frame
-                at += 1
+                seconds = frame.time if frame.pts is not None else seconds
         except av.error.FFmpegError as error:
             raise DamagedInputError(
-                f"{path}: damaged after {at} decoded frames: {error.strerror or error}. "
+                f"{path}: damaged after {seconds:.2f} s: {error.strerror or error}. "
                 "Copy it again, or repair or re-export it"
             ) from error
 
@@ -252,24 +254,20 @@ def _decoder_agrees(source: SourceInfo, packets: _PacketList) -> bool:
     references, a decoder that drops or invents frames at the end.
     """
     pts = packets.shown_pts
-    head: list[int | None] = []
-    try:
-        for frame in _decode(source.path, source.video_index, None):
-            head.append(frame.pts)
-            if len(head) == _HEAD_FRAMES:
-                break
-        if head != pts[: len(head)] or len(head) < min(_HEAD_FRAMES, len(pts)):
-            return False
-        if len(pts) < _HEAD_FRAMES or not packets.key_pts:
-            return len(head) == len(pts)
-        from_key = packets.key_pts[-1]
-        tail = [
-            frame.pts
-            for frame in _decode(source.path, source.video_index, from_key)
-            if frame.pts is None or frame.pts >= from_key
-        ]
-    except DamagedInputError:
-        return False  # decoding everything will say where
+    decoded = _decode(source.path, source.video_index, threads="SLICE")
+    head = [frame.pts for frame in itertools.islice(decoded, _HEAD_FRAMES)]
+    if head != pts[:_HEAD_FRAMES]:
+        return False
+    if len(pts) < _HEAD_FRAMES:
+        return True
+    if not packets.key_pts:
+        return False
+    from_key = packets.key_pts[-1]
+    tail = [
+        frame.pts
+        for frame in _decode(source.path, source.video_index, seek_pts=from_key, threads="SLICE")
+        if frame.pts is None or frame.pts >= from_key
+    ]
     return tail == [time for time in pts if time >= from_key]
 
 
@@ -277,7 +275,7 @@ def _times_by_decoding(source: SourceInfo, observer: Observer) -> tuple[list[int
     """Times and end of all frames the decoder shows."""
     pts: list[int] = []
     last_duration = 0
-    for frame in _decode(source.path, source.video_index, None):
+    for frame in _decode(source.path, source.video_index):
         if frame.pts is None:
             raise InputError(
                 f"{source.path}: frame {len(pts)} has no presentation time; remux the video into "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -19,8 +20,10 @@ _GROUND = (64, 160, 255)
 def to_rgb(frame: PlanarFrame, width: int) -> Rgb:
     """A small RGB copy of a frame, shape (H, W, 3), `width` pixels wide."""
     size = (width, round(frame.height * width / frame.width))
-    planes = [cv2.resize(np.ascontiguousarray(p), size, interpolation=cv2.INTER_AREA)
-              for p in (frame.y, frame.u, frame.v)]
+    planes = [
+        cv2.resize(np.ascontiguousarray(p), size, interpolation=cv2.INTER_AREA)
+        for p in (frame.y, frame.u, frame.v)
+    ]
     matrix = yuv_to_rgb(frame.color.matrix, frame.layout.bit_depth, frame.color.full_range)
     rgb = np.stack(planes, axis=-1).astype(np.float64) @ matrix[:, :3].T + matrix[:, 3]
     return (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -34,7 +37,8 @@ def contact_sheet(frame: PlanarFrame, matte: Matte, width: int = 1280) -> Rgb:
     alpha = small[..., None].astype(np.float32) / 255
     over = alpha * source + (1 - alpha) * np.array(_GROUND, np.float32)
     grey = np.repeat(small[..., None], 3, axis=2)
-    return np.concatenate([source, grey, (over + 0.5).astype(np.uint8)], axis=0)
+    stacked = np.concatenate([source, grey, (over + 0.5).astype(np.uint8)], axis=0)
+    return cast(Rgb, stacked)
 
 
 def write_png(picture: Rgb, path: Path) -> None:

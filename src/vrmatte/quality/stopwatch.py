@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ class Stopwatch:
         return dict(self._seconds)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
+    def stage(self, name: str) -> Generator[None]:
         """Count the time inside for `name`."""
         self._switch()
         self._running.append(name)
@@ -35,7 +35,7 @@ class Stopwatch:
             self._switch()
             self._running.pop()
 
-    def time(self, name: str, items: Iterator[T]) -> Iterator[T]:
+    def time(self, name: str, items: Iterator[T]) -> Generator[T]:
         """Pass items on; the time each takes to come counts for `name`."""
         while True:
             with self.stage(name):

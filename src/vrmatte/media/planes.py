@@ -1,0 +1,50 @@
+"""Between FFmpeg's frames and planes of samples; copies only where layouts differ."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
+
+from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame, Plane
+
+
+def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> PlanarFrame:
+    """A decoded frame as planes in `layout`; converts only where the source has another layout."""
+    if frame.format.name not in (layout.name, layout.name.replace("yuv4", "yuvj4")):
+        # Same matrix and range on both sides: only bit depth and subsampling change.
+        same_range = 2 if color.full_range else 1
+        frame = frame.reformat(
+            format=layout.name, src_color_range=same_range, dst_color_range=same_range
+        )
+    sample_bytes = np.dtype(layout.dtype).itemsize
+    y, u, v = (plane_view(frame.planes[i], sample_bytes) for i in range(3))
+    return PlanarFrame(y, u, v, layout, color, frame.pts or 0)
+
+
+def plane_view(plane: VideoPlane, sample_bytes: int) -> Plane:
+    """The samples of a plane as an array (H, W) on the frame's own memory."""
+    dtype = np.uint8 if sample_bytes == 1 else np.uint16
+    rows = np.frombuffer(cast(Any, plane), dtype).reshape(-1, plane.line_size // sample_bytes)
+    return cast(Plane, rows[: plane.height, : plane.width])
+
+
+def video_frame(picture: PlanarFrame) -> VideoFrame:
+    """Copy planes into a frame of FFmpeg's, tags included."""
+    frame = VideoFrame(picture.width, picture.height, picture.layout.name)
+    sample_bytes = np.dtype(picture.layout.dtype).itemsize
+    for target, plane in zip(frame.planes, (picture.y, picture.u, picture.v), strict=True):
+        plane_view(target, sample_bytes)[:] = plane
+    frame.color_range = 2 if picture.color.full_range else 1
+    frame.colorspace = picture.color.matrix
+    return frame
+
+
+def grey_frame(matte: Matte) -> VideoFrame:
+    """Copy a matte into a full-range grey frame."""
+    frame = VideoFrame(matte.shape[1], matte.shape[0], "gray")
+    plane_view(frame.planes[0], 1)[:] = matte
+    frame.color_range = 2
+    return frame

@@ -1,0 +1,152 @@
+import dataclasses
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from matting_pictures import from_rgb, soft_rgb
+from vrmatte.config import Config
+from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.matting.base import EngineChoice
+from vrmatte.matting.choose import (
+    RVM_WEIGHTS,
+    SELFIE_WEIGHTS,
+    choose_engine,
+    load_engine,
+    network_scale,
+)
+from vrmatte.progress import Notice
+
+
+def config_of(engine="auto", **processing) -> Config:
+    return Config.model_validate(
+        {
+            "matting": {"engine": engine},
+            "processing": processing,
+            "hardware": {"device": "cpu"},
+        }
+    )
+
+
+@pytest.fixture
+def own_dir(models_dir, tmp_path, monkeypatch):
+    """An empty weights folder, an empty cache, no network."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    monkeypatch.setenv("VRMATTE_MODELS_DIR", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("VRMATTE_OFFLINE", "1")
+    return folder
+
+
+@pytest.mark.parametrize("engine", ["auto", "rvm"])
+def test_rvm_where_its_weights_are(models_dir, engine):
+    told = []
+    choice = choose_engine(config_of(engine), told.append)
+    assert (choice.name, choice.weights_name) == ("rvm", RVM_WEIGHTS)
+    assert choice.licence == "GPL-3.0-only"
+    assert any("GPL-3.0" in text for text in choice.notices)
+    assert [event.text for event in told if isinstance(event, Notice)] == list(choice.notices)
+
+
+def test_selfie_when_asked_for(models_dir):
+    choice = choose_engine(config_of("selfie"))
+    assert (choice.name, choice.licence, choice.verified) == ("selfie", "Apache-2.0", True)
+    assert choice.notices == ()
+
+
+def test_weights_of_another_digest_are_told(own_dir, models_dir):
+    (own_dir / RVM_WEIGHTS).write_bytes(b"something else")
+    choice = choose_engine(config_of("rvm"))
+    assert not choice.verified
+    assert any("unverified weights" in text for text in choice.notices)
+
+
+def test_auto_goes_to_selfie_with_a_warning(own_dir, models_dir):
+    shutil.copy(models_dir / SELFIE_WEIGHTS, own_dir)
+    told = []
+    choice = choose_engine(config_of("auto"), told.append)
+    assert choice.name == "selfie"
+    warnings = [event for event in told if isinstance(event, Notice) and event.level == "warning"]
+    assert [event.text for event in warnings] == list(choice.notices)
+    assert RVM_WEIGHTS in choice.notices[0]
+
+
+@pytest.mark.parametrize("engine", ["auto", "rvm", "selfie"])
+def test_no_weights_at_all(own_dir, engine):
+    with pytest.raises(WeightsError) as caught:
+        choose_engine(config_of(engine))
+    named = {
+        "auto": [RVM_WEIGHTS, SELFIE_WEIGHTS],
+        "rvm": [RVM_WEIGHTS],
+        "selfie": [SELFIE_WEIGHTS],
+    }
+    assert all(name in str(caught.value) for name in named[engine])
+
+
+def test_rvm_asked_for_by_name_is_never_replaced(own_dir, models_dir):
+    shutil.copy(models_dir / SELFIE_WEIGHTS, own_dir)
+    with pytest.raises(WeightsError, match="rvm"):
+        choose_engine(config_of("rvm"))
+
+
+@pytest.mark.parametrize("engine", ["rvm", "selfie"])
+def test_a_choice_travels_and_opens(models_dir, engine):
+    choice = choose_engine(config_of(engine))
+    assert pickle.loads(pickle.dumps(choice)) == choice
+    told = json.loads(json.dumps(dataclasses.asdict(choice)))
+    copy = EngineChoice(**{**told, "notices": tuple(told["notices"])})
+    loaded = load_engine(copy, config_of(engine, scale_factor=0.25), eye_px=128)
+    assert loaded.name == engine
+    (matte,) = loaded.matte([from_rgb(soft_rgb(128, 96))])
+    assert (matte.shape, matte.dtype) == ((96, 128), np.uint8)
+
+
+@pytest.mark.parametrize(("parallel", "height"), [(False, 1), (True, 2)])
+def test_settings_reach_the_engine(models_dir, parallel, height):
+    config = config_of("rvm", scale_factor=0.25, parallel_eyes=parallel)
+    engine = load_engine(choose_engine(config), config, eye_px=128)
+    engine.matte([from_rgb(soft_rgb(128, 128))] * 2)
+    # The first state has half the network's resolution: 128 * 0.25 / 2.
+    first = engine.state()["view0_r1"]
+    assert first.shape == (1, 16, 16, 16)
+    # Views of a batch lie in one array.
+    assert (first.base is not None and first.base.shape[0]) == height
+
+
+def test_weights_that_changed_or_went_are_refused(own_dir, models_dir):
+    path = own_dir / SELFIE_WEIGHTS
+    shutil.copy(models_dir / SELFIE_WEIGHTS, path)
+    choice = choose_engine(config_of("selfie"))
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"!")
+    with pytest.raises(WeightsError, match="changed"):
+        load_engine(choice, config_of("selfie"), eye_px=128)
+    path.unlink()
+    with pytest.raises(WeightsError, match="can't read"):
+        load_engine(choice, config_of("selfie"), eye_px=128)
+
+
+def test_a_device_that_must_be_there(models_dir):
+    config = Config.model_validate(
+        {"matting": {"engine": "rvm"}, "hardware": {"device": "tensorrt", "require_device": True}}
+    )
+    with pytest.raises(ConfigError, match="tensorrt"):
+        load_engine(choose_engine(config), config, eye_px=128)
+
+
+@pytest.mark.parametrize(
+    ("asked", "eye_px", "scale"),
+    [
+        ("auto", 1024, 0.5),
+        ("auto", 1536, 0.5),
+        ("auto", 3072, 0.25),
+        ("auto", 4096, 0.1875),
+        (1.0, 4096, 1.0),
+        (0.25, 512, 0.25),
+    ],
+)
+def test_network_scale(asked, eye_px, scale):
+    assert network_scale(config_of(scale_factor=asked), eye_px) == pytest.approx(scale)
