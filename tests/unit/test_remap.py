@@ -171,7 +171,7 @@ def test_planes_that_do_not_fit_are_refused():
 class Overclaiming:
     """A source that says it covers all, and places everything far outside."""
 
-    size = 16
+    width = height = 16
 
     def directions(self, x, y):
         raise NotImplementedError

@@ -173,6 +173,18 @@ def test_undecodable_head_or_tail_is_told(tmp_path: Path, number: int) -> None:
 
 
 @pytest.mark.faults
+def test_last_packet_without_a_picture_is_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "filled.mp4"
+    written = write_clip(path, frames=96, gop=12, bframes=False)
+    with av.open(str(path)) as container:
+        size = [packet.size for packet in container.demux(video=0) if packet.size][-1]
+    _break_packet(path, 95, (size - 4).to_bytes(4) + b"\x0a")  # H.264 end of sequence
+    events: list[Event] = []
+    assert scanned(path, events.append) == decoded_pts(path) == written[:-1]
+    assert any(isinstance(e, Notice) and "1 of 96 stored frames" in e.text for e in events)
+
+
+@pytest.mark.faults
 def test_damage_in_the_middle_does_not_change_the_list(tmp_path: Path) -> None:
     """It is found when the frames are made; the scan does not decode the whole video."""
     path = tmp_path / "damaged.mp4"
@@ -254,13 +266,13 @@ def test_fingerprint_is_of_content_and_size(tmp_path: Path) -> None:
         fingerprint(tmp_path / "missing.bin")
 
 
-def _break_packet(path: Path, number: int) -> None:
+def _break_packet(path: Path, number: int, start: bytes = b"\xff" * 8) -> None:
     """Overwrite the start of a packet, as a bad block on a memory card does."""
     with av.open(str(path)) as container:
         position = list(container.demux(video=0))[number].pos
     assert position is not None
     data = bytearray(path.read_bytes())
-    data[position : position + 8] = b"\xff" * 8
+    data[position : position + len(start)] = start
     path.write_bytes(data)
 
 

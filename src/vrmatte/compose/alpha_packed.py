@@ -56,6 +56,16 @@ class MatteDisc:
         """Side of the tile in luma pixels: the disc with a margin, halves of even length."""
         return 4 * (math.ceil(DISC_SCALE * self.eye_px / 4) + 1)
 
+    @property
+    def width(self) -> int:
+        """Width of the tile in luma pixels."""
+        return self.size
+
+    @property
+    def height(self) -> int:
+        """Height of the tile in luma pixels."""
+        return self.size
+
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions seen at pixel coordinates of the tile."""
         middle, centre = self.size / 2, self.eye_px / 2

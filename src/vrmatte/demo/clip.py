@@ -17,7 +17,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from vrmatte.demo.scene import Scene, render_pair
+from vrmatte.demo.scene import Scene, StereoPicture, render_pair
 from vrmatte.errors import ConfigError, output_error
 
 SAMPLE_RATE = 48_000
@@ -66,11 +66,7 @@ def write_clip(
                 _start(mkv, truth)
             _start(mp4, video)
             for index in range(frames):
-                pair = render_pair(timed, eye_px, index)
-                pictures = (_as_yuv(pair.side_by_side()), _as_grey(pair.alpha_side_by_side()))
-                for track, picture in zip(tracks, pictures, strict=False):
-                    picture.pts, picture.time_base = index, 1 / rate
-                    track.write(picture)
+                _add_frame(tracks, render_pair(timed, eye_px, index), index, rate)
                 if on_frame:
                     on_frame(index + 1)
             for track in tracks:
@@ -109,6 +105,14 @@ class _Track:
         """Encode and store a frame; None flushes what the encoder still holds."""
         # The frame's kind is the stream's kind; the two encode methods only differ in that.
         self.container.mux(self.stream.encode(frame))  # pyright: ignore[reportArgumentType]
+
+
+def _add_frame(tracks: list[_Track], pair: StereoPicture, index: int, rate: Fraction) -> None:
+    """Write one picture, and its alpha where there is a second track for it."""
+    pictures = (_as_yuv(pair.side_by_side()), _as_grey(pair.alpha_side_by_side()))
+    for track, picture in zip(tracks, pictures, strict=False):
+        picture.pts, picture.time_base = index, 1 / rate
+        track.write(picture)
 
 
 def _h264(container: OutputContainer, eye_px: int, rate: Fraction, crf: int) -> VideoStream:

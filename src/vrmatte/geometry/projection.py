@@ -18,9 +18,17 @@ Array = npt.NDArray[np.float64]
 
 
 class Projection(Protocol):
-    """A picture of directions, `size` pixels square."""
+    """A picture of directions."""
 
-    size: int
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        ...
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        ...
 
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions (x, y, z) seen at continuous pixel coordinates; any common shape."""
@@ -36,10 +44,26 @@ class Projection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HalfEquirect:
-    """180 x 180 degrees: columns are longitudes, rows are latitudes."""
+class _Square:
+    """A picture as wide as it is high."""
 
     size: int
+    """Width and height in pixels."""
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.size
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.size
+
+
+@dataclass(frozen=True, slots=True)
+class HalfEquirect(_Square):
+    """180 x 180 degrees: columns are longitudes, rows are latitudes."""
 
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions seen at pixel coordinates."""
@@ -59,10 +83,9 @@ class HalfEquirect:
 
 
 @dataclass(frozen=True, slots=True)
-class Fisheye:
+class Fisheye(_Square):
     """Equidistant fisheye: the radius grows with the angle, the circle touches the square."""
 
-    size: int
     fov_deg: float
     """Field of view of the full circle in degrees."""
 

@@ -90,9 +90,19 @@ def sampling_grid(
     target_sites: PlaneSites = LUMA_SITES,
     source_sites: PlaneSites = LUMA_SITES,
 ) -> SamplingGrid:
-    """The grid that turns a plane of `source` into a plane of `target`; kept for the next call.
+    """What `make_sampling_grid` makes, kept for the next call; few grids are kept at a time."""
+    return make_sampling_grid(target, source, target_sites, source_sites)
 
-    Positions are rounded to 1/256 sample. About 7 bytes per target sample that shows anything.
+
+def make_sampling_grid(
+    target: Projection,
+    source: Projection,
+    target_sites: PlaneSites = LUMA_SITES,
+    source_sites: PlaneSites = LUMA_SITES,
+) -> SamplingGrid:
+    """The grid that turns a plane of `source` into a plane of `target`.
+
+    For those who need many grids, or one once: nothing is kept here. Positions are rounded to 1/256 sample. About 7 bytes per target sample that shows anything.
 
     Args:
         target: projection of the plane to be made.
@@ -183,7 +193,7 @@ def _flat_weights(interpolation: Interpolation) -> npt.NDArray[np.float32]:
 
 
 def _plane_shape(projection: Projection, sites: PlaneSites) -> tuple[int, int]:
-    return -(-projection.size // sites.step_y), -(-projection.size // sites.step_x)
+    return -(-projection.height // sites.step_y), -(-projection.width // sites.step_x)
 
 
 def _split(position: Array, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:

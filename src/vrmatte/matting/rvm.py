@@ -32,7 +32,7 @@ ViewState = tuple[FloatArray, ...]
 class RvmNetwork(Protocol):
     """One step of the network for views of equal size, which run as one batch."""
 
-    session: Session
+    provider: str
 
     def step(
         self, pictures: Sequence[PlanarFrame], states: list[FloatArray]
@@ -46,7 +46,8 @@ class CutNetwork:
 
     def __init__(self, session: Session, scale: float) -> None:
         """Take a session of the cut graph and network pixels per picture pixel."""
-        self.session = session
+        self.provider = session.provider
+        self._session = session
         self._scale = scale
 
     def step(
@@ -57,7 +58,7 @@ class CutNetwork:
         width, height = network_size(pictures[0], self._scale)
         small = np.stack([small_rgb(picture, width, height) for picture in pictures])
         feeds = {"src_small": small, **dict(zip(STATES_IN, states, strict=True))}
-        slopes, offsets, *states = self.session.run(("a", "b", *STATES_OUT), feeds)
+        slopes, offsets, *states = self._session.run(("a", "b", *STATES_OUT), feeds)
         mattes = [
             apply_coefficients(picture, slope[0], offset[0])
             for picture, slope, offset in zip(pictures, slopes, offsets, strict=True)
@@ -70,7 +71,8 @@ class WholeNetwork:
 
     def __init__(self, session: Session, scale: float) -> None:
         """Take a session of the whole graph and its downsample ratio."""
-        self.session = session
+        self.provider = f"{session.provider}, whole graph (slow: its structure is not RVM's)"
+        self._session = session
         self._scale = scale
 
     def step(
@@ -82,7 +84,7 @@ class WholeNetwork:
             "downsample_ratio": np.array([self._scale], np.float32),
             **dict(zip(STATES_IN, states, strict=True)),
         }
-        alphas, *states = self.session.run(("pha", *STATES_OUT), feeds)
+        alphas, *states = self._session.run(("pha", *STATES_OUT), feeds)
         return [(alpha[0] * 255 + 0.5).astype(np.uint8) for alpha in alphas], states
 
 
@@ -94,7 +96,7 @@ class RvmEngine:
 
     def __init__(self, network: RvmNetwork, *, batch_views: bool = False) -> None:
         """Take a network, and whether views of equal size run together (same mattes)."""
-        self.provider = network.session.provider
+        self.provider = network.provider
         self._network = network
         self._batch_views = batch_views
         self._states: list[ViewState] = []
@@ -159,19 +161,20 @@ class RvmEngine:
 def load_rvm(
     weights: bytes, scale: float, open_network: Callable[[bytes], Session], *, batch_views: bool
 ) -> RvmEngine:
-    """The engine with a graph cut where possible.
+    """The engine with its graph cut where possible.
 
     Args:
         weights: content of an ONNX file with RVM's interface.
         scale: network pixels per picture pixel.
         open_network: makes a session of a serialised graph.
-        batch_views: run views of equal size in one batch.
+        batch_views: run views of equal size in one batch, if the graph can be cut.
     """
     try:
-        network: RvmNetwork = CutNetwork(open_network(cut_rvm(weights)), scale)
+        cut = cut_rvm(weights)
     except UnknownGraphError:
-        network = WholeNetwork(open_network(weights), scale)
-    return RvmEngine(network, batch_views=batch_views)
+        # Two full-size float pictures at once would double what is too much already.
+        return RvmEngine(WholeNetwork(open_network(weights), scale))
+    return RvmEngine(CutNetwork(open_network(cut), scale), batch_views=batch_views)
 
 
 def network_size(picture: PlanarFrame, scale: float) -> tuple[int, int]:

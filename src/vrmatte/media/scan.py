@@ -84,8 +84,8 @@ def scan_timeline(source: SourceInfo, observer: Observer) -> Timeline:
         if missing > 0:
             observer(
                 Notice(
-                    f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames can't be "
-                    "shown by any decoder (the file was cut inside a group of pictures)"
+                    f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames have no "
+                    "picture and are left out (the file was cut inside a group of pictures)"
                 )
             )
     observer(Finished("scan"))

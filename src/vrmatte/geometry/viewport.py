@@ -1,0 +1,187 @@
+"""Viewports: flat or stereographic looks from one eye in any direction, and how turning moves them.
+
+A viewport says where and how wide one looks; with a size in pixels it becomes a picture, which is
+a projection like any other. All pictures share the eye's centre, so turning a viewport is a pure
+rotation and nothing in the scene shifts against anything else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.geometry.projection import Array
+
+ViewProjection = Literal["perspective", "stereographic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """A look from one eye: where to, how wide, and how it is laid on a plane.
+
+    The angles describe the picture's middle row and column. A perspective view keeps straight lines
+    straight and wastes pixels beyond about 100 degrees; a stereographic one keeps small shapes and
+    stretches less.
+
+    Raises:
+        ValueError: a field of view that the projection can't hold (perspective below 180 degrees,
+            stereographic below 360).
+    """
+
+    yaw_deg: float
+    """Where the middle looks, positive to the right."""
+    pitch_deg: float
+    """Where the middle looks, positive up."""
+    hfov_deg: float
+    vfov_deg: float
+    projection: ViewProjection = "perspective"
+    roll_deg: float = 0.0
+    """The camera turned clockwise about its own axis."""
+
+    def __post_init__(self) -> None:
+        limit_deg = 180 if self.projection == "perspective" else 360
+        if not (0 < self.hfov_deg < limit_deg and 0 < self.vfov_deg < limit_deg):
+            raise ValueError(
+                f"a {self.projection} viewport can't be {self.hfov_deg:g} x {self.vfov_deg:g} "
+                f"degrees; each must lie between 0 and {limit_deg}"
+            )
+
+    def size_for(self, density_px_per_deg: float) -> tuple[int, int]:
+        """Width and height in pixels, both even, that give the middle of the picture this density.
+
+        A half-equirectangular eye has `eye_px / 180` pixels per degree; the same density in the
+        middle of a viewport loses no detail anywhere.
+        """
+        scale = math.degrees(density_px_per_deg) / 2
+        width, height = (
+            2 * max(1, round(scale * self._plane_extent(fov_deg)))
+            for fov_deg in (self.hfov_deg, self.vfov_deg)
+        )
+        return width, height
+
+    def picture(self, width: int, height: int) -> ViewportPicture:
+        """The viewport as a projection of `width` x `height` pixels."""
+        return ViewportPicture(self, width, height)
+
+    def scales(self, width: int, height: int) -> tuple[float, float]:
+        """Pixels per radian in the middle of a picture of this size, along x and y."""
+        return width / self._plane_extent(self.hfov_deg), height / self._plane_extent(self.vfov_deg)
+
+    def rotation(self) -> Array:
+        """Shape (3, 3): turns directions as the viewport sees them into directions of the eye.
+
+        Its columns are where the viewport's right, down and forward point.
+        """
+        yaw, pitch, roll = (
+            math.radians(angle) for angle in (self.yaw_deg, self.pitch_deg, self.roll_deg)
+        )
+        about_y = [[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]]
+        about_x = [
+            [1, 0, 0],
+            [0, math.cos(pitch), -math.sin(pitch)],
+            [0, math.sin(pitch), math.cos(pitch)],
+        ]
+        about_z = [
+            [math.cos(roll), -math.sin(roll), 0],
+            [math.sin(roll), math.cos(roll), 0],
+            [0, 0, 1],
+        ]
+        return np.array(about_y) @ np.array(about_x) @ np.array(about_z)
+
+    def _plane_extent(self, fov_deg: float) -> float:
+        """Length that a field of view takes on a plane where one radian in the middle is 1 long."""
+        if self.projection == "perspective":
+            return 2 * math.tan(math.radians(fov_deg) / 2)
+        return 4 * math.tan(math.radians(fov_deg) / 4)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewportPicture:
+    """A viewport at a size in pixels: a `Projection`, so planes can be resampled to and from it."""
+
+    viewport: Viewport
+    width: int
+    height: int
+    _rotation: tuple[float, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_rotation", tuple(self.viewport.rotation().ravel().tolist()))
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions seen at pixel coordinates, also outside the picture."""
+        scale_x, scale_y = self.viewport.scales(self.width, self.height)
+        u, v = (x - self.width / 2) / scale_x, (y - self.height / 2) / scale_y
+        squared = u * u + v * v
+        if self.viewport.projection == "perspective":
+            ahead = 1 / np.sqrt(1 + squared)
+            right, down = u * ahead, v * ahead
+        else:
+            shrink = 4 / (4 + squared)
+            right, down, ahead = u * shrink, v * shrink, 2 * shrink - 1
+        a, b, c, d, e, f, g, h, i = self._rotation
+        return (
+            a * right + b * down + c * ahead,
+            d * right + e * down + f * ahead,
+            g * right + h * down + i * ahead,
+        )
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Pixel coordinates of directions.
+
+        Infinite where the plane has no place for a direction: behind a perspective view, and
+        straight behind a stereographic one.
+        """
+        a, b, c, d, e, f, g, h, i = self._rotation
+        right = a * dx + d * dy + g * dz
+        down = b * dx + e * dy + h * dz
+        ahead = c * dx + f * dy + i * dz
+        if self.viewport.projection == "perspective":
+            depth = ahead
+        else:
+            depth = (np.sqrt(dx * dx + dy * dy + dz * dz) + ahead) / 2
+        placed = depth > 0
+        depth = np.where(placed, depth, 1)
+        scale_x, scale_y = self.viewport.scales(self.width, self.height)
+        return (
+            np.where(placed, self.width / 2 + scale_x * right / depth, np.inf),
+            np.where(placed, self.height / 2 + scale_y * down / depth, np.inf),
+        )
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Inside the rectangle."""
+        return (x >= 0) & (x <= self.width) & (y >= 0) & (y <= self.height)
+
+
+def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> Array:
+    """Where pixels of one perspective viewport lie in another of the same width and height.
+
+    Coordinates are continuous, the top-left pixel's centre at (0.5, 0.5). OpenCV counts from that
+    centre, so its `warpPerspective` wants `T @ H @ inv(T)`, T moving by -0.5 along x and y.
+
+    Args:
+        old: where the points are.
+        new: where they are wanted; fields of view may differ.
+        size: width and height of both pictures in pixels.
+
+    Returns:
+        H of shape (3, 3): `H @ (x, y, 1)` is proportional to `(x', y', 1)`; its third component is
+        positive where the new viewport has the point before it.
+
+    Raises:
+        ValueError: a viewport isn't perspective, so no such matrix exists.
+    """
+    if old.projection != "perspective" or new.projection != "perspective":
+        raise ValueError("only perspective viewports map onto each other by a homography")
+    turn = new.rotation().T @ old.rotation()
+    return _camera(new, size) @ turn @ np.linalg.inv(_camera(old, size))
+
+
+def _camera(view: Viewport, size: tuple[int, int]) -> Array:
+    """From directions as the viewport sees them to homogeneous pixel coordinates."""
+    width, height = size
+    scale_x, scale_y = view.scales(width, height)
+    return np.array([[scale_x, 0, width / 2], [0, scale_y, height / 2], [0, 0, 1]])

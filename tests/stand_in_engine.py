@@ -1,0 +1,81 @@
+"""A tiny deterministic engine for tests of the job around it: no weights, no network, a memory.
+
+Its matte hangs on all frames it has seen, so a chunk begun with the wrong state, the wrong warm-up
+or a frame too many differs from then on.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pytest
+
+from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.matting.base import EngineChoice
+
+CHOICE = EngineChoice(
+    name="selfie",
+    weights_name="stand-in",
+    weights_path="",
+    weights_sha256="5" * 64,
+    licence="Apache-2.0",
+    verified=True,
+)
+_USERS = ("vrmatte.jobs.local", "vrmatte.jobs.verify")
+
+
+class StandInEngine:
+    """Bright things are people; how long they have been there, and how many frames ago, shows."""
+
+    name = "stand-in"
+    warmup_frames = 3
+    provider = "tests"
+
+    def __init__(self) -> None:
+        self._state: dict[str, np.ndarray] = {}
+
+    def matte(self, pictures: Sequence[PlanarFrame]) -> list[Matte]:
+        after: dict[str, np.ndarray] = {}
+        mattes: list[Matte] = []
+        for view, picture in enumerate(pictures):
+            luma = picture.y.astype(np.float32) / (1 << (picture.layout.bit_depth - 8))
+            trail = self._state.get(f"trail{view}", luma)
+            age = self._state.get(f"age{view}", np.zeros(1, np.float32))
+            trail = np.float32(0.8) * trail + np.float32(0.2) * luma
+            alpha = (luma - 80) * 4 + (trail - 80) + age % 7
+            mattes.append(np.clip(alpha, 0, 255).astype(np.uint8))
+            after |= {f"trail{view}": trail, f"age{view}": age + 1}
+        self._state = after
+        return mattes
+
+    def state(self) -> dict[str, np.ndarray]:
+        return dict(self._state)
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._state = dict(state)
+
+    def reset(self) -> None:
+        self._state = {}
+
+
+def use_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every run in this test use the stand-in, whatever engine its settings name."""
+    for name in _USERS:
+        __import__(name)
+        monkeypatch.setattr(f"{name}.choose_engine", lambda *_: CHOICE)
+    monkeypatch.setattr("vrmatte.jobs.local.load_engine", lambda *_: StandInEngine())
+
+
+def main() -> None:
+    """`python -m stand_in_engine ARGUMENTS`: the command line `vrmatte ARGUMENTS`, stood in."""
+    from vrmatte.cli.main import main as vrmatte
+
+    use_stand_in(pytest.MonkeyPatch())
+    sys.argv[0] = "vrmatte"
+    vrmatte()
+
+
+if __name__ == "__main__":
+    main()
