@@ -33,6 +33,26 @@ def soft_rgb(width, height, seed=0):
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def noise(width, height, layout, color):
+    """Random code values, many of them no RGB colour at all."""
+    rng = np.random.default_rng(1)
+    half = (-(-height // 2), -(-width // 2))
+    y, u, v = (
+        rng.integers(0, layout.peak + 1, shape).astype(layout.dtype)
+        for shape in ((height, width), half, half)
+    )
+    return PlanarFrame(y, u, v, layout, color)
+
+
+def plain_rgb(picture):
+    """All of a picture as RGB 0..1 of shape (H, W, 3), each pixel with its chroma sample."""
+    color, height, width = picture.color, picture.height, picture.width
+    rows = yuv_to_rgb(color.matrix, picture.layout.bit_depth, color.full_range)
+    u, v = (p.repeat(2, 0).repeat(2, 1)[:height, :width] for p in (picture.u, picture.v))
+    rgb = np.stack([picture.y, u, v], axis=-1) @ rows[:, :3].T + rows[:, 3]
+    return np.clip(rgb, 0, 1)
+
+
 def clip_frames(bench_dir: Path, name: str, count: int, kind: str = "mp4"):
     """The first side-by-side frames of a ground-truth clip."""
     with av.open(str(bench_dir / f"{name}.{kind}")) as container:

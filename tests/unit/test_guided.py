@@ -2,33 +2,16 @@ import cv2
 import numpy as np
 import pytest
 
-from matting_pictures import deeper, from_rgb, soft_rgb
-from vrmatte.colorimetry import yuv_to_rgb
+from matting_pictures import deeper, from_rgb, noise, plain_rgb, soft_rgb
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PlanarFrame
 from vrmatte.matting.guided import apply_coefficients, fit_coefficients
 
 
 def plainly(picture, slope, offset):
     """The same in float numpy, all at full size."""
-    color = picture.color
-    rows = yuv_to_rgb(color.matrix, picture.layout.bit_depth, color.full_range)
     size = (picture.width, picture.height)
-    u, v = (
-        plane.repeat(2, 0).repeat(2, 1)[: size[1], : size[0]] for plane in (picture.u, picture.v)
-    )
-    rgb = np.stack([picture.y, u, v], axis=-1) @ rows[:, :3].T + rows[:, 3]
     big = [cv2.resize(small, size, interpolation=cv2.INTER_LINEAR) for small in (slope, offset)]
-    return 255 * np.clip(big[0] * rgb.mean(axis=-1) + big[1], 0, 1)
-
-
-def noise(width, height, layout, color):
-    rng = np.random.default_rng(1)
-    half = (-(-height // 2), -(-width // 2))
-    y, u, v = (
-        rng.integers(0, layout.peak + 1, shape).astype(layout.dtype)
-        for shape in ((height, width), half, half)
-    )
-    return PlanarFrame(y, u, v, layout, color)
+    return 255 * np.clip(big[0] * plain_rgb(picture).mean(axis=-1) + big[1], 0, 1)
 
 
 @pytest.mark.parametrize("layout", [YUV420P, YUV420P10], ids=lambda layout: layout.name)

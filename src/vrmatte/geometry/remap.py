@@ -102,7 +102,8 @@ def make_sampling_grid(
 ) -> SamplingGrid:
     """The grid that turns a plane of `source` into a plane of `target`.
 
-    For those who need many grids, or one once: nothing is kept here. Positions are rounded to 1/256 sample. About 7 bytes per target sample that shows anything.
+    For those who need many grids, or one once: nothing is kept here. Positions are rounded to
+    1/256 sample. About 7 bytes per target sample that shows anything.
 
     Args:
         target: projection of the plane to be made.

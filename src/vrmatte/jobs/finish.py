@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from vrmatte.errors import OutputError
 from vrmatte.jobs.packed_check import PackedCheck
 from vrmatte.jobs.store import Manifest, Product
 from vrmatte.jobs.workplace import Workplace
+from vrmatte.media.carried import Carried
 from vrmatte.media.encode import commit_file
 from vrmatte.media.join import JoinRequest, join_chunks
 from vrmatte.media.spherical import inject_half_equirect
-from vrmatte.media.verify import verify_copies, verify_frames
+from vrmatte.media.verify import verify_frames
+from vrmatte.media.verify_copies import verify_copies
 from vrmatte.pipeline import piece_name
 from vrmatte.plan import Deliverable, Plan, deliverable_parameters, key_of
 from vrmatte.progress import Notice, Observer
@@ -85,7 +87,6 @@ def _finish(
 ) -> Product:
     target = place.output / deliverable.file_name
     part = target.with_name(target.name + ".part")
-    carry = _carried_streams(plan)
     request = JoinRequest(
         chunks=chunks,
         timeline=plan.selected,
@@ -93,22 +94,15 @@ def _finish(
         container=deliverable.container,
         rate=plan.rate,
         source=plan.source.path,
-        carry=carry,
+        carry=_carried_streams(plan),
         window=plan.window,
     )
-    dropped = join_chunks(request, observer)
-    for stream in dropped:
-        observer(
-            Notice(
-                f"{target.name} does not carry source stream {stream.stream_index}, "
-                f"{stream.description}: {stream.reason}; it is still in the source"
-            )
-        )
+    carried = join_chunks(request, observer)
+    for text in _losses(plan, carried, deliverable):
+        observer(Notice(f"{target.name} {text}"))
     if deliverable.name != "alpha-packed" and deliverable.container == "mp4":
         inject_half_equirect(part)
-    lost = {stream.stream_index for stream in dropped}
-    kept = tuple(index for index in carry if index not in lost)
-    checks = verify_file(plan, place, deliverable, part, kept, observer)
+    checks = verify_file(plan, place, deliverable, part, carried.indices, observer)
     file = commit_file(part, target, len(plan.selected))
     return Product(deliverable.name, key, target, file.bytes, file.sha256, checks)
 
@@ -117,6 +111,28 @@ def _carried_streams(plan: Plan) -> tuple[int, ...]:
     if not plan.config.audio.preserve_audio:
         return ()
     return tuple(s.index for s in plan.source.streams if s.kind != "video")
+
+
+def _losses(plan: Plan, carried: Carried, deliverable: Deliverable) -> Iterator[str]:
+    """What of the source's other streams the file is without."""
+    for stream in carried.dropped:
+        yield (
+            f"does not carry source stream {stream.stream_index}, {stream.description}: "
+            f"{stream.reason}; it is still in the source"
+        )
+    if plan.config.audio.preserve_audio:
+        for stream in plan.source.streams:
+            if stream.kind == "video":
+                yield (
+                    f"does not carry source stream {stream.index}, video ({stream.codec}): only "
+                    "the main picture is processed; it is still in the source"
+                )
+    if carried.left_out_before is not None:
+        yield (
+            "leaves out sound that the source hides more than "
+            f"{-float(carried.left_out_before):.2f} s before the start: Matroska can't hold times "
+            "so early"
+        )
 
 
 def verify_file(

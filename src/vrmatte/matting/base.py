@@ -1,8 +1,12 @@
-"""What a matting engine is, and the plain value that says which one was chosen."""
+"""What a matting engine is, what it answers, and the plain value that says which one was chosen.
+
+An engine sees small RGB pictures and answers with guided coefficients; how the pictures are cut
+from the eyes, and how a full-size matte comes from the coefficients, is not its business.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -11,10 +15,11 @@ import numpy.typing as npt
 
 from vrmatte.frames import Matte, PlanarFrame
 
-EngineKind = Literal["rvm", "selfie"]
 FloatArray = npt.NDArray[np.float32]
 State = Mapping[str, FloatArray]
-"""Everything an engine remembers between frames, by name; the first axis counts the views."""
+"""Everything an engine remembers between frames, by name."""
+
+EngineKind = Literal["rvm", "selfie"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +37,59 @@ class EngineChoice:
     """What the user should know about this choice; it also stands in the report."""
 
 
-class Engine(Protocol):
-    """Makes mattes of successive frames.
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """A matte as a linear function of the picture: alpha = clip(slope * mean(RGB) + offset).
 
-    One instance serves one sequence: the views of a frame (left eye, right eye) go in together,
-    and their number and sizes stay the same until `reset`.
+    Both vary slowly, so they may be stretched or turned to another projection before they are
+    applied to a picture of any size, whose edges the matte then follows.
+    """
+
+    slope: FloatArray
+    """Shape (pictures, h, w), for RGB 0..1."""
+    offset: FloatArray
+    """Same shape."""
+
+
+class Engine(Protocol):
+    """Mattes successive pictures of views.
+
+    A view is one way of looking at both eyes (whole, or through a viewport), known by its name;
+    each has a memory of its own. The size of its pictures stays the same until `forget`.
     """
 
     name: str
     warmup_frames: int
-    """Frames to run and throw away when a sequence starts without saved state."""
+    """Frames to run and throw away when a view starts without memory."""
     provider: str
     """Where it runs, for the report."""
 
-    def matte(self, pictures: Sequence[PlanarFrame]) -> list[Matte]:
-        """One matte per picture, each at its picture's size; advances the state by one frame."""
+    def infer(self, view: str, pictures: FloatArray) -> Coefficients:
+        """Coefficients of a view's next pictures (one per eye), which its memory moves on by.
+
+        Args:
+            view: the view's name.
+            pictures: shape (pictures, 3, h, w), RGB 0..1.
+
+        Returns:
+            Coefficients of shape (pictures, h, w).
+
+        Raises:
+            ValueError: the pictures of this view changed in size or number.
+        """
+        ...
+
+    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+        """Carry a view's memory along when its viewport turns.
+
+        Args:
+            view: the view's name.
+            pixel_map: shape (3, 3), from old to new continuous pixel coordinates.
+        """
+        ...
+
+    def forget(self, view: str) -> None:
+        """Drop a view's memory; unknown views are fine."""
         ...
 
     def state(self) -> dict[str, FloatArray]:
@@ -58,5 +101,13 @@ class Engine(Protocol):
         ...
 
     def reset(self) -> None:
-        """Forget all frames; sizes may change after this."""
+        """Forget all views."""
+        ...
+
+
+class FrameMatting(Protocol):
+    """Makes the matte of whole side-by-side frames, one after the other."""
+
+    def matte(self, index: int, frame: PlanarFrame) -> Matte:
+        """The matte of frame `index` of the video, shape (H, W) like its luma."""
         ...

@@ -45,13 +45,12 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
     return choice
 
 
-def load_engine(choice: EngineChoice, config: Config, eye_px: int) -> Engine:
+def load_engine(choice: EngineChoice, config: Config) -> Engine:
     """Open the chosen engine.
 
     Args:
         choice: from `choose_engine`, perhaps made by another process.
-        config: for scale, device and threads.
-        eye_px: width of one eye of the source.
+        config: for device and threads.
 
     Raises:
         WeightsError: the weights are gone, aren't those chosen, or can't be run.
@@ -69,8 +68,7 @@ def load_engine(choice: EngineChoice, config: Config, eye_px: int) -> Engine:
         require_device=hardware.require_device,
         gpu_memory_bytes=None if vram is None else int(vram * 1e9),
     )
-    scale = network_scale(config, eye_px)
-    return load_rvm(weights, scale, open_network, batch_views=config.processing.parallel_eyes)
+    return load_rvm(weights, open_network, batch_pictures=config.processing.parallel_eyes)
 
 
 def network_scale(config: Config, eye_px: int) -> float:

@@ -1,8 +1,8 @@
 """Guided upsampling: a small matte becomes a full-size one whose edges follow the picture.
 
 A small matte is described as alpha = A * guide + b with A and b that vary slowly; stretched to full
-size they are applied to the full-size guide (He & Sun, Fast Guided Filter, 2015). The guide is the
-mean of R, G and B, which is linear in Y, U and V, so it is taken straight from the planes.
+size they are applied to the full-size guide (He & Sun, Fast Guided Filter, 2015). The guide, the
+mean of R, G and B, is worked out of the YUV planes pixel by pixel and never stored.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.frames import Matte, PlanarFrame, Plane
-from vrmatte.matting.network_input import packed
+from vrmatte.matting.network_input import packed, rgb_rows
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -59,9 +58,6 @@ def apply_coefficients(picture: PlanarFrame, slope: FloatArray, offset: FloatArr
     Returns:
         255 * clip(A * mean(RGB) + b), shape (H, W), rounded.
     """
-    color = picture.color
-    rows = yuv_to_rgb(color.matrix, picture.layout.bit_depth, color.full_range)
-    guide_row = rows.mean(axis=0).astype(np.float32)
     # Only the width is stretched here: rows are blended on the fly, so no full-size float exists.
     slopes, offsets = (
         np.asarray(
@@ -74,7 +70,7 @@ def apply_coefficients(picture: PlanarFrame, slope: FloatArray, offset: FloatArr
     picture = packed(picture)
     shift_x, shift_y = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
     y, u, v = picture.y, picture.u, picture.v
-    _apply(y, u, v, shift_x, shift_y, guide_row, slopes, offsets, matte)
+    _apply(y, u, v, shift_x, shift_y, rgb_rows(picture), slopes, offsets, matte)
     return matte
 
 
@@ -85,24 +81,28 @@ def _apply(
     v: Plane,
     shift_x: int,
     shift_y: int,
-    guide_row: FloatArray,
+    rows: FloatArray,
     slopes: FloatArray,
     offsets: FloatArray,
     matte: Matte,
 ) -> None:
     height, width = y.shape
     small_height = slopes.shape[0]
-    of_y, of_u, of_v, constant = guide_row[0], guide_row[1], guide_row[2], guide_row[3]
+    of_y = rows[0, 0]
     # Adding a half rounds where the conversion to integers cuts off.
-    low, span, high = np.float32(0.5), np.float32(255), np.float32(255.5)
-    narrow, chroma = np.empty(u.shape[1], np.float32), np.empty(width, np.float32)
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    span, third = np.float32(255), np.float32(1 / 3)
+    narrow, wide = np.empty((3, u.shape[1]), np.float32), np.empty((3, width), np.float32)
+    red, green, blue = wide[0], wide[1], wide[2]
     for i in range(height):
         if i == i >> shift_y << shift_y:
             u_row, v_row = u[i >> shift_y], v[i >> shift_y]
-            for k in range(narrow.size):
-                narrow[k] = of_u * np.float32(u_row[k]) + of_v * np.float32(v_row[k]) + constant
-            for j in range(width):
-                chroma[j] = narrow[j >> shift_x]
+            for c in range(3):
+                for k in range(u_row.size):
+                    chroma = rows[c, 1] * np.float32(u_row[k]) + rows[c, 2] * np.float32(v_row[k])
+                    narrow[c, k] = chroma + rows[c, 3]
+                for j in range(width):
+                    wide[c, j] = narrow[c, j >> shift_x]
         at = min(max((i + 0.5) * small_height / height - 0.5, 0.0), small_height - 1.0)
         above = int(at)
         below = min(above + 1, small_height - 1)
@@ -110,8 +110,68 @@ def _apply(
         a0, a1, b0, b1 = slopes[above], slopes[below], offsets[above], offsets[below]
         y_row, matte_row = y[i], matte[i]
         for j in range(width):
-            guide = of_y * np.float32(y_row[j]) + chroma[j]
+            luma = of_y * np.float32(y_row[j])
+            total = min(max(luma + red[j], zero), one)
+            total += min(max(luma + green[j], zero), one)
+            total += min(max(luma + blue[j], zero), one)
             slope = a0[j] + share * (a1[j] - a0[j])
             offset = b0[j] + share * (b1[j] - b0[j])
-            alpha = (slope * guide + offset) * span + low
-            matte_row[j] = np.uint8(np.int32(min(max(alpha, low), high)))
+            alpha = min(max(slope * total * third + offset, zero), one)
+            matte_row[j] = np.uint8(np.int32(alpha * span + half))
+
+
+def add_weighted(
+    picture: PlanarFrame,
+    laid: FloatArray,
+    weight: FloatArray,
+    region: tuple[slice, slice],
+    matte: Matte,
+) -> None:
+    """Add the weighted alpha of a region to a matte, in place.
+
+    Args:
+        picture: the whole eye, any bit depth and range.
+        laid: A and b for each pixel of the region, shape (rows, columns, 2).
+        weight: how much this alpha counts, shape (rows, columns), 0..1; 0 is left alone.
+        region: rows and columns of the eye.
+        matte: the eye's matte, shape of its luma.
+    """
+    shifts = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
+    corner = region[0].start, region[1].start
+    _add_weighted(
+        picture.y, picture.u, picture.v, *shifts, rgb_rows(picture), *corner, laid, weight, matte
+    )
+
+
+@njit(nogil=True, cache=True)
+def _add_weighted(
+    y: Plane,
+    u: Plane,
+    v: Plane,
+    shift_x: int,
+    shift_y: int,
+    rows: FloatArray,
+    top: int,
+    left: int,
+    laid: FloatArray,
+    weight: FloatArray,
+    matte: Matte,
+) -> None:
+    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
+    span, third = np.float32(255), np.float32(1 / 3)
+    for i in range(weight.shape[0]):
+        row = top + i
+        for j in range(weight.shape[1]):
+            if weight[i, j] == zero:
+                continue
+            column = left + j
+            luma = rows[0, 0] * np.float32(y[row, column])
+            blue_diff = np.float32(u[row >> shift_y, column >> shift_x])
+            red_diff = np.float32(v[row >> shift_y, column >> shift_x])
+            total = zero
+            for c in range(3):
+                value = luma + rows[c, 1] * blue_diff + rows[c, 2] * red_diff + rows[c, 3]
+                total += min(max(value, zero), one)
+            alpha = min(max(laid[i, j, 0] * total * third + laid[i, j, 1], zero), one)
+            sum_ = np.float32(matte[row, column]) + alpha * weight[i, j] * span + half
+            matte[row, column] = np.uint8(np.int32(min(sum_, span)))

@@ -1,141 +1,152 @@
 """Robust Video Matting: a recurrent network that mattes people without being told where they are.
 
-Only the low-resolution part of its graph runs in the network runtime; the full-size part is one
-pass over the YUV planes (`guided.apply_coefficients`). A graph that can't be cut is run whole,
-which gives the same mattes but needs full-size float pictures.
+Only the low-resolution part of its graph runs; it ends in guided coefficients, which is what an
+engine answers. A graph that can't be cut is run whole on the small picture, and coefficients are
+fitted to its alpha.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from vrmatte.frames import Matte, PlanarFrame
-from vrmatte.matting.base import FloatArray, State
-from vrmatte.matting.guided import apply_coefficients
-from vrmatte.matting.network_input import full_rgb, packed, small_rgb
+from vrmatte.matting.base import Coefficients, FloatArray, State
+from vrmatte.matting.guided import fit_coefficients
 from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError, cut_rvm
 from vrmatte.models.runtime import Session
 
 WARMUP_FRAMES = 15
 """After this many frames a sequence started in its middle is as good as one run from its start."""
 
-_FIRST_STATE = (np.zeros((1, 1, 1, 1), np.float32),) * len(STATES_IN)
 _STATE_NAMES = tuple(name.removesuffix("i") for name in STATES_IN)
+_FIRST_STATE = (np.zeros((1, 1, 1, 1), np.float32),) * len(STATES_IN)
+_FIT_RADIUS_PX = 1
+_FIT_EPSILON = 1e-5
 
-ViewState = tuple[FloatArray, ...]
-"""The four recurrent tensors of one view, each (1, channels, h, w)."""
+Memory = tuple[FloatArray, ...]
+"""The four recurrent tensors of one view, each (pictures, channels, h, w)."""
 
 
 class RvmNetwork(Protocol):
-    """One step of the network for views of equal size, which run as one batch."""
+    """One step of the network for pictures of equal size."""
 
-    provider: str
+    session: Session
 
-    def step(
-        self, pictures: Sequence[PlanarFrame], states: list[FloatArray]
-    ) -> tuple[list[Matte], list[FloatArray]]:
-        """Mattes and next states; the first axis of each state counts the pictures."""
+    def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
+        """Coefficients and next memory; pictures are (n, 3, h, w), RGB 0..1."""
         ...
 
 
 class CutNetwork:
-    """The low-resolution part in the runtime, the full-size part in planes."""
+    """The low-resolution part of the graph, which makes coefficients itself."""
 
-    def __init__(self, session: Session, scale: float) -> None:
-        """Take a session of the cut graph and network pixels per picture pixel."""
-        self.provider = session.provider
-        self._session = session
-        self._scale = scale
+    def __init__(self, session: Session) -> None:
+        """Take a session of the cut graph."""
+        self.session = session
 
-    def step(
-        self, pictures: Sequence[PlanarFrame], states: list[FloatArray]
-    ) -> tuple[list[Matte], list[FloatArray]]:
-        """Mattes and next states."""
-        pictures = [packed(picture) for picture in pictures]
-        width, height = network_size(pictures[0], self._scale)
-        small = np.stack([small_rgb(picture, width, height) for picture in pictures])
-        feeds = {"src_small": small, **dict(zip(STATES_IN, states, strict=True))}
-        slopes, offsets, *states = self._session.run(("a", "b", *STATES_OUT), feeds)
-        mattes = [
-            apply_coefficients(picture, slope[0], offset[0])
-            for picture, slope, offset in zip(pictures, slopes, offsets, strict=True)
-        ]
-        return mattes, states
+    def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
+        """Coefficients and next memory."""
+        feeds = {"src_small": pictures, **dict(zip(STATES_IN, memory, strict=True))}
+        slopes, offsets, *after = self.session.run(("a", "b", *STATES_OUT), feeds)
+        return Coefficients(slopes[:, 0], offsets[:, 0]), tuple(after)
 
 
 class WholeNetwork:
-    """The graph as published, fed with full-size RGB."""
+    """The graph as published, at the size of the small picture."""
 
-    def __init__(self, session: Session, scale: float) -> None:
-        """Take a session of the whole graph and its downsample ratio."""
-        self.provider = f"{session.provider}, whole graph (slow: its structure is not RVM's)"
-        self._session = session
-        self._scale = scale
+    def __init__(self, session: Session) -> None:
+        """Take a session of the whole graph."""
+        self.session = session
 
-    def step(
-        self, pictures: Sequence[PlanarFrame], states: list[FloatArray]
-    ) -> tuple[list[Matte], list[FloatArray]]:
-        """Mattes and next states."""
+    def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
+        """Coefficients fitted to the graph's alpha, and next memory."""
         feeds = {
-            "src": np.stack([full_rgb(picture) for picture in pictures]),
-            "downsample_ratio": np.array([self._scale], np.float32),
-            **dict(zip(STATES_IN, states, strict=True)),
+            "src": pictures,
+            "downsample_ratio": np.ones(1, np.float32),
+            **dict(zip(STATES_IN, memory, strict=True)),
         }
-        alphas, *states = self._session.run(("pha", *STATES_OUT), feeds)
-        return [(alpha[0] * 255 + 0.5).astype(np.uint8) for alpha in alphas], states
+        alphas, *after = self.session.run(("pha", *STATES_OUT), feeds)
+        fitted = [
+            fit_coefficients(picture.mean(axis=0), alpha[0], _FIT_RADIUS_PX, _FIT_EPSILON)
+            for picture, alpha in zip(pictures, alphas, strict=True)
+        ]
+        slopes, offsets = zip(*fitted, strict=True)
+        return Coefficients(np.stack(slopes), np.stack(offsets)), tuple(after)
 
 
 class RvmEngine:
-    """Mattes of one sequence, recurrent state of each view kept between frames."""
+    """Recurrent matting; the memory of each view is kept between frames."""
 
     name = "rvm"
     warmup_frames = WARMUP_FRAMES
 
-    def __init__(self, network: RvmNetwork, *, batch_views: bool = False) -> None:
-        """Take a network, and whether views of equal size run together (same mattes)."""
-        self.provider = network.provider
+    def __init__(self, network: RvmNetwork, *, batch_pictures: bool = False) -> None:
+        """Take a network, and whether a view's pictures run in one batch (same result)."""
+        self.provider = network.session.provider
         self._network = network
-        self._batch_views = batch_views
-        self._states: list[ViewState] = []
-        self._sizes: list[tuple[int, int]] = []
+        self._batch = batch_pictures
+        self._memories: dict[str, Memory] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def matte(self, pictures: Sequence[PlanarFrame]) -> list[Matte]:
-        """One matte per picture; advances the state by one frame.
+    def infer(self, view: str, pictures: FloatArray) -> Coefficients:
+        """Coefficients of a view's next pictures.
 
         Raises:
-            ValueError: number or sizes of the pictures changed without `reset`.
+            ValueError: number or size of the view's pictures changed.
         """
-        sizes = [(picture.width, picture.height) for picture in pictures]
-        if self._sizes and sizes != self._sizes:
-            raise ValueError(f"views changed from {self._sizes} to {sizes} without a reset")
-        states = self._states or [_FIRST_STATE] * len(pictures)
-        if len(states) != len(pictures):
-            raise ValueError(f"{len(pictures)} views, but the state is of {len(states)}")
-        together = self._batch_views and len(set(sizes)) == 1
-        step = len(pictures) if together else 1
-        mattes: list[Matte] = []
-        advanced: list[ViewState] = []
-        for first in range(0, len(pictures), step):
-            batch = list(zip(*states[first : first + step], strict=True))
-            fed = [tensors[0] if step == 1 else np.concatenate(tensors) for tensors in batch]
-            made, after = self._network.step(pictures[first : first + step], fed)
-            mattes += made
-            advanced += [
-                tuple(tensor[view : view + 1] for tensor in after) for view in range(len(made))
-            ]
-        self._states, self._sizes = advanced, sizes
-        return mattes
+        if self._shapes.setdefault(view, pictures.shape) != pictures.shape:
+            raise ValueError(
+                f"pictures of {view} changed from {self._shapes[view]} to {pictures.shape}; "
+                "forget the view first"
+            )
+        count = len(pictures)
+        memory = self._memories.get(view) or tuple(
+            np.repeat(tensor, count, axis=0) for tensor in _FIRST_STATE
+        )
+        if len(memory[0]) != count:
+            raise ValueError(f"{count} pictures of {view}, but its memory is of {len(memory[0])}")
+        step = count if self._batch else 1
+        parts = [
+            self._network.step(
+                pictures[at : at + step], tuple(tensor[at : at + step] for tensor in memory)
+            )
+            for at in range(0, count, step)
+        ]
+        self._memories[view] = tuple(
+            np.concatenate(tensors) for tensors in zip(*(after for _, after in parts), strict=True)
+        )
+        return Coefficients(
+            np.concatenate([found.slope for found, _ in parts]),
+            np.concatenate([found.offset for found, _ in parts]),
+        )
+
+    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+        """Turn a view's memory with its picture; a view without memory has nothing to turn."""
+        memory, shape = self._memories.get(view), self._shapes.get(view)
+        if memory is None or shape is None:
+            return
+        self._memories[view] = tuple(
+            _turned(tensor, pixel_map, (shape[3], shape[2])) for tensor in memory
+        )
+
+    def forget(self, view: str) -> None:
+        """Drop a view's memory."""
+        self._memories.pop(view, None)
+        self._shapes.pop(view, None)
 
     def state(self) -> dict[str, FloatArray]:
-        """The recurrent tensors of each view, named like `view0_r1`; not to be written to."""
-        return {
-            f"view{view}_{name}": tensor
-            for view, tensors in enumerate(self._states)
-            for name, tensor in zip(_STATE_NAMES, tensors, strict=True)
+        """The recurrent tensors of each view, named like `eye/r1`; not to be written to."""
+        kept = {
+            f"{view}/{name}": tensor
+            for view, memory in self._memories.items()
+            for name, tensor in zip(_STATE_NAMES, memory, strict=True)
         }
+        sizes = {f"{view}/size": np.array(s, np.float32) for view, s in self._shapes.items()}
+        return kept | sizes
 
     def restore(self, state: State) -> None:
         """Go on from a saved state.
@@ -143,40 +154,64 @@ class RvmEngine:
         Raises:
             ValueError: the names aren't those of `state`.
         """
-        views = len(state) // len(_STATE_NAMES)
-        names = [[f"view{view}_{name}" for name in _STATE_NAMES] for view in range(views)]
-        if sorted(state) != sorted(name for of_view in names for name in of_view):
+        views = sorted({name.rpartition("/")[0] for name in state})
+        names = {f"{view}/{part}" for view in views for part in (*_STATE_NAMES, "size")}
+        if set(state) != names:
             raise ValueError(f"not a state of this engine: it holds {sorted(state)}")
-        self._states = [
-            tuple(np.ascontiguousarray(state[name], np.float32) for name in of_view)
-            for of_view in names
-        ]
-        self._sizes = []
+        self._memories = {
+            view: tuple(
+                np.ascontiguousarray(state[f"{view}/{name}"], np.float32) for name in _STATE_NAMES
+            )
+            for view in views
+        }
+        self._shapes = {
+            view: tuple(int(length) for length in state[f"{view}/size"]) for view in views
+        }
 
     def reset(self) -> None:
-        """Forget all frames."""
-        self._states, self._sizes = [], []
+        """Forget all views."""
+        self._memories, self._shapes = {}, {}
 
 
 def load_rvm(
-    weights: bytes, scale: float, open_network: Callable[[bytes], Session], *, batch_views: bool
+    weights: bytes, open_network: Callable[[bytes], Session], *, batch_pictures: bool
 ) -> RvmEngine:
-    """The engine with its graph cut where possible.
+    """The engine with a graph cut where possible.
 
     Args:
         weights: content of an ONNX file with RVM's interface.
-        scale: network pixels per picture pixel.
         open_network: makes a session of a serialised graph.
-        batch_views: run views of equal size in one batch, if the graph can be cut.
+        batch_pictures: run a view's pictures in one batch.
     """
     try:
-        cut = cut_rvm(weights)
+        network: RvmNetwork = CutNetwork(open_network(cut_rvm(weights)))
     except UnknownGraphError:
-        # Two full-size float pictures at once would double what is too much already.
-        return RvmEngine(WholeNetwork(open_network(weights), scale))
-    return RvmEngine(CutNetwork(open_network(cut), scale), batch_views=batch_views)
+        network = WholeNetwork(open_network(weights))
+    return RvmEngine(network, batch_pictures=batch_pictures)
 
 
-def network_size(picture: PlanarFrame, scale: float) -> tuple[int, int]:
-    """Width and height in network pixels."""
-    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+def _turned(
+    tensor: FloatArray, pixel_map: npt.NDArray[np.float64], size: tuple[int, int]
+) -> FloatArray:
+    """A recurrent tensor (pictures, channels, h, w) of a picture of `size`, moved by a pixel map.
+
+    What comes into view has no memory: it takes that of the nearest place, which settles within a
+    few frames.
+    """
+    height, width = tensor.shape[2:]
+    # Tensor samples to picture pixels, and OpenCV's sample centres to continuous coordinates.
+    to_picture = np.diag([size[0] / width, size[1] / height, 1.0])
+    to_centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
+    samples = to_picture @ to_centre
+    matrix = np.linalg.inv(samples) @ pixel_map @ samples
+    turned = np.empty_like(tensor)
+    for picture in range(tensor.shape[0]):
+        for channel in range(tensor.shape[1]):
+            turned[picture, channel] = cv2.warpPerspective(
+                tensor[picture, channel],
+                matrix,
+                (width, height),
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+    return turned

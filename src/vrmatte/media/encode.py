@@ -17,7 +17,7 @@ from av.video.frame import VideoFrame
 from vrmatte.errors import OutputError, output_error
 from vrmatte.frames import ColorTags, Matte, PlanarFrame
 from vrmatte.media.encoders import EncoderSpec
-from vrmatte.media.opening import file_url
+from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
 from vrmatte.media.planes import grey_frame, video_frame
 
 
@@ -61,8 +61,8 @@ class ChunkWriter:
             self._container = av.open(
                 file_url(self._part), "w", format=spec.container, options=options
             )
-        except OSError as error:
-            raise output_error(error, path) from error
+        except WRITING_ERRORS as error:
+            raise writing_error(error, path) from error
         stream = self._container.add_stream(spec.encoder, rate=rate)
         assert isinstance(stream, av.VideoStream)
         self._stream = stream
@@ -96,8 +96,8 @@ class ChunkWriter:
         self._encode(None)
         try:
             self._container.close()
-        except OSError as error:
-            raise output_error(error, self._path) from error
+        except WRITING_ERRORS as error:
+            raise writing_error(error, self._path) from error
         if self._packets != self._frames:
             raise OutputError(
                 f"{self._path}: {self._spec.encoder} made {self._packets} packets of "
@@ -107,7 +107,9 @@ class ChunkWriter:
 
     def discard(self) -> None:
         """Close and delete the unfinished file."""
-        with contextlib.suppress(OSError):  # a full disk can't finish the file, and need not
+        with contextlib.suppress(
+            *WRITING_ERRORS
+        ):  # a full disk can't finish the file, and need not
             self._container.close()
         self._part.unlink(missing_ok=True)
 
@@ -128,8 +130,8 @@ class ChunkWriter:
             for packet in self._stream.encode(frame):
                 self._packets += 1
                 self._container.mux(packet)
-        except OSError as error:
-            raise output_error(error, self._path) from error
+        except WRITING_ERRORS as error:
+            raise writing_error(error, self._path) from error
 
 
 def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:

@@ -8,35 +8,33 @@ no chunk border can bring two equal decode times (docs/formats.md, "Joining").
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import av.container
-import av.error
 from av.packet import Packet
 from av.stream import Stream
 
-from vrmatte.errors import OutputError, output_error
+from vrmatte.errors import OutputError
 from vrmatte.frames import Timeline
-from vrmatte.media.matroska_ticks import TICKS_PER_SECOND, set_microsecond_ticks
-from vrmatte.media.opening import file_url, open_input
+from vrmatte.media.carried import (
+    Carried,
+    Container,
+    Span,
+    add_copies,
+    choose_carried,
+    copied_packets,
+)
+from vrmatte.media.matroska_ticks import MatroskaClock, choose_clock, earliest_time
+from vrmatte.media.opening import WRITING_ERRORS, file_url, open_input, writing_error
 from vrmatte.progress import Advanced, Finished, Observer, Started
 
-Container = Literal["mp4", "matroska"]
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """A stream of the source that the container can't carry."""
-
-    stream_index: int
-    description: str
-    reason: str
+_LARGEST_TIMESCALE = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,41 +57,75 @@ class JoinRequest:
     """Seconds of the source to keep where only a part is processed; times then start at 0."""
 
 
-def join_chunks(request: JoinRequest, observer: Observer) -> tuple[Dropped, ...]:
-    """Write `request.target`; returns the streams that could not be carried.
+def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
+    """Write `request.target`; returns which of the other streams are in it.
 
     Raises:
         OutputError, DiskFullError: the file can't be written.
         OutputError: the chunks hold other frames than the timeline.
     """
     observer(Started("join", len(request.timeline), request.target.name))
-    # Matroska is written on a microsecond clock (see matroska_ticks): FFmpeg believes they are
-    # milliseconds, so all its limits in seconds are scaled with them.
-    clock = TICKS_PER_SECOND // 1000 if request.container == "matroska" else 1
-    options = (
-        {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
-        if request.container == "matroska"
-        else {"video_track_timescale": str(request.timeline.time_base.denominator)}
-    )
+    carried = Carried()
+    if request.source is not None:
+        carried = choose_carried(request.source, request.carry, request.container)
+    clock = _clock(request, carried)
+    options = _mp4_options(request, carried)
+    if clock:
+        # FFmpeg takes its ticks for milliseconds, and its own limits in seconds with them.
+        options = {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
     try:
         with av.open(
             file_url(request.target), "w", format=request.container, options=options
         ) as output:
-            dropped = _join(request, output, clock, observer)
-        if request.container == "matroska":
-            set_microsecond_ticks(request.target)
-    except OSError as error:
-        raise output_error(error, request.target) from error
+            _join(request, carried, output, clock, observer)
+        if clock:
+            clock.set_in(request.target)
+    except WRITING_ERRORS as error:
+        raise writing_error(error, request.target) from error
     observer(Finished("join"))
-    return dropped
+    span = kept_span(request.window, clock.tick if clock else None)
+    if request.window is None and span is not None and carried.earliest < span.start:
+        return replace(carried, left_out_before=span.start)
+    return carried
+
+
+def _mp4_options(request: JoinRequest, carried: Carried) -> dict[str, str]:
+    """Time scales in which every track's times, and its late start, are whole numbers."""
+    scale = request.timeline.time_base.denominator
+    options = {"video_track_timescale": str(scale)}
+    starts_late = request.timeline.pts[0] > 0 or any(begin > 0 for begin in carried.begins)
+    if starts_late or request.window is not None:
+        common = math.lcm(scale, *(base.denominator for base in carried.time_bases))
+        options["movie_timescale"] = str(common if common <= _LARGEST_TIMESCALE else scale)
+    return options
+
+
+def _clock(request: JoinRequest, carried: Carried) -> MatroskaClock | None:
+    if request.container != "matroska":
+        return None
+    earliest = carried.earliest if request.window is None else Fraction(0)
+    return choose_clock(earliest, (request.timeline.time_base, *carried.time_bases))
+
+
+def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -> Span | None:
+    """Which packets of the source a file keeps; None: all.
+
+    Args:
+        window: seconds of the source where only a part is processed.
+        tick: of a Matroska file's clock, which reaches back only so far; None for mp4.
+    """
+    if window is not None:
+        return Span(*window)
+    return None if tick is None else Span(earliest_time(tick))
 
 
 def _join(
     request: JoinRequest,
+    carried: Carried,
     output: av.container.OutputContainer,
-    clock: int,
+    clock: MatroskaClock | None,
     observer: Observer,
-) -> tuple[Dropped, ...]:
+) -> None:
     with open_input(request.chunks[0]) as first:
         video = output.add_stream_from_template(first.streams.video[0])
         video.codec_context.codec_tag = first.streams.video[0].codec_context.codec_tag
@@ -101,22 +133,23 @@ def _join(
     tracks: list[Iterator[Packet[Any]]] = [_video_packets(request, video)]
     if request.source is None:
         _mux_all(output, tracks, clock, observer, video)
-        return ()
+        return
     with open_input(request.source) as source:
-        copies, dropped = _add_copies(request, source, output)
+        copies = add_copies(carried, source, output)
         if request.window is None:
             output.set_chapters(source.chapters())
         output.metadata.update(_carried_metadata(source))
         if copies:
-            tracks.append(_copied_packets(request, source, copies))
+            span = kept_span(request.window, clock.tick if clock else None)
+            origin = request.window[0] if request.window else Fraction(0)
+            tracks.append(copied_packets(source, copies, span, origin))
         _mux_all(output, tracks, clock, observer, video)
-    return dropped
 
 
 def _mux_all(
     output: av.container.OutputContainer,
     tracks: Sequence[Iterator[Packet[Any]]],
-    clock: int,
+    clock: MatroskaClock | None,
     observer: Observer,
     video: Stream,
 ) -> None:
@@ -124,8 +157,8 @@ def _mux_all(
     done = 0
     for packet in heapq.merge(*tracks, key=_decode_seconds):
         is_video = packet.stream is video
-        if clock != 1:
-            _rescale(packet, clock)
+        if clock:
+            clock.rescale(packet)
         output.mux_one(packet)
         if is_video:
             done += 1
@@ -185,73 +218,6 @@ def _display_ranks(chunk: Path) -> list[int]:
 def _decode_seconds(packet: Packet[Any]) -> Fraction:
     time = packet.dts if packet.dts is not None else (packet.pts or 0)
     return time * Fraction(packet.time_base or 1)
-
-
-def _rescale(packet: Packet[Any], clock: int) -> None:
-    """Put a packet on the microsecond clock that FFmpeg takes for milliseconds."""
-    scale = Fraction(packet.time_base or 1) * TICKS_PER_SECOND
-    duration = packet.duration or 0
-    pts, dts = packet.pts, packet.dts
-    packet.time_base = Fraction(clock, TICKS_PER_SECOND)
-    packet.pts = None if pts is None else round(pts * scale)
-    packet.dts = None if dts is None else round(dts * scale)
-    packet.duration = round(duration * scale)
-
-
-def _add_copies(
-    request: JoinRequest,
-    source: av.container.InputContainer,
-    output: av.container.OutputContainer,
-) -> tuple[dict[int, Stream], tuple[Dropped, ...]]:
-    copies: dict[int, Stream] = {}
-    dropped: list[Dropped] = []
-    for index in request.carry:
-        stream = source.streams[index]
-        refusal = _carry_refusal(stream, request.container)
-        if refusal is not None:
-            codec = stream.codec_context.name if stream.codec_context else "unknown codec"
-            dropped.append(Dropped(index, f"{stream.type} ({codec})", refusal))
-            continue
-        copy = output.add_stream_from_template(stream)
-        copy.metadata.update(
-            {k: v for k, v in stream.metadata.items() if k in ("language", "title")}
-        )
-        copies[index] = copy
-    return copies, tuple(dropped)
-
-
-def _carry_refusal(stream: Stream, container: Container) -> str | None:
-    """Whether the container takes this stream: found out by writing a header with it alone."""
-    try:
-        with av.open(BytesIO(), "w", format=container) as trial:
-            trial.add_stream_from_template(stream)
-            trial.start_encoding()
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
-        del error
-        return f"{'mp4' if container == 'mp4' else 'mkv'} can't carry it"
-    return None
-
-
-def _copied_packets(
-    request: JoinRequest, source: av.container.InputContainer, copies: dict[int, Stream]
-) -> Iterator[Packet[Any]]:
-    for packet in source.demux([source.streams[index] for index in copies]):
-        if packet.size == 0 or not in_window(packet, request.window):
-            continue
-        if request.window is not None:
-            offset = round(request.window[0] / Fraction(packet.time_base or 1))
-            packet.pts = None if packet.pts is None else packet.pts - offset
-            packet.dts = None if packet.dts is None else packet.dts - offset
-        packet.stream = copies[packet.stream_index]
-        yield packet
-
-
-def in_window(packet: Packet[Any], window: tuple[Fraction, Fraction] | None) -> bool:
-    """Whether a packet of the source belongs to the processed part."""
-    if window is None or packet.pts is None:
-        return True
-    start = packet.pts * Fraction(packet.time_base or 1)
-    return window[0] <= start < window[1]
 
 
 def _carried_metadata(source: av.container.InputContainer) -> dict[str, str]:

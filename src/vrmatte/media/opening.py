@@ -10,7 +10,10 @@ import av
 import av.container
 import av.error
 
-from vrmatte.errors import DamagedInputError, InputError
+from vrmatte.errors import DamagedInputError, InputError, OutputError, VrmatteError, output_error
+
+WRITING_ERRORS = (OSError, av.error.FFmpegError)
+"""What FFmpeg may raise while it writes a file."""
 
 
 def file_url(path: Path) -> str:
@@ -40,3 +43,13 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
         raise InputError(f"{path}: can't be opened: {reason}") from error
     with container:
         yield container
+
+
+def writing_error(error: OSError | av.error.FFmpegError, path: Path) -> VrmatteError:
+    """Name what went wrong while FFmpeg wrote `path`; some of its errors are no OSError."""
+    if isinstance(error, OSError):
+        return output_error(error, path)
+    reason = error.strerror or str(error)
+    return OutputError(
+        f"can't write {path}: {reason}. Choose another --out or other output settings"
+    )

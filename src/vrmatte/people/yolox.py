@@ -1,0 +1,181 @@
+"""YOLOX person detectors, and which detector a run gets.
+
+The networks take BGR 0..255 without normalisation, the picture in the top-left corner, the rest
+grey. What they give is offsets within grid cells; boxes are made of them here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.config import Config
+from vrmatte.errors import WeightsError
+from vrmatte.models.runtime import Session, open_session
+from vrmatte.models.weights import get_weights
+from vrmatte.people.detect import Detector, Pictures, ViewBox
+from vrmatte.progress import Notice, Observer, ignore
+
+_STRIDES = (8, 16, 32)
+_PAD = 114
+_PERSON = 5
+"""Place of the person class in a row: box (4), objectness (1), classes."""
+_SAME_IOU = 0.45
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class YoloxDetector:
+    """One YOLOX network of any size."""
+
+    def __init__(self, name: str, session: Session, least_score: float = 0.1) -> None:
+        """Take an opened network.
+
+        Args:
+            name: as in `detection.model`.
+            session: the network; its input says which picture size it wants.
+            least_score: less likely people aren't told at all.
+
+        Raises:
+            WeightsError: the network isn't built like YOLOX.
+        """
+        self.name = name
+        self.provider = session.provider
+        self._session, self._least_score = session, least_score
+        inputs, outputs = session.raw.get_inputs(), session.raw.get_outputs()
+        shape = inputs[0].shape
+        if len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3] or len(outputs) != 1:
+            raise WeightsError(f"{name} has an input of shape {shape}, not one of YOLOX")
+        self._input_name, self._size_px = inputs[0].name, int(shape[2])
+        self._batches = not isinstance(shape[0], int)
+
+    @property
+    def input_px(self) -> int:
+        """Side of the network's square input."""
+        return self._size_px
+
+    def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
+        """The people of each RGB picture; pictures of other sizes are fitted in."""
+        height, width = pictures.shape[1:3]
+        scale = min(self._size_px / height, self._size_px / width)
+        blob = np.stack([self._network_input(picture, scale) for picture in pictures])
+        step = len(blob) if self._batches else 1
+        rows = [
+            row
+            for first in range(0, len(blob), step)
+            for row in self._session.run(None, {self._input_name: blob[first : first + step]})[0]
+        ]
+        return [self._boxes(row, scale, width, height) for row in rows]
+
+    def _network_input(self, picture: npt.NDArray[np.uint8], scale: float) -> FloatArray:
+        height, width = (round(side * scale) for side in picture.shape[:2])
+        if (height, width) != picture.shape[:2]:
+            kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=kind), np.uint8)
+        blob = np.full((3, self._size_px, self._size_px), _PAD, np.float32)
+        blob[:, :height, :width] = picture[..., ::-1].transpose(2, 0, 1)
+        return blob
+
+    def _boxes(self, rows: FloatArray, scale: float, width: int, height: int) -> list[ViewBox]:
+        cells, strides = _cells(self._size_px)
+        if rows.shape[0] != len(cells) or rows.shape[1] <= _PERSON:
+            raise WeightsError(f"{self.name} gives rows of shape {rows.shape}, not those of YOLOX")
+        scores = rows[:, 4] * rows[:, _PERSON]
+        likely = scores >= self._least_score
+        rows, scores = rows[likely], scores[likely]
+        centre = (rows[:, :2] + cells[likely]) * strides[likely]
+        half = np.exp(rows[:, 2:4]) * strides[likely] / 2
+        corners = np.concatenate([centre - half, centre + half], axis=1) / scale
+        corners = np.clip(corners, 0, [width, height, width, height])
+        kept = keep_best(corners, scores, _SAME_IOU)
+        return [
+            ViewBox(x0, y0, x1, y1, score)
+            for x0, y0, x1, y1, score in np.column_stack([corners, scores])[kept].tolist()
+        ]
+
+
+def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: float) -> list[int]:
+    """Indices of boxes, best score first, that overlap no better one by more than `most_iou`.
+
+    Args:
+        corners: x0, y0, x1, y1, shape (n, 4).
+        scores: shape (n,).
+        most_iou: of boxes that stand for different things.
+    """
+    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
+    waiting, kept = np.argsort(-scores, kind="stable"), list[int]()
+    while waiting.size:
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(int(best))
+        low = np.maximum(corners[best, :2], corners[waiting, :2])
+        high = np.minimum(corners[best, 2:], corners[waiting, 2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        waiting = waiting[shared <= most_iou * (area[best] + area[waiting] - shared)]
+    return kept
+
+
+def open_detector(config: Config, observer: Observer = ignore) -> Detector | None:
+    """The detector that the settings ask for, or the nearest there is, said so.
+
+    Returns:
+        None, after a notice, where its weights can't be had: then nobody can be looked for.
+
+    Raises:
+        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
+    """
+    name = _available(config.detection.model, observer)
+    hardware = config.hardware
+    vram = hardware.max_vram_gb
+    try:
+        weights = get_weights(f"{name}.onnx", observer)
+        if weights.notice is not None:
+            observer(Notice(weights.notice))
+        session = open_session(
+            weights.path,
+            hardware.device,
+            hardware.threads,
+            require_device=hardware.require_device,
+            gpu_memory_bytes=None if vram is None else int(vram * 1e9),
+        )
+        return YoloxDetector(name, session)
+    except WeightsError as error:
+        observer(Notice(f"people can't be looked for, whole eyes are matted: {error}"))
+        return None
+
+
+def _available(asked: str, observer: Observer) -> str:
+    """The name of a detector that can be had; a notice where it isn't the one asked for."""
+    if asked.startswith("yolov8"):
+        observer(
+            Notice(
+                f"detection.model {asked} is licensed AGPL-3.0, code and weights, and doesn't come "
+                "with vrmatte: yolox_nano (Apache-2.0) finds the people instead"
+            )
+        )
+        return "yolox_nano"
+    if asked == "yolox_m":
+        observer(
+            Notice(
+                "detection.model yolox_m can't be fetched, since no digest of its file is known: "
+                "yolox_s finds the people instead"
+            )
+        )
+        return "yolox_s"
+    return asked
+
+
+@cache
+def _cells(size_px: int) -> tuple[FloatArray, FloatArray]:
+    """Column and row of every row's grid cell, shape (n, 2), and its stride, shape (n, 1)."""
+    cells: list[npt.NDArray[Any]] = []
+    strides: list[npt.NDArray[Any]] = []
+    for stride in _STRIDES:
+        count = size_px // stride
+        columns, rows = np.meshgrid(np.arange(count), np.arange(count))
+        cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
+        strides.append(np.full((count * count, 1), stride))
+    return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)
