@@ -334,7 +334,7 @@ def test_colours_survive_where_the_matte_is_opaque(
     use_stand_in(monkeypatch)
     source = tmp_path / "bars_LR_180.mp4"
     write_bars(source, pix_fmt, codec, full_range)
-    report = run(source, tmp_path / "out")
+    report = run(source, tmp_path / "out", output={"deliver": DELIVERABLES, "quality": 12})
     files = {file.deliverable: Path(file.path) for file in report.files}
     mattes = [matte for _, matte in read_grey(files["matte-lossless"])]
     ours, theirs = samples_of(files["greenscreen"]), samples_of(source)

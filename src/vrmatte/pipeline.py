@@ -7,7 +7,7 @@ makes no difference to what comes out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +16,9 @@ import numpy as np
 
 from vrmatte.compose.composer import Composer, make_composer
 from vrmatte.errors import ChunkError, output_error
-from vrmatte.frames import EYES, Matte, PlanarFrame
-from vrmatte.matting.base import Engine, State
+from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.matting.base import Engine, FrameMatting, State
+from vrmatte.matting.route import make_matting
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkFile, ChunkWriter, commit_file
 from vrmatte.media.encoders import MATTE_STORE
@@ -157,30 +158,23 @@ def _infer_mattes(
     plan: Plan, job: ChunkJob, engine: Engine, frames: Iterator[PlanarFrame]
 ) -> Iterator[tuple[PlanarFrame, Matte]]:
     engine.reset()
+    matting = make_matting(engine, plan.viewports, plan.config, plan.eye_px)
     if job.state_in is not None:
         engine.restore(load_state(job.state_in))
     else:
-        frames = _warmed_up(job, engine, frames)
-    for frame in frames:
-        yield frame, _join_eyes(engine.matte([frame.eye(eye) for eye in EYES]))
+        frames = _warmed_up(job, matting, frames)
+    for index, frame in enumerate(frames, job.chunk.first):
+        yield frame, matting.matte(index, frame)
 
 
 def _warmed_up(
-    job: ChunkJob, engine: Engine, frames: Iterator[PlanarFrame]
+    job: ChunkJob, matting: FrameMatting, frames: Iterator[PlanarFrame]
 ) -> Iterator[PlanarFrame]:
-    """Run the engine over the frames before the chunk; yields the chunk's own frames.
-
-    At the very start of a video there are none before: the first frame, shown again and again,
-    settles a recurrent engine on it.
-    """
-    wanted = min(job.chunk.warmup, engine.warmup_frames)
-    available = job.chunk.first - _first_frame(job)
-    for frame in itertools.islice(frames, available):
-        engine.matte([frame.eye(eye) for eye in EYES])
-    first = next(frames)
-    for _ in range(wanted - available):
-        engine.matte([first.eye(eye) for eye in EYES])
-    yield first
+    """Run the matting over the frames before the chunk; yields the chunk's own frames."""
+    start = _first_frame(job)
+    before = itertools.islice(frames, job.chunk.first - start)
+    for index, frame in enumerate(before, start):
+        matting.matte(index, frame)
     yield from frames
 
 
@@ -189,10 +183,6 @@ def _stored_mattes(
 ) -> Iterator[tuple[PlanarFrame, Matte]]:
     for frame, (_, matte) in zip(frames, read_grey(job.folder / MATTE_FILE), strict=True):
         yield frame, matte
-
-
-def _join_eyes(mattes: Sequence[Matte]) -> Matte:
-    return np.concatenate(mattes, axis=1)
 
 
 def save_state(state: State, path: Path) -> ChunkFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Literal
@@ -19,8 +19,11 @@ from vrmatte.compose.names import output_name
 from vrmatte.config import Config, DeliverableName
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import network_scale
+from vrmatte.matting.route import sized_paths
+from vrmatte.matting.through_viewports import SizedPath
 from vrmatte.media.encoders import MATTE_STORE, EncoderSpec, choose_encoder
 from vrmatte.media.naming import strip_projection_tags
 from vrmatte.media.probe import SourceInfo
@@ -91,6 +94,8 @@ class Plan:
     window: tuple[Fraction, Fraction] | None
     """Seconds of the source to process; None: all of it."""
     chunks: tuple[Chunk, ...]
+    viewports: tuple[SizedPath, ...] | None
+    """What people are matted through; None: whole eyes."""
     engine: EngineChoice
     deliverables: tuple[Deliverable, ...]
     config: Config
@@ -126,12 +131,22 @@ class Plan:
                 "frames": [chunk.first, chunk.last],
                 "engine": self.engine.name,
                 "weights": self.engine.weights_sha256,
-                "scale": network_scale(self.config, self.eye_px),
+                "views": self._views(chunk),
                 "start": start,
             }
             previous = key_of(parameters)
             result.append(parameters)
         return result
+
+    def _views(self, chunk: Chunk) -> object:
+        """What the engine is shown during a chunk, as plain values."""
+        if self.viewports is None:
+            return {"whole_eyes": network_scale(self.config, self.eye_px)}
+        return [
+            asdict(sized)
+            for sized in self.viewports
+            if sized.path.first < chunk.last and sized.path.last > chunk.first - chunk.warmup
+        ]
 
 
 def key_of(parameters: Parameters) -> str:
@@ -144,6 +159,7 @@ def make_plan(
     source: SourceInfo,
     fingerprint: str,
     timeline: Timeline,
+    viewports: Sequence[ViewportPath] | None,
     engine: EngineChoice,
     config: Config,
     chunk_frames: int | None = None,
@@ -167,6 +183,7 @@ def make_plan(
         rate=rate,
         window=window,
         chunks=_chunks(first, last, chunk_frames or _chunk_frames(rate, config), config),
+        viewports=None if viewports is None else sized_paths(viewports, config, source.height),
         engine=engine,
         deliverables=deliverables,
         config=config,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -199,14 +201,23 @@ def _options(
     """VR180 stereo video of people in, verified mattes out."""
 
 
+class _StoppedByUser(BaseException):
+    """Ctrl-C. No KeyboardInterrupt, because Typer answers that one itself, each version its way."""
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise _StoppedByUser
+
+
 def main() -> None:
     """Run the command line; the exit codes are those of `vrmatte.errors`."""
+    signal.signal(signal.SIGINT, _stop)
     try:
         app(standalone_mode=True)
     except VrmatteError as error:
         sys.stderr.write(f"vrmatte: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except _StoppedByUser:
         sys.stderr.write("vrmatte: stopped; run the same command again to continue\n")
         sys.exit(130)
     except BrokenPipeError:

@@ -70,6 +70,7 @@ def matte_video(
             source,
             identity,
             timeline,
+            None,
             engine,
             config,
             _kept_chunk_frames(manifest, config, listener),
@@ -172,6 +173,7 @@ class _Work:
     def make_chunks(self) -> None:
         """Make every missing piece, chunk by chunk, committing each chunk whole."""
         self._say_what_changed()
+        self._drop_broken_inputs()
         total = sum(chunk.frames for chunk in self._plan.chunks)
         self._observer(Started("matte", total))
         done = skipped = 0
@@ -206,10 +208,28 @@ class _Work:
     def drop_broken_pieces(self) -> bool:
         """Forget pieces whose file differs from its digest; True if there were any."""
         broken = self._manifest.broken_pieces()
-        for chunk, name, file in broken:
-            self._manifest.forget_piece(chunk, name)
-            self._observer(Notice(f"{file} was damaged on disk and is made again"))
+        for chunk, name, _ in broken:
+            self._drop_if_broken(chunk, name)
         return bool(broken)
+
+    def _drop_broken_inputs(self) -> None:
+        """Forget damaged pieces that others would be made from, before the damage spreads.
+
+        From the last chunk on, because one that is made again needs the state before it.
+        """
+        for chunk in reversed(self._plan.chunks):
+            missing = self._missing(chunk)
+            if missing and not missing.matte:
+                missing = _Missing(self._drop_if_broken(chunk.index, "matte"), ())
+            if missing.matte and chunk.index > 0:
+                self._drop_if_broken(chunk.index - 1, "state")
+
+    def _drop_if_broken(self, chunk: int, name: str) -> bool:
+        file = self._manifest.forget_if_broken(chunk, name)
+        if file is None:
+            return False
+        self._observer(Notice(f"{file} was damaged on disk and is made again"))
+        return True
 
     def _missing(self, chunk: Chunk) -> _Missing:
         key = self.matte_keys[chunk.index]
@@ -251,7 +271,7 @@ class _Work:
 
     def _loaded_engine(self) -> Engine:
         if self._engine is None:
-            self._engine = load_engine(self._plan.engine, self._plan.config, self._plan.eye_px)
+            self._engine = load_engine(self._plan.engine, self._plan.config)
         return self._engine
 
     def _parameters(self, chunk: Chunk) -> dict[str, Parameters]:

@@ -132,15 +132,28 @@ class Manifest:
                 [(chunk, stage, value) for stage, value in seconds.items()],
             )
 
+    def forget_if_broken(self, chunk: int, name: str) -> str | None:
+        """Take a piece out whose file is gone or has another digest; returns that file's name."""
+        row = self._db.execute(
+            "SELECT file, sha256 FROM piece WHERE chunk = ? AND name = ?", (chunk, name)
+        ).fetchone()
+        if row is None or self._is_whole(*row):
+            return None
+        self.forget_piece(chunk, name)
+        return row[0]
+
+    def _is_whole(self, file: str, sha256: str) -> bool:
+        path = self._folder / file
+        return path.is_file() and sha256_of(path) == sha256
+
     def broken_pieces(self) -> list[tuple[int, str, str]]:
         """Pieces whose file is gone or has another digest: (chunk, name, file)."""
         rows = self._db.execute("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
-        broken: list[tuple[int, str, str]] = []
-        for chunk, name, file, sha256 in rows.fetchall():
-            path = self._folder / file
-            if not path.is_file() or sha256_of(path) != sha256:
-                broken.append((chunk, name, file))
-        return broken
+        return [
+            (chunk, name, file)
+            for chunk, name, file, sha256 in rows.fetchall()
+            if not self._is_whole(file, sha256)
+        ]
 
     def forget_piece(self, chunk: int, name: str) -> None:
         """Take a piece out, so that it is made again."""

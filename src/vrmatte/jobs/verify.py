@@ -105,6 +105,7 @@ def _stored_plan(manifest: Manifest, observer: Observer) -> Plan:
         source,
         fingerprint(path),
         scan_timeline(source, observer),
+        None,
         choose_engine(config, observer),
         config,
         chunk_frames if isinstance(chunk_frames, int) else None,

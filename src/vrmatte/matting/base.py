@@ -79,6 +79,10 @@ class Engine(Protocol):
         """
         ...
 
+    def remembers(self, view: str) -> bool:
+        """Whether a view has memory; engines without any need none and always say so."""
+        ...
+
     def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
         """Carry a view's memory along when its viewport turns.
 
@@ -103,6 +107,18 @@ class Engine(Protocol):
     def reset(self) -> None:
         """Forget all views."""
         ...
+
+
+def infer_settled(engine: Engine, view: str, pictures: FloatArray) -> Coefficients:
+    """As `engine.infer`; a view without memory first settles on its first pictures.
+
+    Shown a still picture again and again, a recurrent network finds people as well as after as
+    many frames of video; without it the first half second after every cut would be worse.
+    """
+    if not engine.remembers(view):
+        for _ in range(engine.warmup_frames):
+            engine.infer(view, pictures)
+    return engine.infer(view, pictures)
 
 
 class FrameMatting(Protocol):

@@ -123,7 +123,7 @@ def _apply(
 def add_weighted(
     picture: PlanarFrame,
     laid: FloatArray,
-    weight: FloatArray,
+    weight: npt.NDArray[np.uint8],
     region: tuple[slice, slice],
     matte: Matte,
 ) -> None:
@@ -132,7 +132,7 @@ def add_weighted(
     Args:
         picture: the whole eye, any bit depth and range.
         laid: A and b for each pixel of the region, shape (rows, columns, 2).
-        weight: how much this alpha counts, shape (rows, columns), 0..1; 0 is left alone.
+        weight: how much this alpha counts, in 255ths, shape (rows, columns).
         region: rows and columns of the eye.
         matte: the eye's matte, shape of its luma.
     """
@@ -154,24 +154,35 @@ def _add_weighted(
     top: int,
     left: int,
     laid: FloatArray,
-    weight: FloatArray,
+    weight: npt.NDArray[np.uint8],
     matte: Matte,
 ) -> None:
-    zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
-    span, third = np.float32(255), np.float32(1 / 3)
-    for i in range(weight.shape[0]):
-        row = top + i
-        for j in range(weight.shape[1]):
-            if weight[i, j] == zero:
-                continue
-            column = left + j
-            luma = rows[0, 0] * np.float32(y[row, column])
-            blue_diff = np.float32(u[row >> shift_y, column >> shift_x])
-            red_diff = np.float32(v[row >> shift_y, column >> shift_x])
-            total = zero
-            for c in range(3):
-                value = luma + rows[c, 1] * blue_diff + rows[c, 2] * red_diff + rows[c, 3]
-                total += min(max(value, zero), one)
-            alpha = min(max(laid[i, j, 0] * total * third + laid[i, j, 1], zero), one)
-            sum_ = np.float32(matte[row, column]) + alpha * weight[i, j] * span + half
-            matte[row, column] = np.uint8(np.int32(min(sum_, span)))
+    height, width = weight.shape
+    of_y = rows[0, 0]
+    zero, one, half, third = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1 / 3)
+    wide = np.empty((3, width), np.float32)
+    red, green, blue = wide[0], wide[1], wide[2]
+    for i in range(height):
+        weight_row = weight[i]
+        # Views are seldom upright rectangles on the eye: only what lies between counts.
+        first, last = 0, width
+        while first < last and weight_row[first] == 0:
+            first += 1
+        while last > first and weight_row[last - 1] == 0:
+            last -= 1
+        u_row, v_row = u[(top + i) >> shift_y], v[(top + i) >> shift_y]
+        for c in range(3):
+            of_u, of_v, offset = rows[c, 1], rows[c, 2], rows[c, 3]
+            for j in range(first, last):
+                k = (left + j) >> shift_x
+                wide[c, j] = of_u * np.float32(u_row[k]) + of_v * np.float32(v_row[k]) + offset
+        y_row, matte_row = y[top + i, left : left + width], matte[top + i, left : left + width]
+        laid_row = laid[i]
+        for j in range(first, last):
+            luma = of_y * np.float32(y_row[j])
+            total = min(max(luma + red[j], zero), one)
+            total += min(max(luma + green[j], zero), one)
+            total += min(max(luma + blue[j], zero), one)
+            alpha = min(max(laid_row[j, 0] * total * third + laid_row[j, 1], zero), one)
+            # The weights of all views sum to 255 at most, so this can't overflow.
+            matte_row[j] += np.uint8(np.int32(alpha * np.float32(weight_row[j]) + half))

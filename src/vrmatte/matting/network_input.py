@@ -39,8 +39,11 @@ def sampled_rgb(picture: PlanarFrame, width: int, height: int) -> FloatArray:
     """
     picture = packed(picture)
     shifts = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
+    planes = picture.y, picture.u, picture.v
+    if (picture.width, picture.height) == (width, height):
+        return _convert(*planes, *shifts, rgb_rows(picture))
     rows, columns = _taps(picture.height, height), _taps(picture.width, width)
-    return _sample(picture.y, picture.u, picture.v, *shifts, rgb_rows(picture), *rows, *columns)
+    return _sample(*planes, *shifts, rgb_rows(picture), *rows, *columns)
 
 
 @lru_cache(maxsize=32)
@@ -48,6 +51,28 @@ def _taps(old_px: int, new_px: int) -> Taps:
     at = np.clip((np.arange(new_px) + 0.5) * (old_px / new_px) - 0.5, 0, old_px - 1)
     first = np.minimum(np.floor(at).astype(np.int64), max(old_px - 2, 0))
     return first, (at - first).astype(np.float32)
+
+
+@njit(nogil=True, cache=True)
+def _convert(
+    y: Plane, u: Plane, v: Plane, shift_x: int, shift_y: int, rows: FloatArray
+) -> FloatArray:
+    """What `_sample` makes where each new pixel is an old one, bit for bit."""
+    height, width = y.shape
+    zero, one = np.float32(0), np.float32(1)
+    blue, red = np.empty(width, np.float32), np.empty(width, np.float32)
+    rgb = np.empty((3, height, width), np.float32)
+    for i in range(height):
+        y_row, u_row, v_row = y[i], u[i >> shift_y], v[i >> shift_y]
+        for j in range(width):
+            blue[j], red[j] = np.float32(u_row[j >> shift_x]), np.float32(v_row[j >> shift_x])
+        for c in range(3):
+            of_y, of_u, of_v, offset = rows[c, 0], rows[c, 1], rows[c, 2], rows[c, 3]
+            rgb_row = rgb[c, i]
+            for j in range(width):
+                value = of_y * np.float32(y_row[j]) + of_u * blue[j] + of_v * red[j] + offset
+                rgb_row[j] = min(max(value, zero), one)
+    return rgb
 
 
 @njit(nogil=True, cache=True)

@@ -34,7 +34,7 @@ Memory = tuple[FloatArray, ...]
 class RvmNetwork(Protocol):
     """One step of the network for pictures of equal size."""
 
-    session: Session
+    provider: str
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
         """Coefficients and next memory; pictures are (n, 3, h, w), RGB 0..1."""
@@ -46,12 +46,13 @@ class CutNetwork:
 
     def __init__(self, session: Session) -> None:
         """Take a session of the cut graph."""
-        self.session = session
+        self.provider = session.provider
+        self._session = session
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
         """Coefficients and next memory."""
         feeds = {"src_small": pictures, **dict(zip(STATES_IN, memory, strict=True))}
-        slopes, offsets, *after = self.session.run(("a", "b", *STATES_OUT), feeds)
+        slopes, offsets, *after = self._session.run(("a", "b", *STATES_OUT), feeds)
         return Coefficients(slopes[:, 0], offsets[:, 0]), tuple(after)
 
 
@@ -60,7 +61,8 @@ class WholeNetwork:
 
     def __init__(self, session: Session) -> None:
         """Take a session of the whole graph."""
-        self.session = session
+        self.provider = f"{session.provider}, whole graph (its structure is not RVM's)"
+        self._session = session
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
         """Coefficients fitted to the graph's alpha, and next memory."""
@@ -69,7 +71,7 @@ class WholeNetwork:
             "downsample_ratio": np.ones(1, np.float32),
             **dict(zip(STATES_IN, memory, strict=True)),
         }
-        alphas, *after = self.session.run(("pha", *STATES_OUT), feeds)
+        alphas, *after = self._session.run(("pha", *STATES_OUT), feeds)
         fitted = [
             fit_coefficients(picture.mean(axis=0), alpha[0], _FIT_RADIUS_PX, _FIT_EPSILON)
             for picture, alpha in zip(pictures, alphas, strict=True)
@@ -86,7 +88,7 @@ class RvmEngine:
 
     def __init__(self, network: RvmNetwork, *, batch_pictures: bool = False) -> None:
         """Take a network, and whether a view's pictures run in one batch (same result)."""
-        self.provider = network.session.provider
+        self.provider = network.provider
         self._network = network
         self._batch = batch_pictures
         self._memories: dict[str, Memory] = {}
@@ -123,6 +125,10 @@ class RvmEngine:
             np.concatenate([found.slope for found, _ in parts]),
             np.concatenate([found.offset for found, _ in parts]),
         )
+
+    def remembers(self, view: str) -> bool:
+        """Whether a view has been shown since it was forgotten."""
+        return view in self._memories
 
     def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
         """Turn a view's memory with its picture; a view without memory has nothing to turn."""

@@ -56,6 +56,11 @@ class SelfieEngine:
         slopes, offsets = zip(*stretched, strict=True)
         return Coefficients(np.stack(slopes), np.stack(offsets))
 
+    def remembers(self, view: str) -> bool:
+        """Yes: there is nothing to remember."""
+        del view
+        return True
+
     def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
         """Do nothing: there is no memory."""
 

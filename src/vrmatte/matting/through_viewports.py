@@ -15,7 +15,7 @@ import numpy as np
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
 from vrmatte.geometry.viewport import homography
 from vrmatte.geometry.viewport_path import ViewportPath
-from vrmatte.matting.base import Engine, FloatArray
+from vrmatte.matting.base import Engine, infer_settled
 from vrmatte.matting.guided import add_weighted
 from vrmatte.matting.network_input import packed, sampled_rgb
 from vrmatte.matting.view_window import ViewWindow, blend_weights
@@ -34,15 +34,27 @@ class ViewportMatting:
     """Mattes of half-equirectangular frames through viewports that open, turn and close."""
 
     def __init__(self, engine: Engine, paths: Sequence[SizedPath], eye_px: int) -> None:
-        """Take an engine, all viewports of the video, and the size of an eye."""
+        """Take an engine, all viewports of the video, and the size of an eye.
+
+        Raises:
+            ValueError: two paths of one name.
+        """
+        names = [sized.path.name for sized in paths]
+        if len(set(names)) < len(names):
+            raise ValueError(f"names of viewports must differ: {sorted(names)}")
         self._engine = engine
         self._paths = paths
         self._eye_px = eye_px
         self._windows: dict[str, ViewWindow] = {}
-        self._weights: list[FloatArray] = []
+        self._weights: list[Matte] = []
+        self._index: int | None = None
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of frame `index`, shape (H, W); 0 where no viewport looks."""
+        """The matte of frame `index`, shape (H, W); 0 where no viewport looks.
+
+        Frames come in order. At the first one, and wherever the order jumps, the engine has been
+        reset or has the state after frame `index - 1`; the same frame may be shown again.
+        """
         self._follow(index)
         matte = np.zeros((frame.height, frame.width), np.uint8)
         eyes = [packed(frame.eye(eye)) for eye in EYES]
@@ -53,7 +65,7 @@ class ViewportMatting:
                 reduced[factor] = [_shrunk(eye, factor) for eye in eyes]
             size = window.picture.width, window.picture.height
             pictures = [sampled_rgb(window.read(eye, factor), *size) for eye in reduced[factor]]
-            found = self._engine.infer(name, np.stack(pictures))
+            found = infer_settled(self._engine, name, np.stack(pictures))
             for view, eye in enumerate(EYES):
                 laid = window.lay_back(found.slope[view], found.offset[view])
                 target = half_of(matte, eye)
@@ -61,32 +73,32 @@ class ViewportMatting:
         return matte
 
     def _follow(self, index: int) -> None:
-        """Open, turn and close windows as the paths say."""
-        changed = False
-        for name in [n for n in self._windows if n not in self._open_names(index)]:
-            del self._windows[name]
-            self._engine.forget(name)
-            changed = True
-        for sized in self._paths:
-            path = sized.path
-            if not path.is_open(index):
-                continue
-            viewport = path.at(index)
-            window = self._windows.get(path.name)
-            if window is not None and window.viewport == viewport:
-                continue
-            size = sized.width, sized.height
-            before = path.at(index - 1) if window is None else window.viewport
-            if before != viewport and index > path.first:
-                self._engine.turn(path.name, homography(before, viewport, size))
-            self._windows[path.name] = ViewWindow(viewport, size, self._eye_px)
-            changed = True
-        if changed:
-            self._windows = dict(sorted(self._windows.items()))
-            self._weights = blend_weights(list(self._windows.values()), self._eye_px)
+        """Open, turn and close windows as the paths say.
 
-    def _open_names(self, index: int) -> set[str]:
-        return {sized.path.name for sized in self._paths if sized.path.is_open(index)}
+        Memory turns by what the paths say of this frame and the one before, not by what was seen
+        here last, so it makes no difference whether a run was interrupted.
+        """
+        if self._index is None or index not in (self._index, self._index + 1):
+            self._windows = {}
+            for sized in self._paths:
+                if not sized.path.is_open(index):
+                    self._engine.forget(sized.path.name)
+        is_open = {s.path.name: s for s in self._paths if s.path.is_open(index)}
+        for name in self._windows.keys() - is_open.keys():
+            self._engine.forget(name)
+        windows: dict[str, ViewWindow] = {}
+        for name, sized in sorted(is_open.items()):
+            path, size = sized.path, (sized.width, sized.height)
+            before, viewport = path.at(index - 1), path.at(index)
+            if before != viewport and index != self._index:
+                self._engine.turn(name, homography(before, viewport, size))
+            window = self._windows.get(name)
+            if window is None or window.viewport != viewport:
+                window = ViewWindow(viewport, size, self._eye_px)
+            windows[name] = window
+        if self._index is None or list(windows.values()) != list(self._windows.values()):
+            self._weights = blend_weights(list(windows.values()), self._eye_px)
+        self._windows, self._index = windows, index
 
 
 def _reduction(window: ViewWindow) -> int:

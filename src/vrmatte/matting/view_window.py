@@ -7,16 +7,16 @@ eye's own pixels, so the eye itself is never resampled (docs/quality.md).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import ColorTags, PixelLayout, PlanarFrame
+from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.remap import (
     LUMA_SITES,
+    PlaneSites,
     SamplingGrid,
     chroma_sites,
     make_sampling_grid,
@@ -65,6 +65,9 @@ class ViewWindow:
         self.eye_px = eye_px
         self.region = _footprint(self.picture, eye_px)
         self._back_x, self._back_y, self.border_px = self._way_back()
+        self._grids: dict[
+            tuple[PixelLayout, ColorTags, int], tuple[SamplingGrid, SamplingGrid]
+        ] = {}
 
     def read(self, eye: PlanarFrame, reduced_by: int) -> PlanarFrame:
         """The viewport's picture of an eye, 4:4:4.
@@ -73,7 +76,7 @@ class ViewWindow:
             eye: the eye's planes, shrunk by `reduced_by` in both directions.
             reduced_by: how much.
         """
-        luma, chroma = self._grids(eye.layout, eye.color, self.eye_px // reduced_by)
+        luma, chroma = self._way_there(eye.layout, eye.color, reduced_by)
         peak = eye.layout.peak
         return PlanarFrame(
             resample(eye.y, luma, peak=peak),
@@ -86,6 +89,8 @@ class ViewWindow:
 
     def lay_back(self, slope: FloatArray, offset: FloatArray) -> FloatArray:
         """Coefficients (h, w) over the eye's region: shape (rows, columns, 2)."""
+        if self.border_px.size == 0:  # OpenCV takes no empty maps.
+            return np.empty((*self.border_px.shape, 2), np.float32)
         both = np.dstack([slope, offset])
         height, width = self.picture.height, self.picture.width
         if both.shape[:2] != (height, width):
@@ -94,15 +99,24 @@ class ViewWindow:
             both,
             self._back_x,
             self._back_y,
-            interpolation=cv2.INTER_CUBIC,
+            interpolation=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
         return np.asarray(laid, np.float32)
 
-    def _grids(
-        self, layout: PixelLayout, color: ColorTags, eye_px: int
+    def _way_there(
+        self, layout: PixelLayout, color: ColorTags, reduced_by: int
     ) -> tuple[SamplingGrid, SamplingGrid]:
-        return _grids(self.picture, layout, color, eye_px)
+        """For each pixel of the picture: which samples of luma and of chroma make it."""
+        key = layout, color, reduced_by
+        if key not in self._grids:
+            source = WholeSphere(self.eye_px // reduced_by)
+            chroma = _reduced(chroma_sites(layout, color), reduced_by)
+            self._grids[key] = (
+                make_sampling_grid(self.picture, source),
+                make_sampling_grid(self.picture, source, LUMA_SITES, chroma),
+            )
+        return self._grids[key]
 
     def _way_back(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """For each pixel of the region: where it lies in the picture, how far from its border."""
@@ -110,6 +124,7 @@ class ViewWindow:
         x, y = np.meshgrid(
             np.arange(region.left, region.right, dtype=np.float64) + 0.5,
             np.arange(region.top, region.bottom, dtype=np.float64) + 0.5,
+            sparse=True,
         )
         u, v = self.picture.pixels(*HalfEquirect(self.eye_px).directions(x, y))
         border = np.minimum(
@@ -125,14 +140,13 @@ class ViewWindow:
         )
 
 
-@lru_cache(maxsize=8)
-def _grids(
-    picture: ViewportPicture, layout: PixelLayout, color: ColorTags, eye_px: int
-) -> tuple[SamplingGrid, SamplingGrid]:
-    source = WholeSphere(eye_px)
-    return (
-        make_sampling_grid(picture, source),
-        make_sampling_grid(picture, source, LUMA_SITES, chroma_sites(layout, color)),
+def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:
+    """Where samples lie once `factor` x `factor` of them are averaged, in averaged luma pixels."""
+    return PlaneSites(
+        sites.step_x,
+        sites.step_y,
+        (sites.offset_x + sites.step_x * (factor - 1) / 2) / factor,
+        (sites.offset_y + sites.step_y * (factor - 1) / 2) / factor,
     )
 
 
@@ -145,7 +159,8 @@ def _footprint(picture: ViewportPicture, eye_px: int) -> Region:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
         return Region(0, 0, 0, 0)
-    step = _OUTLINE_STEP_PX
+    # A corner may reach past the next row or column between two sites.
+    step = 2 * _OUTLINE_STEP_PX
     return Region(
         max(0, int(sites[rows[0]]) - step),
         max(0, int(sites[columns[0]]) - step),
@@ -154,11 +169,15 @@ def _footprint(picture: ViewportPicture, eye_px: int) -> Region:
     )
 
 
-def blend_weights(windows: list[ViewWindow], eye_px: int) -> list[FloatArray]:
+def blend_weights(windows: list[ViewWindow], eye_px: int) -> list[Matte]:
     """How much each window's matte counts in its region, so that no seam shows.
 
     Where windows overlap, the one whose middle is nearer counts more, smoothly, and the shares sum
-    to 1; towards the outer border of all of them the sum falls to 0 over the feather.
+    to all; towards the outer border of all of them the sum falls to 0 over the feather.
+
+    Returns:
+        For each window the weights of its region, in 255ths: whole numbers that sum to 255 exactly
+        where views are well inside, so that what is opaque to all of them is opaque.
     """
     total = np.zeros((eye_px, eye_px), np.float32)
     inside = np.zeros((eye_px, eye_px), np.float32)
@@ -170,10 +189,14 @@ def blend_weights(windows: list[ViewWindow], eye_px: int) -> list[FloatArray]:
         total[window.region.slices] += share
         np.maximum(inside[window.region.slices], fade, out=inside[window.region.slices])
         shares.append(share)
-    return [
-        np.asarray(
-            share * inside[window.region.slices] / np.maximum(total[window.region.slices], 1e-12),
-            np.float32,
-        )
-        for window, share in zip(windows, shares, strict=True)
-    ]
+    # Each weight is the step between rounded running sums, so rounding errors never add up.
+    running, level = np.zeros_like(total), np.zeros(total.shape, np.uint8)
+    weights: list[Matte] = []
+    for window, share in zip(windows, shares, strict=True):
+        here = window.region.slices
+        running[here] += share
+        part = running[here] / np.maximum(total[here], np.float32(1e-12))
+        reached = np.rint(part * inside[here] * 255).astype(np.uint8)
+        weights.append(reached - level[here])
+        level[here] = reached
+    return weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vrmatte.frames import EYES, Matte, PlanarFrame
-from vrmatte.matting.base import Engine
+from vrmatte.matting.base import Engine, infer_settled
 from vrmatte.matting.guided import apply_coefficients
 from vrmatte.matting.network_input import packed, sampled_rgb
 
@@ -26,7 +26,7 @@ class WholeEyeMatting:
         eyes = [packed(frame.eye(eye)) for eye in EYES]
         width, height = network_size(eyes[0], self._scale)
         pictures = np.stack([sampled_rgb(eye, width, height) for eye in eyes])
-        found = self._engine.infer(VIEW, pictures)
+        found = infer_settled(self._engine, VIEW, pictures)
         mattes = [
             apply_coefficients(eye, slope, offset)
             for eye, slope, offset in zip(eyes, found.slope, found.offset, strict=True)

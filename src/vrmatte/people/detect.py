@@ -26,15 +26,15 @@ from vrmatte.people.sphere import AngularBox, CutSides, Sighting, from_viewport_
 Pictures = npt.NDArray[np.uint8]
 """RGB pictures, shape (n, H, W, 3)."""
 
-WIDE_VIEW = Viewport(0, -25, 140, 140, "stereographic")
-"""Nearly all of an eye at once. Alone it costs a quarter and still finds everybody, less surely:
-0.65 or more on people at half a metre to two metres."""
+WIDE_VIEW = Viewport(0, -10, 170, 170, "stereographic")
+"""Nearly all of an eye at once. Alone it costs a quarter of all views and finds everybody that
+they do, with less certainty and rougher boxes."""
 
 VIEWS = (*(Viewport(yaw_deg, -15, 90, 90) for yaw_deg in (-50, 0, 50)), WIDE_VIEW)
 """Where to look. The perspective views overlap by 40 degrees; who is wider stands whole in the wide
-view. Measured on people at half a metre to two metres: each is found in both eyes with 0.79 or
-more and nothing else with 0.5. Eight views of 75 degrees (yaw -60, -20, 20, 60; pitch 0, -40) cost
-twice as much, cut near people to pieces and give worse boxes."""
+view. Measured on people at half a metre to two metres: who isn't hidden by another is found in both
+eyes with 0.79 or more, and nothing else with 0.5. Eight views of 75 degrees (yaw -60, -20, 20, 60;
+pitch 0, -40) cost twice as much, cut near people to pieces and give worse boxes."""
 
 _BORDER_SHARE = 0.012
 """A box nearer to a view's border than this share of its size is taken as cut by it."""

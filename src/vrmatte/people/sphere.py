@@ -1,14 +1,14 @@
 """Boxes on the sphere: how they overlap, and how the boxes of many views become one per person.
 
-Several overlapping views look at the same person. A view's border cuts what reaches across it, so
-each side of a person's box is taken from the views that see that side whole.
+Several overlapping views look at the same person. A view's border cuts what reaches across it, and
+such fragments must join the whole that another view shows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -21,6 +21,9 @@ _SAME_FRAGMENT_SHARE = 0.5
 """A fragment belongs to what covers this share of it."""
 _FRAGMENT_YAW_SHARE = 0.5
 """Two fragments that none shows whole belong together if they agree this well on yaw."""
+
+_SURE_SHARE = 0.6
+"""A fragment moves a person's sides only if its score is this share of the best one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +169,6 @@ class CutSides:
         """Whether the box is a fragment."""
         return self.left or self.right or self.bottom or self.top
 
-    def as_tuple(self) -> tuple[bool, bool, bool, bool]:
-        """In the order of `AngularBox`'s bounds."""
-        return self.left, self.right, self.bottom, self.top
-
 
 WHOLE = CutSides()
 
@@ -184,10 +183,11 @@ class Sighting:
 
 
 def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """One sighting per person, best score first.
+    """One sighting per person, best score first; its score is the best that any view gives.
 
-    Each side is the mean, weighted by score, of the views that see it whole; where none does it is
-    the outermost and stays marked as cut. The score is the best one.
+    Its box is the mean, weighted by score, of those that no view's border cuts, widened to what
+    fragments show beyond; a box too wide costs a little, one too narrow cuts off an arm. Where all
+    are fragments, it holds them all, and sides that no view shows to their end stay marked as cut.
     """
     groups: list[list[Sighting]] = []
     for sighting in sorted(sightings, key=lambda s: (s.cut.any, -s.score)):
@@ -196,8 +196,7 @@ def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
             best.append(sighting)
         else:
             groups.append([sighting])
-    merged = [_joined(group) for group in groups]
-    return sorted(_without_repeats(merged), key=lambda s: -s.score)
+    return sorted(map(_joined, groups), key=lambda merged: -merged.score)
 
 
 def _likeness(sighting: Sighting, group: Sequence[Sighting]) -> float:
@@ -225,29 +224,40 @@ def _agree_on_yaw(a: AngularBox, b: AngularBox) -> bool:
 
 
 def _joined(group: Sequence[Sighting]) -> Sighting:
-    bounds = np.array(
-        [
-            [s.box.yaw_min_deg, s.box.yaw_max_deg, s.box.pitch_min_deg, s.box.pitch_max_deg]
-            for s in group
-        ]
+    score = max(sighting.score for sighting in group)
+    whole = [sighting for sighting in group if not sighting.cut.any]
+    fragments = [s for s in group if s.cut.any and s.score >= _SURE_SHARE * score]
+    if whole:
+        weights = [sighting.score for sighting in whole]
+        bounds = np.average([astuple(s.box) for s in whole], axis=0, weights=weights).tolist()
+        box = AngularBox(*bounds)
+        for fragment in fragments:
+            box = _widened(box, fragment)
+        return Sighting(box, score)
+    box, cut = fragments[0].box, fragments[0].cut
+    for fragment in fragments[1:]:
+        cut = _sides_cut(box, cut, fragment)
+        box = box.union(fragment.box)
+    return Sighting(box, score, cut)
+
+
+def _widened(box: AngularBox, fragment: Sighting) -> AngularBox:
+    """The box with those sides moved out that the fragment shows whole and further out."""
+    a, b, cut = box, fragment.box, fragment.cut
+    return AngularBox(
+        a.yaw_min_deg if cut.left else min(a.yaw_min_deg, b.yaw_min_deg),
+        a.yaw_max_deg if cut.right else max(a.yaw_max_deg, b.yaw_max_deg),
+        a.pitch_min_deg if cut.bottom else min(a.pitch_min_deg, b.pitch_min_deg),
+        a.pitch_max_deg if cut.top else max(a.pitch_max_deg, b.pitch_max_deg),
     )
-    cut = np.array([s.cut.as_tuple() for s in group])
-    scores = np.array([s.score for s in group])
-    weights = np.where(cut, 0, scores[:, None])
-    whole = weights.sum(axis=0) > 0
-    means = (weights * bounds).sum(axis=0) / np.where(whole, weights.sum(axis=0), 1)
-    outermost = np.array([bounds[:, 0].min(), bounds[:, 1].max()] * 2)
-    outermost[2:] = bounds[:, 2].min(), bounds[:, 3].max()
-    sides = np.where(whole, means, outermost).tolist()
-    low_yaw, high_yaw, low_pitch, high_pitch = sides
-    box = AngularBox(low_yaw, max(low_yaw, high_yaw), low_pitch, max(low_pitch, high_pitch))
-    return Sighting(box, float(scores.max()), CutSides(*(~whole).tolist()))
 
 
-def _without_repeats(merged: Sequence[Sighting]) -> list[Sighting]:
-    """Drop what, once joined, turned out to be a weaker copy or a mere part of another."""
-    kept: list[Sighting] = []
-    for sighting in sorted(merged, key=lambda s: -s.score):
-        if all(_same_person(sighting, other) == 0 for other in kept):
-            kept.append(sighting)
-    return kept
+def _sides_cut(box: AngularBox, cut: CutSides, other: Sighting) -> CutSides:
+    """Which sides of the union of two fragments are cut: those whose outermost bound is."""
+    a, b = box, other.box
+    return CutSides(
+        left=(cut.left if a.yaw_min_deg <= b.yaw_min_deg else other.cut.left),
+        right=(cut.right if a.yaw_max_deg >= b.yaw_max_deg else other.cut.right),
+        bottom=(cut.bottom if a.pitch_min_deg <= b.pitch_min_deg else other.cut.bottom),
+        top=(cut.top if a.pitch_max_deg >= b.pitch_max_deg else other.cut.top),
+    )

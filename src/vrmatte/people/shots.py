@@ -1,0 +1,76 @@
+"""Where one shot ends and the next begins: hard cuts, told from tiny pictures.
+
+A VR180 camera stands still, so within a shot most of the picture stays as it is whatever people
+do; a cut changes nearly all of it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.frames import PlanarFrame
+
+Thumbnail = npt.NDArray[np.float32]
+"""Brightness and colour of a frame on a coarse grid, shape (rows, columns, 3), codes of 8 bit."""
+
+_SIZE = (32, 16)
+_CHANGED = 7.0
+"""Change, in 8-bit codes, of the block that half of all blocks stay below: a cut changes more.
+
+Measured on ground-truth clips: within a shot at most 0.5 from frame to frame and 1.3 over half a
+second; between rooms 27 or more."""
+_OUTSTANDING = 4.0
+"""How many times the usual change from frame to frame a cut is, so that a moving camera has none."""
+_AROUND = 8
+"""Frames on each side that say what is usual."""
+_SETTLED = 3
+"""Frames on each side whose median is compared, so that a flash of light is no cut."""
+
+
+def thumbnail(frame: PlanarFrame) -> Thumbnail:
+    """The tiny picture of a frame."""
+    scale = 2.0 ** (8 - frame.layout.bit_depth)
+    planes = [
+        cv2.resize(plane, _SIZE, interpolation=cv2.INTER_AREA)
+        for plane in (frame.y, frame.u, frame.v)
+    ]
+    return np.dstack(planes).astype(np.float32) * np.float32(scale)
+
+
+def change(before: Thumbnail, after: Thumbnail) -> float:
+    """How far most of the picture changed, in 8-bit codes."""
+    return float(np.median(np.abs(after - before).max(axis=2)))
+
+
+def may_hold_cut(before: Thumbnail, after: Thumbnail) -> bool:
+    """Whether a cut may lie between two frames of which the ones between haven't been seen."""
+    return change(before, after) > _CHANGED
+
+
+def find_cuts(thumbnails: Sequence[Thumbnail]) -> list[int]:
+    """Positions whose picture is the first of another shot.
+
+    Args:
+        thumbnails: of frames that follow each other without gaps.
+    """
+    if len(thumbnails) < 2:
+        return []
+    stack = np.stack(thumbnails)
+    steps = np.array([change(a, b) for a, b in zip(stack[:-1], stack[1:], strict=True)])
+    cuts: list[int] = []
+    for at in range(1, len(stack)):
+        own = steps[at - 1]
+        low, high = max(0, at - 1 - _AROUND), at + _AROUND
+        others = np.delete(steps[low:high], at - 1 - low)
+        usual = float(np.median(others)) if others.size else 0.0
+        if own <= max(_CHANGED, _OUTSTANDING * usual):
+            continue
+        before = np.median(stack[max(0, at - _SETTLED) : at], axis=0)
+        after = np.median(stack[at : at + _SETTLED], axis=0)
+        if change(before, after) > _CHANGED:
+            cuts.append(at)
+    return cuts
