@@ -10,10 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from vrmatte.frames import Matte, PlanarFrame
-from vrmatte.matting.base import EngineChoice
+from vrmatte.matting.base import Coefficients, EngineChoice, FloatArray
 
 CHOICE = EngineChoice(
     name="selfie",
@@ -49,6 +50,24 @@ class StandInEngine:
             after |= {f"trail{view}": trail, f"age{view}": age + 1}
         self._state = after
         return mattes
+
+    def infer(self, view: str, pictures: FloatArray) -> Coefficients:
+        grey = pictures.mean(axis=1)
+        trail = self._state.get(f"{view}-trail", grey)
+        age = self._state.get(f"{view}-age", np.zeros(1, np.float32))
+        trail = np.float32(0.8) * trail + np.float32(0.2) * grey
+        self._state |= {f"{view}-trail": trail, f"{view}-age": age + 1}
+        return Coefficients(np.full_like(grey, 6), trail - 2.2 + age % 7 / 255)
+
+    def remembers(self, view: str) -> bool:
+        return f"{view}-age" in self._state
+
+    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+        """Its memory stays where it is: a turn changes the matte, the same way in every run."""
+
+    def forget(self, view: str) -> None:
+        for part in ("trail", "age"):
+            self._state.pop(f"{view}-{part}", None)
 
     def state(self) -> dict[str, np.ndarray]:
         return dict(self._state)

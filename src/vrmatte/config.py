@@ -56,8 +56,8 @@ class ProcessingConfig(_Section):
 
     scale_factor: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
         default="auto",
-        description="network pixels per source pixel (the spec's 0.25, 0.5, 1.0); "
-        "auto: 0.5, but at most 768 network pixels across an eye",
+        description="network pixels per source pixel (the spec's 0.25, 0.5, 1.0); auto: by the size "
+        "of each viewport; for whole eyes 0.5, but at most 768 network pixels across an eye",
     )
     chunk_size: int = Field(
         default=0, ge=0, description="frames per chunk; 0: about four seconds, chosen by vrmatte"
@@ -91,6 +91,19 @@ class DetectionConfig(_Section):
     model: Literal[
         "yolox_nano", "yolox_tiny", "yolox_s", "yolox_m", "yolov8n", "yolov8s", "yolov8m"
     ] = Field(default="yolox_nano", description="person detector")
+
+
+class PeopleConfig(_Section):
+    """Who is matted."""
+
+    file: Path | None = Field(
+        default=None,
+        description="the document of people; none: NAME_people.json in the output directory, made "
+        "when missing, used as it is when there",
+    )
+    viewer_body: Literal["keep", "exclude"] = Field(
+        default="keep", description="the body of whoever wears the camera"
+    )
 
 
 class MattingConfig(_Section):
@@ -223,6 +236,7 @@ class Config(_Section):
     input: InputConfig = InputConfig()
     processing: ProcessingConfig = ProcessingConfig()
     detection: DetectionConfig = DetectionConfig()
+    people: PeopleConfig = PeopleConfig()
     matting: MattingConfig = MattingConfig()
     output: OutputConfig = OutputConfig()
     hardware: HardwareConfig = HardwareConfig()
@@ -240,9 +254,9 @@ class Config(_Section):
 
 
 PRESETS: Mapping[str, Mapping[str, object]] = {
-    "draft": {"processing.scale_factor": 0.125, "output.quality": 28},
+    "draft": {"processing.scale_factor": 0.25, "output.quality": 28},
     "balanced": {},
-    "best": {"processing.scale_factor": 0.5, "output.quality": 16},
+    "best": {"processing.scale_factor": 1.0, "output.quality": 16},
 }
 """Named sets of settings between the defaults and the user's files; "balanced" is the defaults.
 

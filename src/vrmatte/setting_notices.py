@@ -74,7 +74,12 @@ def _is_overruled(_key: str, config: Config) -> bool:
     return config.output.deliver is not None
 
 
-_NO_DETECTION = "has no effect yet: people are not detected in this version, whole eyes are matted"
+def _names_absent_detector(key: str, config: Config) -> bool:
+    return value_of(config, key) not in ("yolox_nano", "yolox_tiny", "yolox_s")
+
+
+_NO_PICTURES = "has no effect yet: `vrmatte scout` draws what was detected"
+_OTHER_DETECTOR = "is not there in this version: the nearest YOLOX network finds the people instead"
 _NO_STEREO = "has no effect yet: both eyes are matted alike, but not compared in this version"
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
 
@@ -94,8 +99,7 @@ LIMITS = (
         "has no effect: chunks are always written as they come, so that a stop loses none",
         _set_to(False),
     ),
-    Limit("detection.confidence_threshold", _NO_DETECTION),
-    Limit("detection.model", _NO_DETECTION),
+    Limit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
     Limit("matting.use_disparity_mapping", _NO_STEREO, _set_to(True)),
     Limit(
         "matting.memory_offload",
@@ -133,7 +137,7 @@ LIMITS = (
     Limit("stereo.consistency_mode", _NO_STEREO, _not_set_to("independent")),
     Limit("stereo.validation_threshold", _NO_STEREO),
     Limit("stereo.correction_method", _NO_STEREO),
-    Limit("debugging.save_detection_visualization", _NO_DETECTION, _set_to(True)),
+    Limit("debugging.save_detection_visualization", _NO_PICTURES, _set_to(True)),
 )
 """In the order of the models; a key may have several."""
 
@@ -148,6 +152,9 @@ EFFECTIVE = frozenset(
         "processing.overlap_frames",
         "processing.parallel_eyes",
         "processing.max_memory_gb",
+        "detection.confidence_threshold",
+        "people.file",
+        "people.viewer_body",
         "matting.engine",
         "output.path",
         "output.deliver",

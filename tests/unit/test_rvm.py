@@ -1,3 +1,4 @@
+import io
 from functools import partial
 
 import numpy as np
@@ -5,14 +6,42 @@ import onnx
 import pytest
 from onnx import helper
 
+from matting_engines import halves, side_by_side, trail_engine
 from matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
-from vrmatte.frames import ColorTags, Eye
-from vrmatte.matting.rvm import RvmEngine, WholeNetwork, load_rvm, network_size
+from vrmatte.frames import EYES, ColorTags, half_of
+from vrmatte.geometry.viewport import Viewport, homography
+from vrmatte.geometry.viewport_path import Turn, ViewportPath
+from vrmatte.matting.network_input import sampled_rgb
+from vrmatte.matting.rvm import RvmEngine, load_rvm
+from vrmatte.matting.through_viewports import SizedPath, ViewportMatting
+from vrmatte.matting.whole_eye import WholeEyeMatting, network_size
+from vrmatte.models.graph_cut import STATES_IN, STATES_OUT
 from vrmatte.models.runtime import open_session
 
 EVERYDAY, RELEASE = "rvm_mobilenetv3_fp32.onnx", "rvm_release_graph.onnx"
 SIZE = 384
 on_cpu = partial(open_session, device="cpu")
+
+
+class Published:
+    """RVM as its authors run it: the whole graph on full-size pictures of each eye."""
+
+    def __init__(self, weights, scale):
+        self.session, self.scale = on_cpu(weights), scale
+        self.states = {eye: [np.zeros((1, 1, 1, 1), np.float32)] * 4 for eye in EYES}
+
+    def matte(self, index, frame):
+        del index
+        return np.hstack([self.step(eye, frame.eye(eye)) for eye in EYES])
+
+    def step(self, eye, picture):
+        feeds = {
+            "src": sampled_rgb(picture, picture.width, picture.height)[None],
+            "downsample_ratio": np.array([self.scale], np.float32),
+            **dict(zip(STATES_IN, self.states[eye], strict=True)),
+        }
+        alphas, *self.states[eye] = self.session.run(("pha", *STATES_OUT), feeds)
+        return (alphas[0, 0] * 255 + 0.5).astype(np.uint8)
 
 
 @pytest.fixture
@@ -24,19 +53,47 @@ def weights(models_dir) -> bytes:
 def people(bench_dir):
     """Four frames of a person close to the camera: a part of each eye's view."""
     frames = clip_frames(bench_dir, "d2_close", 4)
-    return [[crop(frame.eye(eye), 256, 256, SIZE, SIZE) for eye in Eye] for frame in frames]
-
-
-def engine_of(weights, scale=0.5, batch_views=False) -> RvmEngine:
-    return load_rvm(weights, scale, on_cpu, batch_views=batch_views)
-
-
-def differences(ours, theirs):
     return [
-        np.abs(a.astype(int) - b)
-        for of_frame in zip(ours, theirs, strict=True)
-        for a, b in zip(*of_frame, strict=True)
+        side_by_side(*(crop(eye, 256, 256, SIZE, SIZE) for eye in halves(frame)))
+        for frame in frames
     ]
+
+
+@pytest.fixture
+def pictures():
+    """Three frames of two small views."""
+    return np.random.default_rng(0).random((3, 2, 3, 64, 48), dtype=np.float32)
+
+
+def engine_of(weights, batch_pictures=False) -> RvmEngine:
+    """An engine that begins at once; how views settle is not its business."""
+    engine = load_rvm(weights, on_cpu, batch_pictures=batch_pictures)
+    engine.warmup_frames = 0
+    return engine
+
+
+def mattes_of(matting, frames):
+    return [matting.matte(index, frame) for index, frame in enumerate(frames)]
+
+
+def whole_eyes(weights, frames, scale=0.5, **kind):
+    return mattes_of(WholeEyeMatting(engine_of(weights, **kind), scale), frames)
+
+
+def largest_difference(ours, theirs):
+    return max(np.abs(a.astype(int) - b).max() for a, b in zip(ours, theirs, strict=True))
+
+
+def copied(state):
+    return {name: tensor.copy() for name, tensor in state.items()}
+
+
+def same(ours, theirs):
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[n], theirs[n]) for n in ours)
+
+
+def coefficients_equal(ours, theirs):
+    return np.array_equal(ours.slope, theirs.slope) and np.array_equal(ours.offset, theirs.offset)
 
 
 @pytest.mark.parametrize(
@@ -44,121 +101,178 @@ def differences(ours, theirs):
 )
 def test_split_equals_whole_graph_on_real_footage(models_dir, people, name, scale):
     weights = (models_dir / name).read_bytes()
-    split, whole = engine_of(weights, scale), RvmEngine(WholeNetwork(on_cpu(weights), scale))
-    ours = [split.matte(views) for views in people]
-    theirs = [whole.matte(views) for views in people]
-    assert any(matte.max() > 200 for views in ours for matte in views), "no person in the test"
+    ours = whole_eyes(weights, people, scale)
+    theirs = mattes_of(Published(weights, scale), people)
+    assert any(half_of(matte, eye).max() > 200 for matte in ours for eye in EYES), "nobody there"
     # One level, since both sides round.
-    assert max(difference.max() for difference in differences(ours, theirs)) <= 1
+    assert largest_difference(ours, theirs) <= 1
 
 
 def test_odd_network_sizes(weights):
     picture = from_rgb(soft_rgb(318, 186))
     assert network_size(picture, 0.5) == (159, 93)
-    split, whole = engine_of(weights), RvmEngine(WholeNetwork(on_cpu(weights), 0.5))
-    for _ in range(2):
-        ours, theirs = split.matte([picture]), whole.matte([picture])
-        assert ours[0].shape == (186, 318)
-        assert np.abs(ours[0].astype(int) - theirs[0]).max() <= 1
+    frames = [side_by_side(picture, picture)] * 2
+    ours, theirs = whole_eyes(weights, frames), mattes_of(Published(weights, 0.5), frames)
+    assert ours[0].shape == (186, 636)
+    assert largest_difference(ours, theirs) <= 1
 
 
 def test_sizes_that_are_no_multiple_of_the_ratio(weights):
-    (matte,) = engine_of(weights, scale=0.3).matte([from_rgb(soft_rgb(131, 77))])
-    assert matte.shape == (77, 131)
+    picture = from_rgb(soft_rgb(130, 77))
+    (matte,) = whole_eyes(weights, [side_by_side(picture, picture)], scale=0.3)
+    assert matte.shape == (77, 260)
     assert network_size(from_rgb(soft_rgb(2, 2)), 0.1) == (1, 1)
 
 
-def test_views_in_one_batch_or_one_after_the_other(weights, people):
-    single, batch = engine_of(weights), engine_of(weights, batch_views=True)
-    ours = [single.matte(views) for views in people]
-    theirs = [batch.matte(views) for views in people]
-    # The runtime may share the work out differently: one level of rounding.
-    assert max(difference.max() for difference in differences(ours, theirs)) <= 1
-    for name, tensor in single.state().items():
-        assert np.abs(tensor - batch.state()[name]).max() < 1e-4
+def test_pictures_in_one_batch_or_one_after_the_other(weights, people):
+    single, batch = engine_of(weights), engine_of(weights, batch_pictures=True)
+    ours = mattes_of(WholeEyeMatting(single, 0.5), people)
+    theirs = mattes_of(WholeEyeMatting(batch, 0.5), people)
+    assert largest_difference(ours, theirs) == 0
+    assert same(single.state(), batch.state())
 
 
-def test_views_of_different_size_are_not_batched(weights, people):
-    left, right = people[0]
-    small = crop(right, 64, 32, 256, 320)
-    engine = engine_of(weights, batch_views=True)
-    assert [matte.shape for matte in engine.matte([left, small])] == [(SIZE, SIZE), (320, 256)]
-    alone = engine_of(weights)
-    alone.matte([small])
-    # The second frame, so that a mixed-up state would show.
-    assert np.array_equal(engine.matte([left, small])[1], alone.matte([small])[0])
-
-
-@pytest.mark.parametrize("batch_views", [False, True])
-def test_saved_state_goes_on_bit_for_bit(weights, people, batch_views):
-    engine = engine_of(weights, batch_views=batch_views)
+@pytest.mark.parametrize("batch_pictures", [False, True])
+def test_saved_state_goes_on_bit_for_bit(weights, people, batch_pictures):
+    engine = engine_of(weights, batch_pictures)
     assert engine.state() == {}
-    for views in people[:2]:
-        engine.matte(views)
-    saved = {name: tensor.copy() for name, tensor in engine.state().items()}
-    assert len(saved) == 8
+    matting = WholeEyeMatting(engine, 0.5)
+    for index in range(2):
+        matting.matte(index, people[index])
+    saved = copied(engine.state())
+    assert sorted(saved) == [f"eye/{part}" for part in ("r1", "r2", "r3", "r4", "size")]
     assert {tensor.dtype for tensor in saved.values()} == {np.dtype(np.float32)}
-    expected = [engine.matte(views) for views in people[2:]]
-    other = engine_of(weights, batch_views=batch_views)
+    expected = [matting.matte(index, people[index]) for index in (2, 3)]
+    other = engine_of(weights, batch_pictures)
     other.restore(saved)
-    resumed = [other.matte(views) for views in people[2:]]
-    assert max(difference.max() for difference in differences(resumed, expected)) == 0
-    for name, tensor in engine.state().items():
-        assert np.array_equal(tensor, other.state()[name])
+    resumed = WholeEyeMatting(other, 0.5)
+    ours = [resumed.matte(index, people[index]) for index in (2, 3)]
+    assert largest_difference(ours, expected) == 0
+    assert same(engine.state(), other.state())
 
 
-def test_the_past_matters_until_reset(weights, people):
+def test_views_with_strange_names_go_on_from_a_file(weights, pictures):
+    names = ["person/1", "person/1/r1", "2", "r3", "shot 7/wide"]
     engine = engine_of(weights)
-    fresh = engine.matte(people[0])
-    later = engine.matte(people[0])
-    assert not np.array_equal(fresh[0], later[0])
+    for at, name in enumerate(names):
+        engine.infer(name, pictures[0, : 1 + at % 2])
+    file = io.BytesIO()
+    np.savez(file, **engine.state())
+    file.seek(0)
+    other = engine_of(weights)
+    with np.load(file, allow_pickle=False) as stored:
+        other.restore({name: stored[name] for name in stored.files})
+    assert same(engine.state(), other.state())
+    for at, name in enumerate(names):
+        assert other.remembers(name)
+        next_pictures = pictures[1, : 1 + at % 2]
+        assert coefficients_equal(
+            engine.infer(name, next_pictures), other.infer(name, next_pictures)
+        )
+    assert same(engine.state(), other.state())
+
+
+def test_a_saved_state_does_not_move_on_with_the_engine(pictures):
+    engine = trail_engine()
+    engine.infer("a", pictures[0])
+    saved = engine.state()
+    before = copied(saved)
+    engine.infer("a", pictures[1])
+    engine.turn("a", np.diag([1.0, 1.0, 1.0]) + [[0, 0, 3], [0, 0, 0], [0, 0, 0]])
+    assert same(saved, before)
+
+
+def test_the_past_matters_until_reset(weights, pictures):
+    engine = engine_of(weights)
+    fresh = engine.infer("eye", pictures[0])
+    assert engine.remembers("eye")
+    assert not coefficients_equal(fresh, engine.infer("eye", pictures[0]))
     engine.reset()
     assert engine.state() == {}
-    again = engine.matte(people[0])
-    assert all(np.array_equal(a, b) for a, b in zip(fresh, again, strict=True))
+    assert not engine.remembers("eye")
+    assert coefficients_equal(fresh, engine.infer("eye", pictures[0]))
     engine.restore({})
-    assert np.array_equal(engine.matte(people[0])[0], fresh[0])
+    assert coefficients_equal(fresh, engine.infer("eye", pictures[0]))
+
+
+def test_a_view_is_forgotten_alone(weights, pictures):
+    engine, alone = engine_of(weights), engine_of(weights)
+    fresh = engine.infer("a", pictures[0])
+    engine.infer("b", pictures[0])
+    alone.infer("b", pictures[0])
+    engine.forget("a")
+    engine.forget("never seen")
+    assert not engine.remembers("a")
+    assert same(engine.state(), alone.state())
+    assert coefficients_equal(engine.infer("b", pictures[1]), alone.infer("b", pictures[1]))
+    # Of another size, too: nothing of it is kept.
+    engine.infer("a", pictures[1, :, :, :32])
+    engine.forget("a")
+    assert coefficients_equal(engine.infer("a", pictures[0]), fresh)
 
 
 def test_depth_and_range_do_not_matter(weights, people):
-    views = people[0]
-    mattes = engine_of(weights).matte(views)
-    tens = engine_of(weights).matte([deeper(view) for view in views])
+    (matte,) = whole_eyes(weights, people[:1])
+    (ten,) = whole_eyes(weights, [deeper(people[0])])
     # The same numbers, scaled: only float rounding differs.
-    assert max(d.max() for d in differences([mattes], [tens])) <= 1
+    assert largest_difference([matte], [ten]) <= 1
     rgb = soft_rgb(128, 128)
     limited, full = (
-        engine_of(weights).matte([from_rgb(rgb, color=ColorTags(matrix=1, full_range=wide))])[0]
-        for wide in (False, True)
+        whole_eyes(weights, [side_by_side(picture, picture)])[0]
+        for picture in (
+            from_rgb(rgb, color=ColorTags(matrix=1, full_range=wide)) for wide in (False, True)
+        )
     )
     # Codes are rounded to 1/219 or 1/255, so pictures differ by up to two levels here and there.
     assert np.abs(limited.astype(int) - full).mean() < 2
 
 
-def test_other_views_need_a_reset(weights, people):
+def test_other_pictures_need_a_forgotten_view(weights, pictures):
     engine = engine_of(weights)
-    engine.matte(people[0])
-    with pytest.raises(ValueError, match="without a reset"):
-        engine.matte([crop(view, 0, 0, 128, 128) for view in people[0]])
-    with pytest.raises(ValueError, match="without a reset"):
-        engine.matte(people[0][:1])
-    saved = engine.state()
+    engine.infer("eye", pictures[0])
     other = engine_of(weights)
-    other.restore(saved)
-    with pytest.raises(ValueError, match="1 views, but the state is of 2"):
-        other.matte(people[0][:1])
-    engine.reset()
-    engine.matte(people[0][:1])
+    other.restore(engine.state())
+    for one in (engine, other):
+        before = copied(one.state())
+        with pytest.raises(ValueError, match="forget the view first"):
+            one.infer("eye", pictures[1, :, :, :32])
+        with pytest.raises(ValueError, match="forget the view first"):
+            one.infer("eye", pictures[1, :1])
+        assert same(before, one.state())
+        one.infer("another", pictures[1, :1])
+        one.forget("eye")
+        one.infer("eye", pictures[1, :1])
 
 
-@pytest.mark.parametrize("spoil", ["view0_r1", "view1_r4"])
-def test_a_foreign_state_is_refused(weights, people, spoil):
-    engine = engine_of(weights)
-    engine.matte(people[0])
+def test_a_failed_frame_leaves_a_state_that_can_be_restored(pictures):
+    class Failing:
+        provider = "tests"
+
+        def step(self, pictures, memory):
+            raise RuntimeError("out of memory")
+
+    engine = RvmEngine(Failing())
+    with pytest.raises(RuntimeError):
+        engine.infer("a", pictures[0])
+    assert engine.state() == {}
+    assert not engine.remembers("a")
+
+
+@pytest.mark.parametrize("spoil", ["a/r1", "b/r4", "b/size"])
+def test_a_foreign_state_is_refused(pictures, spoil):
+    engine = trail_engine()
+    engine.infer("a", pictures[0])
+    engine.infer("b", pictures[0])
     state = engine.state()
-    del state[spoil]
+    kept = copied(state)
+    tensor = state.pop(spoil)
     with pytest.raises(ValueError, match="not a state"):
         engine.restore(state)
+    with pytest.raises(ValueError, match="not a state"):
+        engine.restore({**state, spoil: tensor[:1]})
+    with pytest.raises(ValueError, match="not a state"):
+        engine.restore({**state, spoil: tensor, "view0_r1": tensor})
+    assert same(engine.state(), kept), "refused, but half taken over"
 
 
 def test_an_unknown_graph_is_run_whole(weights, people):
@@ -167,15 +281,105 @@ def test_an_unknown_graph_is_run_whole(weights, people):
     between = helper.make_node("Identity", [clip.input[0]], ["between"])
     clip.input[0] = "between"
     model.graph.node.insert(list(model.graph.node).index(clip), between)
-    strange, known = engine_of(model.SerializeToString()), engine_of(weights)
-    assert "whole graph" in strange.provider
-    assert "whole graph" not in known.provider
-    ours = [strange.matte(views) for views in people]
-    theirs = [known.matte(views) for views in people]
-    assert max(difference.max() for difference in differences(ours, theirs)) <= 1
+    strange = model.SerializeToString()
+    assert "whole graph" in engine_of(strange).provider
+    assert "whole graph" not in engine_of(weights).provider
+    ours, theirs = whole_eyes(strange, people), whole_eyes(weights, people)
+    for mine, known in zip(ours, theirs, strict=True):
+        people_here, people_there = mine > 127, known > 127
+        assert (people_here & people_there).sum() / (people_here | people_there).sum() > 0.97
+    assert whole_eyes(strange, people, batch_pictures=True)[-1].shape == ours[-1].shape
+
+
+def test_a_map_to_itself_leaves_memory_as_it_is(weights, pictures):
+    engine = engine_of(weights)
+    engine.infer("a", pictures[0])
+    engine.infer("b", pictures[0])
+    before = copied(engine.state())
+    engine.turn("a", np.eye(3))
+    assert same(engine.state(), before)
+    engine.turn("never seen", np.eye(3))
+    assert same(engine.state(), before)
+    # The same map, but its numbers are rounded on the way.
+    engine.turn("a", 7 * np.eye(3))
+    for name, tensor in engine.state().items():
+        assert np.abs(tensor - before[name]).max() < 1e-5
+
+
+@pytest.mark.parametrize(("right", "down"), [(16, 0), (0, 16), (-32, 16)])
+def test_memory_moves_as_the_picture_does(weights, pictures, right, down):
+    engine = engine_of(weights)
+    engine.infer("a", pictures[0])
+    engine.infer("b", pictures[0])
+    before = copied(engine.state())
+    engine.turn("a", np.array([[1, 0, right], [0, 1, down], [0, 0, 1.0]]))
+    after = engine.state()
+    # 64 x 48 pictures have memories of exactly a half, a quarter and so on.
+    for part, step in (("r1", 2), ("r2", 4), ("r3", 8), ("r4", 16)):
+        old, new = before[f"a/{part}"], after[f"a/{part}"]
+        height, width = old.shape[2:]
+        rows = np.clip(np.arange(height) - down // step, 0, height - 1)
+        columns = np.clip(np.arange(width) - right // step, 0, width - 1)
+        # What comes into view takes the nearest place's memory.
+        assert np.array_equal(new, old[:, :, rows[:, None], columns])
+        assert new.dtype == np.float32
+        assert np.array_equal(after[f"b/{part}"], before[f"b/{part}"])
+    engine.infer("a", pictures[1])
+
+
+def test_a_rotation_brings_memory_where_the_scene_went(pictures):
+    engine = trail_engine()
+    yaw_deg = np.degrees(np.arctan(0.25))
+    size = (256, 256)
+    old = Viewport(0, 0, 90, 90)
+    u, v = np.meshgrid(*(np.arange(length) + 0.5 for length in size))
+
+    def scene(viewport):
+        x, y, z = viewport.picture(*size).directions(u, v)
+        pattern = 0.5 + 0.2 * np.sin(9 * x) * np.cos(7 * y) + 0.1 * z
+        return np.broadcast_to(pattern, (1, 3, *size)).astype(np.float32)
+
+    new = Viewport(yaw_deg, 5, 90, 90)
+    engine.infer("a", scene(old))
+    engine.turn("a", homography(old, new, size))
+    turned = copied(engine.state())
+    engine.reset()
+    engine.infer("a", scene(new))
+    inside = homography(new, old, size) @ np.stack([u, v, np.ones_like(u)]).reshape(3, -1)
+    seen = ((inside[:2] / inside[2] > 1) & (inside[:2] / inside[2] < 255)).all(axis=0)
+    seen = seen.reshape(size)
+    difference = np.abs(turned["a/r1"] - engine.state()["a/r1"])[0, 0]
+    # Interpolation between samples of a smooth pattern, a quarter of which is remembered.
+    assert difference[seen].max() < 5e-4
+    assert 0.6 < seen.mean() < 0.9
+
+
+def test_turning_memory_beats_forgetting_it(weights, bench_dir):
+    """Right after a turn of eight degrees, on a person close to the camera."""
+    turn_at, last = 4, 6
+    frames = clip_frames(bench_dir, "d2_close", last)
+    truths = clip_frames(bench_dir, "d2_close", last, kind="alpha.mkv")
+    path = ViewportPath("person", 0, last, 70, 90, (Turn(0, 0, 0), Turn(turn_at, 8, 0)))
+    eye_px = frames[0].width // 2
+
+    class Forgetful(RvmEngine):
+        def turn(self, view, pixel_map):
+            for tensor in self._memories[view]:
+                tensor[:] = 0
+
+    errors = {}
+    for kind in (RvmEngine, Forgetful):
+        engine = engine_of(weights)
+        engine.__class__ = kind
+        matting = ViewportMatting(engine, [SizedPath(path, 192, 272)], eye_px)
+        mattes = mattes_of(matting, frames)
+        seen = mattes[turn_at] > 0
+        errors[kind] = np.abs(mattes[turn_at].astype(int) - truths[turn_at].y)[seen].mean()
+    print(errors)
+    assert errors[RvmEngine] < 0.9 * errors[Forgetful]
 
 
 def test_what_the_report_says(weights):
-    engine = engine_of(weights)
+    engine = load_rvm(weights, on_cpu, batch_pictures=False)
     assert (engine.name, engine.provider) == ("rvm", "CPUExecutionProvider")
     assert engine.warmup_frames >= 15

@@ -18,6 +18,7 @@ _WORDS = {
     "render": "rendering",
     "download": "fetching",
     "scan": "reading times",
+    "scout": "looking for people",
     "matte": "matting",
     "join": "joining",
     "verify": "verifying",

@@ -22,7 +22,8 @@ class ViewportPath:
     """One viewport for frames first..last-1 of a video; both eyes look the same way.
 
     Raises:
-        ValueError: no turn at the first frame, or turns out of order.
+        ValueError: it never opens, no turn at the first frame, turns out of order, or a
+            stereographic viewport that turns (only perspective memory can turn along).
     """
 
     name: str
@@ -35,6 +36,10 @@ class ViewportPath:
     projection: ViewProjection = "perspective"
 
     def __post_init__(self) -> None:
+        if self.first >= self.last:
+            raise ValueError(f"viewport {self.name} never opens: {self.first} to {self.last}")
+        if self.projection != "perspective" and len(self.turns) > 1:
+            raise ValueError(f"viewport {self.name}: only perspective viewports turn")
         frames = [turn.frame for turn in self.turns]
         if not frames or frames[0] != self.first or frames != sorted(set(frames)):
             raise ValueError(

@@ -41,7 +41,8 @@ def finish_deliverables(
         if product is None or product.key != key or not product.is_in_place:
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
             product = _finish(plan, place, deliverable, chunks, key, observer)
-            manifest.commit_product(product)
+            first = deliverable_parameters(plan, deliverable, matte_keys[0])
+            manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:
             manifest.drop_pieces(piece_name(deliverable))
         products.append(product)

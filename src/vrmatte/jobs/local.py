@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -285,11 +286,7 @@ class _Work:
 
     def _say_what_changed(self) -> None:
         """Tell why pieces of an earlier run are not used."""
-        for name, what in [
-            ("matte", "mattes"),
-            *((piece_name(d), d.name) for d in self._plan.deliverables),
-        ]:
-            stored = self._manifest.piece_parameters(name)
+        for name, what, stored in self._made_before():
             if stored is None or stored[0] >= len(self._plan.chunks):
                 continue
             chunk, old = stored
@@ -297,3 +294,14 @@ class _Work:
             if key_of(old) != key_of(new):
                 changes = "; ".join(changed_parameters(old, new))
                 self._observer(Notice(f"{what} made again: {changes}", "info"))
+
+    def _made_before(self) -> Iterator[tuple[str, str, tuple[int, Parameters] | None]]:
+        """Name of each piece, for people too, with a chunk of it and what that was made from."""
+        yield "matte", "mattes", self._manifest.piece_parameters("matte")
+        for deliverable in self._plan.deliverables:
+            if deliverable.is_matte_store:
+                continue
+            name = piece_name(deliverable)
+            finished = self._manifest.product_parameters(deliverable.name)
+            of_first = None if finished is None else (0, finished)
+            yield name, deliverable.name, self._manifest.piece_parameters(name) or of_first

@@ -7,12 +7,13 @@ joined, or on `verify`) its digest. Rows are written in one transaction after th
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from vrmatte.errors import DiskFullError, OutputError
 from vrmatte.media.encode import ChunkFile, sha256_of
@@ -32,6 +33,9 @@ CREATE TABLE IF NOT EXISTS product (
 CREATE TABLE IF NOT EXISTS timing (
     chunk INTEGER NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
 """
+_PRIMARY_CODE = 0xFF
+"""SQLite's extended codes hold the plain one in their low byte."""
+_SPARE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +181,18 @@ class Manifest:
             return None
         return Product(row[0], row[1], self._output / row[2], row[3], row[4], json.loads(row[5]))
 
-    def commit_product(self, product: Product) -> None:
-        """Record a finished, verified file."""
+    def product_parameters(self, name: str) -> Parameters | None:
+        """What the first chunk of a finished file was made from; kept when its chunks go."""
+        made_from = self.fact(f"made_from:{name}")
+        return cast(Parameters, made_from) if isinstance(made_from, dict) else None
+
+    def commit_product(self, product: Product, made_from: Parameters) -> None:
+        """Record a finished, verified file and what its first chunk was made from."""
         with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)",
+                (f"made_from:{product.name}", json.dumps(made_from, default=str)),
+            )
             self._db.execute(
                 "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?)",
                 (
@@ -214,16 +227,25 @@ class Manifest:
             yield
             self._db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
+            raise _storage_error(error, self._folder / "manifest.sqlite") from error
+        finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            raise _storage_error(error, self._folder / "manifest.sqlite") from error
 
 
 def _storage_error(error: sqlite3.DatabaseError, path: Path) -> OutputError | DiskFullError:
-    if error.sqlite_errorcode == sqlite3.SQLITE_FULL or "disk is full" in str(error):
+    code = error.sqlite_errorcode & _PRIMARY_CODE
+    # Without room for its shared memory SQLite speaks of an I/O error.
+    starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _SPARE_BYTES
+    if code == sqlite3.SQLITE_FULL or starved:
         return DiskFullError(
             f"disk full while writing {path}: free some space and run the same command again, "
             "finished chunks are kept"
+        )
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return OutputError(
+            f"can't write {path}: {error}. Fix the disk or its permissions, or choose another "
+            "--out, and run the same command again"
         )
     return OutputError(
         f"{path}: the manifest can't be used ({error}). Restore it, or start over with --fresh"

@@ -131,10 +131,10 @@ def add_weighted(
 
     Args:
         picture: the whole eye, any bit depth and range.
-        laid: A and b for each pixel of the region, shape (rows, columns, 2).
+        laid: A and b for each pixel of the region, shape (2, rows, columns).
         weight: how much this alpha counts, in 255ths, shape (rows, columns).
         region: rows and columns of the eye.
-        matte: the eye's matte, shape of its luma.
+        matte: the eye's matte, shape of its luma; with all weights it may come to 255 at most.
     """
     shifts = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
     corner = region[0].start, region[1].start
@@ -160,29 +160,28 @@ def _add_weighted(
     height, width = weight.shape
     of_y = rows[0, 0]
     zero, one, half, third = np.float32(0), np.float32(1), np.float32(0.5), np.float32(1 / 3)
+    chroma_left, chroma_stop = left >> shift_x, ((left + width - 1) >> shift_x) + 1
+    narrow = np.empty((3, chroma_stop - chroma_left), np.float32)
     wide = np.empty((3, width), np.float32)
     red, green, blue = wide[0], wide[1], wide[2]
     for i in range(height):
-        weight_row = weight[i]
-        # Views are seldom upright rectangles on the eye: only what lies between counts.
-        first, last = 0, width
-        while first < last and weight_row[first] == 0:
-            first += 1
-        while last > first and weight_row[last - 1] == 0:
-            last -= 1
-        u_row, v_row = u[(top + i) >> shift_y], v[(top + i) >> shift_y]
-        for c in range(3):
-            of_u, of_v, offset = rows[c, 1], rows[c, 2], rows[c, 3]
-            for j in range(first, last):
-                k = (left + j) >> shift_x
-                wide[c, j] = of_u * np.float32(u_row[k]) + of_v * np.float32(v_row[k]) + offset
-        y_row, matte_row = y[top + i, left : left + width], matte[top + i, left : left + width]
-        laid_row = laid[i]
-        for j in range(first, last):
+        row = top + i
+        if i == 0 or row == row >> shift_y << shift_y:
+            u_row = u[row >> shift_y, chroma_left:chroma_stop]
+            v_row = v[row >> shift_y, chroma_left:chroma_stop]
+            for c in range(3):
+                for k in range(u_row.size):
+                    chroma = rows[c, 1] * np.float32(u_row[k]) + rows[c, 2] * np.float32(v_row[k])
+                    narrow[c, k] = chroma + rows[c, 3]
+                for j in range(width):
+                    wide[c, j] = narrow[c, ((left + j) >> shift_x) - chroma_left]
+        y_row, matte_row = y[row, left : left + width], matte[row, left : left + width]
+        slopes, offsets, weight_row = laid[0, i], laid[1, i], weight[i]
+        for j in range(width):
             luma = of_y * np.float32(y_row[j])
             total = min(max(luma + red[j], zero), one)
             total += min(max(luma + green[j], zero), one)
             total += min(max(luma + blue[j], zero), one)
-            alpha = min(max(laid_row[j, 0] * total * third + laid_row[j, 1], zero), one)
-            # The weights of all views sum to 255 at most, so this can't overflow.
-            matte_row[j] += np.uint8(np.int32(alpha * np.float32(weight_row[j]) + half))
+            alpha = min(max(slopes[j] * total * third + offsets[j], zero), one)
+            part = np.int32(alpha * np.float32(weight_row[j]) + half)
+            matte_row[j] = np.uint8(np.int32(matte_row[j]) + part)

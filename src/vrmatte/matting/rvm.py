@@ -100,7 +100,7 @@ class RvmEngine:
         Raises:
             ValueError: number or size of the view's pictures changed.
         """
-        if self._shapes.setdefault(view, pictures.shape) != pictures.shape:
+        if self._shapes.get(view, pictures.shape) != pictures.shape:
             raise ValueError(
                 f"pictures of {view} changed from {self._shapes[view]} to {pictures.shape}; "
                 "forget the view first"
@@ -109,8 +109,6 @@ class RvmEngine:
         memory = self._memories.get(view) or tuple(
             np.repeat(tensor, count, axis=0) for tensor in _FIRST_STATE
         )
-        if len(memory[0]) != count:
-            raise ValueError(f"{count} pictures of {view}, but its memory is of {len(memory[0])}")
         step = count if self._batch else 1
         parts = [
             self._network.step(
@@ -121,6 +119,7 @@ class RvmEngine:
         self._memories[view] = tuple(
             np.concatenate(tensors) for tensors in zip(*(after for _, after in parts), strict=True)
         )
+        self._shapes[view] = pictures.shape
         return Coefficients(
             np.concatenate([found.slope for found, _ in parts]),
             np.concatenate([found.offset for found, _ in parts]),
@@ -158,21 +157,23 @@ class RvmEngine:
         """Go on from a saved state.
 
         Raises:
-            ValueError: the names aren't those of `state`.
+            ValueError: the names aren't those of `state`, or tensors don't fit their pictures.
         """
         views = sorted({name.rpartition("/")[0] for name in state})
         names = {f"{view}/{part}" for view in views for part in (*_STATE_NAMES, "size")}
         if set(state) != names:
             raise ValueError(f"not a state of this engine: it holds {sorted(state)}")
-        self._memories = {
+        shapes = {view: tuple(int(n) for n in state[f"{view}/size"]) for view in views}
+        memories = {
             view: tuple(
                 np.ascontiguousarray(state[f"{view}/{name}"], np.float32) for name in _STATE_NAMES
             )
             for view in views
         }
-        self._shapes = {
-            view: tuple(int(length) for length in state[f"{view}/size"]) for view in views
-        }
+        for view, shape in shapes.items():
+            if len(shape) != 4 or any(len(tensor) != shape[0] for tensor in memories[view]):
+                raise ValueError(f"not a state of this engine: {view} is of pictures {shape}")
+        self._memories, self._shapes = memories, shapes
 
     def reset(self) -> None:
         """Forget all views."""

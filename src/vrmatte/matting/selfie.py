@@ -15,8 +15,6 @@ from vrmatte.matting.base import Coefficients, FloatArray, State
 from vrmatte.matting.guided import fit_coefficients
 
 _NETWORK_SIZE = (256, 256)
-# Averaged down from here, so that thin things don't flicker in and out between samples.
-_SAMPLED_SIZE = (512, 512)
 # On the ground-truth clips these cut the error along edges by 7 % against plain stretching and
 # leave the rest as it is; wider windows eat small people, finer guides gain less.
 _RADIUS_PX = 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 from vrmatte.geometry.projection import HalfEquirect
@@ -26,8 +27,13 @@ from vrmatte.geometry.viewport import Viewport, ViewportPicture
 from vrmatte.matting.base import FloatArray
 
 _OUTLINE_STEP_PX = 8
+_PHASES = 256
 FEATHER_SHARE = 0.04
 """Part of a viewport's shorter side over which its matte fades in from the border."""
+
+
+Taps = npt.NDArray[np.uint32]
+Phases = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +65,18 @@ class ViewWindow:
     """A viewport of a fixed size in pixels on eyes of a fixed size."""
 
     def __init__(self, viewport: Viewport, size: tuple[int, int], eye_px: int) -> None:
-        """Take the viewport, its picture's width and height, and the eye's size."""
+        """Take the viewport, its picture's width and height, and the eye's size.
+
+        Raises:
+            ValueError: a picture of a single row or column.
+        """
+        if min(size) < 2:
+            raise ValueError(f"a viewport's picture can't be {size[0]} x {size[1]} pixels")
         self.viewport = viewport
         self.picture = ViewportPicture(viewport, *size)
         self.eye_px = eye_px
         self.region = _footprint(self.picture, eye_px)
-        self._back_x, self._back_y, self.border_px = self._way_back()
+        self._back, self.border_px = self._way_back()
         self._grids: dict[
             tuple[PixelLayout, ColorTags, int], tuple[SamplingGrid, SamplingGrid]
         ] = {}
@@ -88,21 +100,15 @@ class ViewWindow:
         )
 
     def lay_back(self, slope: FloatArray, offset: FloatArray) -> FloatArray:
-        """Coefficients (h, w) over the eye's region: shape (rows, columns, 2)."""
-        if self.border_px.size == 0:  # OpenCV takes no empty maps.
-            return np.empty((*self.border_px.shape, 2), np.float32)
-        both = np.dstack([slope, offset])
-        height, width = self.picture.height, self.picture.width
-        if both.shape[:2] != (height, width):
-            both = cv2.resize(both, (width, height), interpolation=cv2.INTER_LINEAR)
-        laid = cv2.remap(
-            both,
-            self._back_x,
-            self._back_y,
-            interpolation=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
+        """Coefficients (h, w) over the eye's region: shape (2, rows, columns)."""
+        size = self.picture.width, self.picture.height
+        slopes, offsets = (
+            np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)
+            for part in (slope, offset)
         )
-        return np.asarray(laid, np.float32)
+        laid = np.empty((2, *self.border_px.shape), np.float32)
+        _lay(slopes.reshape(-1), offsets.reshape(-1), size[0], *self._back, laid)
+        return laid
 
     def _way_there(
         self, layout: PixelLayout, color: ColorTags, reduced_by: int
@@ -118,7 +124,7 @@ class ViewWindow:
             )
         return self._grids[key]
 
-    def _way_back(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _way_back(self) -> tuple[tuple[Taps, Phases, Phases], FloatArray]:
         """For each pixel of the region: where it lies in the picture, how far from its border."""
         region = self.region
         x, y = np.meshgrid(
@@ -126,18 +132,48 @@ class ViewWindow:
             np.arange(region.top, region.bottom, dtype=np.float64) + 0.5,
             sparse=True,
         )
+        width, height = self.picture.width, self.picture.height
         u, v = self.picture.pixels(*HalfEquirect(self.eye_px).directions(x, y))
-        border = np.minimum(
-            np.minimum(u, self.picture.width - u), np.minimum(v, self.picture.height - v)
-        )
-        outside = ~np.isfinite(border)
-        u[outside] = v[outside] = border[outside] = -1
-        # OpenCV counts from the centre of the first pixel.
-        return (
-            (u - 0.5).astype(np.float32),
-            (v - 0.5).astype(np.float32),
-            np.maximum(border, 0).astype(np.float32),
-        )
+        border = np.minimum(np.minimum(u, width - u), np.minimum(v, height - v))
+        across, phase_x = _split(u, width)
+        down, phase_y = _split(v, height)
+        first = (down * width + across).astype(np.uint32)
+        return (first, phase_x, phase_y), np.maximum(border, 0).astype(np.float32)
+
+
+def _split(position: npt.NDArray[np.float64], count: int) -> tuple[Taps, Phases]:
+    """The first of the two samples a position lies between, and 256ths from there on."""
+    # The last sample is one step away from the one before it, not the first of a pair.
+    steps = np.rint(np.clip((position - 0.5) * _PHASES, 0, (count - 1) * _PHASES - 1))
+    steps = steps.astype(np.uint32)
+    return steps // _PHASES, (steps % _PHASES).astype(np.uint8)
+
+
+@njit(nogil=True, cache=True)
+def _lay(
+    slopes: FloatArray,
+    offsets: FloatArray,
+    stride: int,
+    first: Taps,
+    phase_x: Phases,
+    phase_y: Phases,
+    laid: FloatArray,
+) -> None:
+    # OpenCV's remap takes half as long again, and can't write A and b to planes of their own,
+    # which is what turns the loop over them into vector instructions.
+    step = np.float32(1 / _PHASES)
+    right, below = np.uint64(1), np.uint64(stride)
+    for i in range(first.shape[0]):
+        for j in range(first.shape[1]):
+            above = np.uint64(first[i, j])
+            under = above + below
+            x, y = step * np.float32(phase_x[i, j]), step * np.float32(phase_y[i, j])
+            a = slopes[above] + x * (slopes[above + right] - slopes[above])
+            b = slopes[under] + x * (slopes[under + right] - slopes[under])
+            laid[0, i, j] = a + y * (b - a)
+            a = offsets[above] + x * (offsets[above + right] - offsets[above])
+            b = offsets[under] + x * (offsets[under + right] - offsets[under])
+            laid[1, i, j] = a + y * (b - a)
 
 
 def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:

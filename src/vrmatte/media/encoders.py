@@ -31,6 +31,15 @@ _HARDWARE: dict[str, tuple[str, ...]] = {
     "amf": ("amf",),
     "software": (),
 }
+_X26_PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast"),
+    *("medium", "slow", "slower", "veryslow", "placebo"),
+)
+_PRESETS: dict[str, tuple[str, ...]] = {
+    "libx264": _X26_PRESETS,
+    "libx265": _X26_PRESETS,
+    "libsvtav1": tuple(str(number) for number in range(14)),
+}
 _DEFAULT_PRESET = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "10"}
 _DEFAULT_QUALITY = {"h264": 18, "hevc": 20, "av1": 26}
 _QUALITY_OPTION = {"nvenc": "cq", "qsv": "global_quality", "amf": "qp_i"}
@@ -118,6 +127,10 @@ def _software_spec(
     codec: Codec, layout: PixelLayout, output: OutputConfig, rate: Fraction
 ) -> EncoderSpec:
     name = _SOFTWARE[codec]
+    if output.preset is not None and output.preset not in _PRESETS[name]:
+        raise ConfigError(
+            f"output.preset can't be {output.preset!r}: {name} takes {', '.join(_PRESETS[name])}"
+        )
     quality = _DEFAULT_QUALITY[codec] if output.quality is None else output.quality
     options = {
         "crf": str(quality),
@@ -176,4 +189,5 @@ def trial_encode(spec: EncoderSpec, width: int, height: int) -> str | None:
             packets += len(stream.encode(None))
             return None if packets == 2 else f"{packets} of 2 frames came out"
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
-        return str(error).splitlines()[0][:120] or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error)
+        return (reason.splitlines() or [type(error).__name__])[0][:120]

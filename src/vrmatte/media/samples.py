@@ -9,6 +9,7 @@ from typing import cast
 import av.error
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vrmatte.frames import PlanarFrame, Plane, Timeline
 from vrmatte.media.decode import read_frames
@@ -78,7 +79,7 @@ def shrunk_frame(frame: PlanarFrame, most_eye_px: int) -> PlanarFrame:
     )
 
 
-def _runs(indices: Sequence[int], keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[list[int]]:
+def _runs(indices: Sequence[int], keys: npt.NDArray[np.int64]) -> Iterator[list[int]]:
     """Indices that are read in one go, without a key frame worth seeking to in between."""
     run: list[int] = []
     for index in indices:

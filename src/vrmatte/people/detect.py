@@ -27,8 +27,8 @@ Pictures = npt.NDArray[np.uint8]
 """RGB pictures, shape (n, H, W, 3)."""
 
 WIDE_VIEW = Viewport(0, -10, 170, 170, "stereographic")
-"""Nearly all of an eye at once. Alone it costs a quarter of all views and finds everybody that
-they do, with less certainty and rougher boxes."""
+"""Nearly all of an eye at once. Alone it costs a quarter of all views; it finds people with less
+certainty and rougher boxes, and those half hidden by others later."""
 
 VIEWS = (*(Viewport(yaw_deg, -15, 90, 90) for yaw_deg in (-50, 0, 50)), WIDE_VIEW)
 """Where to look. The perspective views overlap by 40 degrees; who is wider stands whole in the wide

@@ -1,0 +1,192 @@
+"""People's outlines over time as directions, and how large they look on a viewport's plane."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
+
+import numpy as np
+
+from vrmatte.frames import EYES
+from vrmatte.geometry.projection import Array
+from vrmatte.geometry.viewport import Viewport
+from vrmatte.people.document import Person
+from vrmatte.people.sphere import AngularBox
+
+_POINTS = 32
+_ROUNDNESS = 0.5
+"""Corners of a box are rounded off as those of |x|^4 + |y|^4 = 1: nobody fills them, and far from
+the horizon they bulge most."""
+_STEPS = 6
+_BEHIND = 0.05
+"""Directions with less than this ahead of a perspective view can't be shown by it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlines:
+    """Where people are at some frames of a shot, both eyes together."""
+
+    frames: Array
+    """Rising frame numbers, shape (n,)."""
+    boxes: tuple[AngularBox, ...]
+    """What holds all of them in both eyes, per frame."""
+    directions: Array
+    """Unit directions along the outlines, shape (n, points, 3); people not there repeat others."""
+
+    @property
+    def middles(self) -> list[tuple[float, float]]:
+        """Yaw and pitch of each box's middle."""
+        return [box.center for box in self.boxes]
+
+    def share_together(self, other: Outlines, within_deg: float) -> float:
+        """For how much of the longer one's time both are there, and near each other."""
+        theirs = dict(zip(other.frames.tolist(), other.boxes, strict=True))
+        together = sum(
+            _near(box, theirs[frame], within_deg)
+            for frame, box in zip(self.frames.tolist(), self.boxes, strict=True)
+            if frame in theirs
+        )
+        return together / max(len(self.boxes), len(other.boxes))
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where to look so that something fills the plane evenly, and half its size there."""
+
+    yaw_deg: float
+    pitch_deg: float
+    half_width: float
+    """As of `Viewport`: on a plane where a radian in the middle is 1 long; inf: can't be shown."""
+    half_height: float
+
+
+def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> Outlines:
+    """The outlines of people at every `step`-th frame of first..last-1 that shows any of them."""
+    begin = max(first, min(person.first for person in people))
+    end = min(last, max(person.last for person in people))
+    steady = [_steady(person) for person in people]
+    frames: list[int] = []
+    boxes: list[AngularBox] = []
+    directions: list[Array] = []
+    for frame in sorted({*range(begin + (-begin) % step, end, step), begin, end - 1}):
+        here = [
+            box
+            for person in steady
+            for eye in EYES
+            if (box := person.box_at(frame, eye)) is not None
+        ]
+        if not here:
+            continue
+        frames.append(frame)
+        boxes.append(_union(here))
+        filled = [here[i % len(here)] for i in range(len(EYES) * len(people))]
+        directions.append(np.concatenate([_outline(box) for box in filled]))
+    return Outlines(np.array(frames), tuple(boxes), np.stack(directions))
+
+
+def fit(directions: Array, *, stereographic: bool = False) -> Fit:
+    """Look at the middle of directions, shape (..., 3), as the plane sees it."""
+    flat = directions.reshape(-1, 3)
+    mean = flat.mean(axis=0)
+    yaw = math.degrees(math.atan2(mean[0], mean[2]))
+    pitch = -math.degrees(math.atan2(mean[1], math.hypot(mean[0], mean[2])))
+    for _ in range(_STEPS):
+        low, high = _bounds(flat, yaw, pitch, stereographic)
+        if not np.isfinite(high).all():
+            break
+        middle = (low + high) / 2
+        view = Viewport(yaw, pitch, 90, 90)
+        towards = view.rotation() @ np.array([middle[0], middle[1], 1.0])
+        yaw = math.degrees(math.atan2(towards[0], towards[2]))
+        pitch = -math.degrees(math.atan2(towards[1], math.hypot(towards[0], towards[2])))
+    yaw, pitch = round(yaw, 2), round(pitch, 2)
+    low, high = _bounds(flat, yaw, pitch, stereographic)
+    half = np.maximum(np.abs(low), np.abs(high))
+    return Fit(yaw, pitch, float(half[0]), float(half[1]))
+
+
+def _bounds(flat: Array, yaw: float, pitch: float, stereographic: bool) -> tuple[Array, Array]:
+    right, down, ahead = Viewport(yaw, pitch, 90, 90).rotation().T @ flat.T
+    if stereographic:
+        depth = (1 + ahead) / 2
+    elif ahead.min() < _BEHIND:
+        return np.full(2, -np.inf), np.full(2, np.inf)
+    else:
+        depth = ahead
+    plane = np.stack([right / depth, down / depth])
+    return plane.min(axis=1), plane.max(axis=1)
+
+
+def _steady(person: Person) -> Person:
+    """The person without strays of the detector: what juts out for once, and in one eye only.
+
+    Each side of a box is the median of three in a row, and as much of the way from there to what
+    was found as both eyes agree on: an arm is raised in both.
+    """
+    sides = np.array(
+        [
+            [astuple(box.eye(eye)) if box.eye(eye) else [np.nan] * 4 for eye in EYES]
+            for box in person.boxes
+        ]
+    )
+    usual = np.stack([_median_of_three(sides[:, number]) for number in range(len(EYES))], axis=1)
+    off = sides - usual
+    agreed = np.where(
+        np.sign(off).min(axis=1) == np.sign(off).max(axis=1),
+        np.sign(off[:, 0]) * np.abs(off).min(axis=1),
+        0,
+    )
+    steady = usual + agreed[:, None]
+    boxes = tuple(
+        replace(box, left=_as_box(left), right=_as_box(right))
+        for box, (left, right) in zip(person.boxes, steady, strict=True)
+    )
+    return replace(person, boxes=boxes)
+
+
+def _median_of_three(sides: Array) -> Array:
+    """The running median over the rows that are known, shape (n, 4); the others stay NaN."""
+    known = ~np.isnan(sides[:, 0])
+    found = sides[known]
+    if len(found) < 3:
+        return sides
+    padded = np.concatenate([found[1:2], found, found[-2:-1]])
+    result = sides.copy()
+    result[known] = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    return result
+
+
+def _as_box(sides: Array) -> AngularBox | None:
+    if np.isnan(sides).any():
+        return None
+    yaw_min, yaw_max, pitch_min, pitch_max = sides.tolist()
+    return AngularBox(yaw_min, max(yaw_min, yaw_max), pitch_min, max(pitch_min, pitch_max))
+
+
+def _outline(box: AngularBox) -> Array:
+    """Unit directions along a box with rounded corners, shape (points, 3)."""
+    turn = np.linspace(0, 2 * math.pi, _POINTS, endpoint=False)
+    x, y = (np.sign(v) * np.abs(v) ** _ROUNDNESS for v in (np.cos(turn), np.sin(turn)))
+    yaw = np.radians(box.center[0] + box.width_deg / 2 * x)
+    pitch = np.radians(box.center[1] + box.height_deg / 2 * y)
+    return np.stack(
+        [np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)], axis=1
+    )
+
+
+def _union(boxes: Sequence[AngularBox]) -> AngularBox:
+    result = boxes[0]
+    for box in boxes[1:]:
+        result = result.union(box)
+    return result
+
+
+def _near(a: AngularBox, b: AngularBox, within_deg: float) -> bool:
+    apart = max(
+        a.yaw_min_deg - b.yaw_max_deg,
+        b.yaw_min_deg - a.yaw_max_deg,
+        a.pitch_min_deg - b.pitch_max_deg,
+        b.pitch_min_deg - a.pitch_max_deg,
+    )
+    return apart <= within_deg

@@ -1,0 +1,126 @@
+"""When exactly somebody comes and goes: a few more looks between the samples of a first pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from vrmatte.frames import PlanarFrame
+from vrmatte.people.track import Sample, Track
+
+_AS_LIKELY = 0.3
+"""Likeness with which a person found at the brink of a track is taken as the track's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brink:
+    """The frames among which a track begins or ends, nearest to the track first."""
+
+    track: Track
+    candidates: tuple[int, ...]
+    rivals: Sequence[Track]
+    """All tracks of the shot: what is more like another's person isn't this one's."""
+
+    @property
+    def first(self) -> int:
+        """The earliest frame to be read."""
+        return min(self.candidates)
+
+    @property
+    def last(self) -> int:
+        """The latest frame to be read."""
+        return max(self.candidates)
+
+
+def brinks_of(
+    track: Track,
+    rivals: Sequence[Track],
+    looked_at: Sequence[int],
+    first: int,
+    last: int,
+    step: int,
+) -> list[Brink]:
+    """Where the track's beginning and end are still unsure.
+
+    Args:
+        track: as linked from the samples.
+        rivals: all tracks of the shot.
+        looked_at: rising frames of the samples.
+        first: first frame of the shot.
+        last: one past its last frame.
+        step: frames between candidates.
+    """
+    begin, end = track.frames[0], track.frames[-1]
+    before = max((f for f in looked_at if first <= f < begin), default=first - 1)
+    after = min((f for f in looked_at if end < f < last), default=last)
+    back = list(range(begin - step, before, -step))
+    forth = list(range(end + step, after, step))
+    # A shot's own ends were not looked at, so they are candidates too.
+    if before == first - 1 and begin > first and first not in back:
+        back.append(first)
+    if after == last and end < last - 1 and last - 1 not in forth:
+        forth.append(last - 1)
+    return [Brink(track, tuple(found), rivals) for found in (back, forth) if found]
+
+
+def refine(
+    brinks: Iterable[Brink],
+    read: Callable[[Sequence[int]], Iterable[tuple[int, PlanarFrame]]],
+    look: Callable[[int, PlanarFrame], Sample],
+) -> None:
+    """Carry tracks on to where their people really come and go, halving what is unsure.
+
+    Args:
+        brinks: of all tracks.
+        read: gives the frames of rising indices.
+        look: finds the people of a frame.
+    """
+    waiting = sorted(brinks, key=lambda brink: brink.last)
+    wanted = sorted({frame for brink in waiting for frame in brink.candidates})
+    held: dict[int, PlanarFrame] = {}
+    seen: dict[int, Sample] = {}
+    for index, frame in read(wanted):
+        held[index] = frame
+        while waiting and waiting[0].last <= index:
+            _settle(waiting.pop(0), held, seen, look)
+        needed_from = min((brink.first for brink in waiting), default=index + 1)
+        for done in [f for f in held if f < needed_from]:
+            del held[done]
+            seen.pop(done, None)
+
+
+def _settle(
+    brink: Brink,
+    held: dict[int, PlanarFrame],
+    seen: dict[int, Sample],
+    look: Callable[[int, PlanarFrame], Sample],
+) -> None:
+    """Find the candidate furthest from the track that still shows its person."""
+    low, high = -1, len(brink.candidates)
+    probe = high - 1  # mostly nobody came or went: a shot began or ended
+    while high - low > 1:
+        frame = brink.candidates[probe]
+        if frame not in seen:
+            seen[frame] = look(frame, held[frame])
+        if _goes_on(brink, seen[frame]):
+            low = probe
+        else:
+            high = probe
+        probe = (low + high) // 2
+
+
+def _goes_on(brink: Brink, sample: Sample) -> bool:
+    """Whether a frame shows the track's person; if so it is added."""
+    track, seconds = brink.track, sample.seconds
+    likely = max(sample.found, key=lambda found: track.likeness(found, seconds), default=None)
+    if likely is None:
+        return False
+    others = [
+        rival.likeness(likely, seconds)
+        for rival in brink.rivals
+        if rival is not track and rival.seconds[0] <= seconds <= rival.seconds[-1]
+    ]
+    if track.likeness(likely, seconds) < max(_AS_LIKELY, *others, 0.0):
+        return False
+    track.add(sample.frame, seconds, likely)
+    return True

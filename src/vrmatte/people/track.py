@@ -1,0 +1,278 @@
+"""Who is who over time: people found in single frames, linked into one track per person.
+
+Both eyes are linked at once, so a person has the same id in both. A track is carried on where its
+own motion leads, by a person of like size and colours; so people who cross keep their ids.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.frames import Eye, PlanarFrame, Plane, half_of
+from vrmatte.people.detect import StereoDetection
+from vrmatte.people.sphere import AngularBox
+
+CONTINUES_FROM = 0.3
+"""Least score that carries a track on; to begin one takes `detection.confidence_threshold`."""
+LONGEST_GAP_SECONDS = 1.5
+"""For so long a person may be hidden and still be the same."""
+LEAST_SECONDS = 0.3
+"""Who isn't found twice over this time was never there."""
+
+_LEAST_LIKENESS = 0.3
+_BINS = 4
+_MOST_TURN_DEG = 40.0
+"""A prediction never moves a box further than this."""
+
+Colours = npt.NDArray[np.float32]
+"""Histogram of brightness and colour that sums to 1, shape (_BINS ** 3,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A person found in a frame, and the colours they wear."""
+
+    detection: StereoDetection
+    colours: Colours
+
+    @property
+    def box(self) -> AngularBox:
+        """Where a single eye between both would see the person, near enough."""
+        left, right = self.detection.left, self.detection.right
+        boxes = [eye.box for eye in (left, right) if eye is not None]
+        sums = [sum(side) / len(boxes) for side in zip(*map(astuple, boxes), strict=True)]
+        return AngularBox(*sums)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """All that was found in one frame."""
+
+    frame: int
+    seconds: float
+    found: tuple[Found, ...]
+
+
+@dataclass(slots=True)
+class Track:
+    """One person through a shot: what was found of them, in order of time."""
+
+    frames: list[int] = field(default_factory=list[int])
+    seconds: list[float] = field(default_factory=list[float])
+    found: list[Found] = field(default_factory=list[Found])
+    speed: tuple[float, float] = (0.0, 0.0)
+    """Yaw and pitch per second, lately."""
+
+    def add(self, frame: int, seconds: float, found: Found) -> None:
+        """Carry the track on; also back to a frame before its first."""
+        if self.frames and frame < self.frames[0]:
+            at = 0
+        else:
+            at = len(self.frames)
+            self._heed_motion(seconds, found)
+        self.frames.insert(at, frame)
+        self.seconds.insert(at, seconds)
+        self.found.insert(at, found)
+
+    def expected(self, seconds: float) -> AngularBox:
+        """Where the person is by what was found before and after, or by the motion so far."""
+        after = bisect_left(self.seconds, seconds)
+        if after == 0:
+            return self.found[0].box
+        box, passed = self.found[after - 1].box, seconds - self.seconds[after - 1]
+        if after < len(self.seconds):
+            share = passed / (self.seconds[after] - self.seconds[after - 1])
+            sides = zip(astuple(box), astuple(self.found[after].box), strict=True)
+            return AngularBox(*((1 - share) * a + share * b for a, b in sides))
+        yaw, pitch = (
+            max(-_MOST_TURN_DEG, min(_MOST_TURN_DEG, speed * passed)) for speed in self.speed
+        )
+        return AngularBox(
+            box.yaw_min_deg + yaw,
+            box.yaw_max_deg + yaw,
+            box.pitch_min_deg + pitch,
+            box.pitch_max_deg + pitch,
+        )
+
+    def likeness(self, found: Found, seconds: float) -> float:
+        """How surely this is the track's person, 0..1; 0: it can't be."""
+        here, there = self.expected(seconds), found.box
+        away_seconds, nearest = min(
+            (abs(time - seconds), number) for number, time in enumerate(self.seconds)
+        )
+        reach_deg = 0.6 * max(_extent(here), _extent(there)) + 12 * min(away_seconds, 1.0)
+        near = 1 - _apart_deg(here, there) / reach_deg
+        if near <= 0:
+            return 0.0
+        areas = sorted((here.area_deg2, there.area_deg2))
+        size = math.sqrt(areas[0] / areas[1]) if areas[1] > 0 else 0.0
+        colours = float(np.minimum(self.found[nearest].colours, found.colours).sum())
+        return 0.3 * here.iou(there) + 0.25 * near + 0.2 * size + 0.25 * colours
+
+    def supports(self, threshold: float) -> int:
+        """How often the person was found with at least this score."""
+        return sum(found.detection.score >= threshold for found in self.found)
+
+    def _heed_motion(self, seconds: float, found: Found) -> None:
+        if not self.frames:
+            return
+        passed = seconds - self.seconds[-1]
+        before, after = self.found[-1].box.center, found.box.center
+        new = [(b - a) / passed for a, b in zip(before, after, strict=True)]
+        share = 1.0 if len(self.frames) == 1 else 0.6
+        yaw, pitch = (share * n + (1 - share) * old for n, old in zip(new, self.speed, strict=True))
+        self.speed = yaw, pitch
+
+
+def colours_in(frame: PlanarFrame, detection: StereoDetection) -> Colours:
+    """What a person wears: the histogram of the middle of their box, in the better eye."""
+    seen = max(
+        (
+            (eye.score, side.value, eye.box)
+            for side, eye in ((Eye.LEFT, detection.left), (Eye.RIGHT, detection.right))
+            if eye is not None
+        ),
+        key=lambda item: item[0],
+    )
+    _, side, box = seen
+    yaw, pitch = box.center
+    upper = pitch + 0.1 * box.height_deg
+    middle = AngularBox(
+        yaw - 0.25 * box.width_deg,
+        yaw + 0.25 * box.width_deg,
+        upper - 0.25 * box.height_deg,
+        upper + 0.25 * box.height_deg,
+    )
+    shift = frame.layout.bit_depth - 8
+    counts = _histogram(
+        [_cut_out(half_of(p, Eye(side)), middle) >> shift for p in (frame.y, frame.u, frame.v)]
+    )
+    return counts / max(float(counts.sum()), 1.0)
+
+
+def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
+    """Link what was found in the frames of one shot into tracks, in order of appearance.
+
+    Args:
+        samples: rising frames, people of score `CONTINUES_FROM` or more.
+        begins_from: least score that begins a track.
+    """
+    ended: list[Track] = []
+    going: list[Track] = []
+    for sample in samples:
+        over = [t for t in going if sample.seconds - t.seconds[-1] > LONGEST_GAP_SECONDS]
+        ended += over
+        going = [track for track in going if track not in over]
+        taken = _assign(going, sample)
+        for number, found in enumerate(sample.found):
+            if number in taken:
+                going[taken[number]].add(sample.frame, sample.seconds, found)
+        for number, found in enumerate(sample.found):
+            if number not in taken and found.detection.score >= begins_from:
+                track = Track()
+                track.add(sample.frame, sample.seconds, found)
+                going.append(track)
+    return sorted(ended + going, key=lambda t: (t.frames[0], t.found[0].box.center[0]))
+
+
+def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float) -> list[Track]:
+    """The tracks that stand for somebody: found twice over some time, and not one inside another.
+
+    Args:
+        tracks: of one shot.
+        begins_from: the score that counts.
+        shot_seconds: in a very short shot once is enough.
+    """
+    kept = [
+        track
+        for track in tracks
+        if shot_seconds <= LEAST_SECONDS
+        or (
+            track.supports(begins_from) >= 2
+            and track.seconds[-1] - track.seconds[0] > LEAST_SECONDS
+        )
+    ]
+    return [
+        track for track in kept if not any(_is_part(track, of) for of in kept if of is not track)
+    ]
+
+
+def _is_part(track: Track, of: Track) -> bool:
+    """Whether a track is but a part of another's person: always inside it, and far smaller."""
+    others = dict(zip(of.frames, of.found, strict=True))
+    pairs = [
+        (found.box, others[f].box)
+        for f, found in zip(track.frames, track.found, strict=True)
+        if f in others
+    ]
+    if len(pairs) < len(track.frames):
+        return False
+    return all(
+        own.share_in(other) > 0.9 and own.area_deg2 < 0.3 * other.area_deg2 for own, other in pairs
+    )
+
+
+def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
+    """Which track goes on with which found person, the whole being likeliest: found -> track."""
+    gain = np.array(
+        [[t.likeness(found, sample.seconds) for found in sample.found] for t in tracks]
+    ).reshape(len(tracks), len(sample.found))
+    gain[gain < _LEAST_LIKENESS] = 0
+    taken: dict[int, int] = {}
+    for at in np.argsort(-gain, axis=None, kind="stable"):
+        row, column = divmod(int(at), max(gain.shape[1], 1))
+        if gain[row, column] > 0 and column not in taken and row not in taken.values():
+            taken[column] = row
+    improved = True
+    while improved:
+        improved = False
+        for a in taken:
+            for b in taken:
+                now = gain[taken[a], a] + gain[taken[b], b]
+                swapped = gain[taken[b], a], gain[taken[a], b]
+                if a != b and min(swapped) > 0 and sum(swapped) > now + 1e-9:
+                    taken[a], taken[b] = taken[b], taken[a]
+                    improved = True
+    return taken
+
+
+def _extent(box: AngularBox) -> float:
+    """The larger side as it looks, in degrees."""
+    return max(box.width_deg * math.cos(math.radians(box.center[1])), box.height_deg)
+
+
+def _apart_deg(a: AngularBox, b: AngularBox) -> float:
+    """Angle between the middles of two boxes."""
+    (yaw_a, pitch_a), (yaw_b, pitch_b) = ([math.radians(x) for x in c.center] for c in (a, b))
+    cosine = math.sin(pitch_a) * math.sin(pitch_b) + math.cos(pitch_a) * math.cos(pitch_b) * (
+        math.cos(yaw_a - yaw_b)
+    )
+    return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def _cut_out(plane: Plane, box: AngularBox) -> npt.NDArray[np.int64]:
+    """The pixels of a half-equirectangular plane in a box, 16 x 16 of them."""
+    height, width = plane.shape
+    left = int(width * (box.yaw_min_deg + 90) / 180)
+    right = int(width * (box.yaw_max_deg + 90) / 180) + 1
+    top = int(height * (90 - box.pitch_max_deg) / 180)
+    bottom = int(height * (90 - box.pitch_min_deg) / 180) + 1
+    left, top = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
+    part = plane[top : max(bottom, top + 1), left : max(right, left + 1)]
+    return np.asarray(cv2.resize(part, (16, 16), interpolation=cv2.INTER_AREA), np.int64)
+
+
+def _histogram(planes: Sequence[npt.NDArray[np.int64]]) -> Colours:
+    """Brightness in even steps; colours in finer ones about grey, where nearly all of them are."""
+    luma = np.clip((planes[0] - 16) * _BINS // 220, 0, _BINS - 1)
+    edges = (116, 128, 140)
+    blue, red = (np.digitize(plane, edges) for plane in planes[1:])
+    index = (luma * _BINS + blue) * _BINS + red
+    return np.bincount(index.ravel(), minlength=_BINS**3).astype(np.float32)

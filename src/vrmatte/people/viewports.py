@@ -1,0 +1,213 @@
+"""Through which viewports people are matted: one per person and shot, shared by people together.
+
+A viewport fits the person as they look on its own plane, so a standing person gets a tall narrow
+one. Who stays gets one that stands still; who walks far gets one that follows by steps, since every
+turn costs the network a little of its memory. Measured in docs/people.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+
+from vrmatte.geometry.viewport_path import Turn, ViewportPath
+from vrmatte.people.document import Person, Shot
+from vrmatte.people.outline import Fit, Outlines, fit, outlines_of
+
+MARGIN = 1.3
+"""A viewport's size over the size of what it is to show: boxes cut off hair, hands and feet, and
+the network wants to see what is around."""
+WARM_UP_FRAMES = 15
+"""A viewport opens so long before its person appears: the network learns the background first."""
+LINGER_FRAMES = 8
+"""And stays so long after they left."""
+
+_WIDEST_DEG = 105.0
+"""Beyond this a perspective view wastes pixels on its corners; a stereographic one is used."""
+_WIDEST_STEREOGRAPHIC_DEG = 200.0
+_NARROWEST_DEG = 25.0
+_DEAD_ZONE = 0.12
+"""Share of the field of view by which a person may be off the middle before the viewport turns."""
+_WORTH_FOLLOWING = 1.3
+"""A still viewport may be this many times larger than one that follows."""
+_WORTH_SHARING = 1.15
+"""A shared viewport may cost this many times what two cost."""
+_TOGETHER_SHARE = 0.5
+"""People share a viewport if they are together for this share of their time."""
+_TOGETHER_DEG = 3.0
+"""People nearer to each other than this are together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Where a viewport would look over time, and its size on the plane with margin."""
+
+    starts: tuple[int, ...]
+    """Frames at which it looks elsewhere."""
+    fits: tuple[Fit, ...]
+    stereographic: bool = False
+
+    @property
+    def half(self) -> tuple[float, float]:
+        """Half width and height on the plane, with margin."""
+        least = math.tan(math.radians(_NARROWEST_DEG / 2))
+        return (
+            max(least, MARGIN * max(f.half_width for f in self.fits)),
+            max(least, MARGIN * max(f.half_height for f in self.fits)),
+        )
+
+    @property
+    def area(self) -> float:
+        """On the plane; network pixels are proportional to it."""
+        return 4 * self.half[0] * self.half[1]
+
+    @property
+    def fov_deg(self) -> tuple[float, float]:
+        """Horizontal and vertical field of view."""
+        turn, part = (4, 2) if self.stereographic else (2, 1)
+        width, height = (
+            min(math.degrees(turn * math.atan(side / part)), _WIDEST_STEREOGRAPHIC_DEG)
+            for side in self.half
+        )
+        return width, height
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether a viewport can be as wide."""
+        return self.stereographic or max(self.fov_deg) <= _WIDEST_DEG
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """People to be seen through one viewport."""
+
+    people: tuple[Person, ...]
+    outlines: Outlines
+    look: _Look
+
+    @property
+    def cost(self) -> float:
+        """Network pixels over the whole span."""
+        return self.look.area * len(self.outlines.frames)
+
+
+def viewports_for(
+    people: Sequence[Person], shots: Sequence[Shot], rate: Fraction
+) -> tuple[ViewportPath, ...]:
+    """Viewports that show these people in all frames they are in, in order of opening.
+
+    Args:
+        people: those to be matted.
+        shots: no viewport reaches from one into another.
+        rate: frames per second.
+    """
+    step = max(1, round(rate / 10))
+    paths: list[ViewportPath] = []
+    for shot in shots:
+        here = [p for p in people if p.first < shot.last and p.last > shot.first]
+        subjects = [_subject((person,), shot, step) for person in here]
+        for subject in _shared(subjects, shot, step):
+            paths.append(
+                _path(subject, shot, single_shot=len(shots) == 1 or _within(subject, shot))
+            )
+    return tuple(sorted(paths, key=lambda path: (path.first, path.name)))
+
+
+def people_of(path: ViewportPath) -> frozenset[int]:
+    """Ids of the people a viewport made by `viewports_for` shows, read off its name."""
+    kind, *ids = path.name.partition("@")[0].split("-")
+    if kind not in ("person", "people") or not all(part.isdecimal() for part in ids):
+        return frozenset()
+    return frozenset(map(int, ids))
+
+
+def _within(subject: _Subject, shot: Shot) -> bool:
+    return all(shot.first <= p.first and p.last <= shot.last for p in subject.people)
+
+
+def _subject(people: tuple[Person, ...], shot: Shot, step: int) -> _Subject:
+    outlines = outlines_of(people, shot.first, shot.last, step)
+    return _Subject(people, outlines, _best_look(outlines))
+
+
+def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
+    """Put people together as long as that pays."""
+    while True:
+        best: tuple[float, _Subject, _Subject, _Subject] | None = None
+        for a, b in combinations(subjects, 2):
+            if a.outlines.share_together(b.outlines, _TOGETHER_DEG) < _TOGETHER_SHARE:
+                continue
+            both = _subject(a.people + b.people, shot, step)
+            gain = _WORTH_SHARING * (a.cost + b.cost) - both.cost
+            if gain >= 0 and (best is None or gain > best[0]) and not both.look.stereographic:
+                best = gain, a, b, both
+        if best is None:
+            return subjects
+        subjects = [s for s in subjects if s is not best[1] and s is not best[2]] + [best[3]]
+
+
+def _best_look(outlines: Outlines) -> _Look:
+    """Still, following, or stereographic."""
+    first = int(outlines.frames[0])
+    still = _Look((first,), (fit(outlines.directions),))
+    following = _following(outlines)
+    if still.is_possible and still.area <= _WORTH_FOLLOWING * following.area:
+        return still
+    if following.is_possible:
+        return following
+    if still.is_possible:
+        return still
+    wide = fit(outlines.directions, stereographic=True)
+    return _Look((first,), (wide,), stereographic=True)
+
+
+def _following(outlines: Outlines) -> _Look:
+    """Turn only when the person would leave the dead zone, then to where they are for longest."""
+    single = _Look((0,), tuple(fit(each[None]) for each in outlines.directions))
+    reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
+    spans = list(_calm_spans(outlines, reach))
+    return _Look(
+        tuple(int(outlines.frames[start]) for start, _ in spans),
+        tuple(fit(outlines.directions[start:stop]) for start, stop in spans),
+    )
+
+
+def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """The longest spans, one after the other, within which the middle moves no further."""
+    start = 0
+    low = high = outlines.middles[0]
+    for at, middle in enumerate(outlines.middles):
+        new_low = tuple(map(min, low, middle))
+        new_high = tuple(map(max, high, middle))
+        cosine = math.cos(math.radians(middle[1]))
+        moved = (new_high[0] - new_low[0]) * cosine, new_high[1] - new_low[1]
+        if any(m > r for m, r in zip(moved, reach_deg, strict=True)):
+            yield start, at
+            start, low, high = at, middle, middle
+        else:
+            low, high = new_low, new_high
+    yield start, len(outlines.middles)
+
+
+def _path(subject: _Subject, shot: Shot, *, single_shot: bool) -> ViewportPath:
+    first = max(shot.first, min(p.first for p in subject.people) - WARM_UP_FRAMES)
+    last = min(shot.last, max(p.last for p in subject.people) + LINGER_FRAMES)
+    look = subject.look
+    turns = [
+        Turn(start if number else first, round(f.yaw_deg, 2), round(f.pitch_deg, 2))
+        for number, (start, f) in enumerate(zip(look.starts, look.fits, strict=True))
+    ]
+    ids = sorted(person.id for person in subject.people)
+    name = "-".join(["person" if len(ids) == 1 else "people", *map(str, ids)])
+    return ViewportPath(
+        name=name if single_shot else f"{name}@{shot.first}",
+        first=first,
+        last=last,
+        hfov_deg=round(look.fov_deg[0], 2),
+        vfov_deg=round(look.fov_deg[1], 2),
+        turns=tuple(turns),
+        projection="stereographic" if look.stereographic else "perspective",
+    )

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from vrmatte.errors import OutputError
+from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
+from vrmatte.media.encode import ChunkWriter, commit_file, sha256_of
+from vrmatte.media.encoders import MATTE_STORE, EncoderSpec
+
+X264 = EncoderSpec("libx264", YUV420P, (("crf", "18"), ("preset", "ultrafast")), None, "mp4")
+X265 = EncoderSpec(
+    "libx265",
+    YUV420P10,
+    (("preset", "ultrafast"), ("x265-params", "log-level=none")),
+    "hvc1",
+    "mp4",
+)
+SIZE = (128, 64)
+COLOR = ColorTags(9, 16, 9, full_range=True)
+TICK = Fraction(1, 30000)
+
+
+def picture(level: int, layout: PixelLayout = YUV420P) -> PlanarFrame:
+    y = np.full((64, 128), level << (layout.bit_depth - 8), layout.dtype)
+    chroma = np.full((32, 64), 128 << (layout.bit_depth - 8), layout.dtype)
+    return PlanarFrame(y, chroma, chroma, layout, COLOR)
+
+
+def writer(path, spec=X264, time_base=TICK) -> ChunkWriter:
+    return ChunkWriter(path, spec, SIZE, COLOR, time_base, Fraction(30000, 1001))
+
+
+def write(path, spec=X264, time_base=TICK, pts=(500, 1501, 3000)):
+    with writer(path, spec, time_base) as opened:
+        for index, time in enumerate(pts):
+            grey = np.full((64, 128), index * 9, np.uint8)
+            opened.write(grey if spec is MATTE_STORE else picture(40 + index, spec.layout), time)
+        return opened.commit()
+
+
+def frames_of(path):
+    with av.open(str(path)) as container:
+        return [(frame.pts, frame) for frame in container.decode(video=0)]
+
+
+def test_a_chunk_appears_whole_at_commit(tmp_path):
+    path = tmp_path / "chunk.mp4"
+    with writer(path) as opened:
+        opened.write(picture(50), 0)
+        assert not path.exists()
+        made = opened.commit()
+    assert [p.name for p in tmp_path.iterdir()] == ["chunk.mp4"]
+    assert (made.path, made.frames, made.bytes) == (path, 1, path.stat().st_size)
+    assert made.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() == sha256_of(path)
+
+
+def test_nothing_half_made_stays(tmp_path):
+    def interrupted() -> None:
+        with writer(tmp_path / "chunk.mp4") as opened:
+            opened.write(picture(50), 0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spec", [X264, X265])
+def test_times_start_at_zero_and_are_exact(tmp_path, spec):
+    write(tmp_path / "chunk.mp4", spec)
+    assert [pts for pts, _ in frames_of(tmp_path / "chunk.mp4")] == [0, 1001, 2500]
+
+
+def test_a_time_base_that_is_no_unit_fraction(tmp_path):
+    write(tmp_path / "chunk.mp4", time_base=Fraction(1001, 30000), pts=(4, 5, 7))
+    assert [pts for pts, _ in frames_of(tmp_path / "chunk.mp4")] == [0, 1001, 3003]
+
+
+def test_the_matte_store_is_lossless(tmp_path):
+    write(tmp_path / "matte.mkv", MATTE_STORE)
+    levels = [frame.to_ndarray() for _, frame in frames_of(tmp_path / "matte.mkv")]
+    assert [(a.min(), a.max()) for a in levels] == [(0, 0), (9, 9), (18, 18)]
+
+
+def test_colour_tags_and_codec_tag_are_written(tmp_path):
+    write(tmp_path / "chunk.mp4", X265)
+    with av.open(str(tmp_path / "chunk.mp4")) as container:
+        context = container.streams.video[0].codec_context
+        found = (context.color_primaries, context.color_trc, context.colorspace)
+        assert (*found, context.color_range) == (9, 16, 9, 2)
+        assert context.codec_tag == "hvc1"
+        assert context.pix_fmt == "yuv420p10le"
+
+
+def test_a_hardware_layout_is_filled_from_planes(tmp_path):
+    spec = replace(X264, layout=PixelLayout("nv12", 8, 1, 1))
+    with writer(tmp_path / "chunk.mp4", spec) as opened:
+        opened.write(picture(77), 0)
+        opened.commit()
+    ((_, frame),) = frames_of(tmp_path / "chunk.mp4")
+    assert abs(int(frame.to_ndarray()[10, 10]) - 77) <= 1  # the encoder's quantiser
+
+
+def test_a_lost_frame_is_noticed(tmp_path):
+    opened = writer(tmp_path / "chunk.mp4")
+    opened.write(picture(50), 0)
+    opened._frames += 1
+    with pytest.raises(OutputError, match="made 1 packets of 2 frames"):
+        opened.commit()
+    assert not (tmp_path / "chunk.mp4").exists()
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    with pytest.raises(OutputError, match=r"can't write .*gone"):
+        write(tmp_path / "gone" / "chunk.mp4")
+
+
+def test_commit_replaces_what_was_there(tmp_path):
+    path, part = tmp_path / "a", tmp_path / "a.part"
+    path.write_text("old")
+    part.write_text("new")
+    assert commit_file(part, path, 3).bytes == 3
+    assert path.read_text() == "new"
+    with pytest.raises(OutputError):
+        commit_file(part, path, 3)
