@@ -131,7 +131,7 @@ def _steady(person: Person) -> Person:
         ]
     )
     usual = np.stack([_median_of_three(sides[:, number]) for number in range(len(EYES))], axis=1)
-    off = sides - usual
+    off = np.nan_to_num(sides - usual)
     agreed = np.where(
         np.sign(off).min(axis=1) == np.sign(off).max(axis=1),
         np.sign(off[:, 0]) * np.abs(off).min(axis=1),
