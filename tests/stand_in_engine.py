@@ -1,19 +1,18 @@
 """A tiny deterministic engine for tests of the job around it: no weights, no network, a memory.
 
-Its matte hangs on all frames it has seen, so a chunk begun with the wrong state, the wrong warm-up
-or a frame too many differs from then on.
+Its matte hangs on all frames it has seen, so a chunk begun with the wrong state or a frame too many
+differs from then on.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vrmatte.frames import Matte, PlanarFrame
 from vrmatte.matting.base import Coefficients, EngineChoice, FloatArray
 
 CHOICE = EngineChoice(
@@ -36,20 +35,6 @@ class StandInEngine:
 
     def __init__(self) -> None:
         self._state: dict[str, np.ndarray] = {}
-
-    def matte(self, pictures: Sequence[PlanarFrame]) -> list[Matte]:
-        after: dict[str, np.ndarray] = {}
-        mattes: list[Matte] = []
-        for view, picture in enumerate(pictures):
-            luma = picture.y.astype(np.float32) / (1 << (picture.layout.bit_depth - 8))
-            trail = self._state.get(f"trail{view}", luma)
-            age = self._state.get(f"age{view}", np.zeros(1, np.float32))
-            trail = np.float32(0.8) * trail + np.float32(0.2) * luma
-            alpha = (luma - 80) * 4 + (trail - 80) + age % 7
-            mattes.append(np.clip(alpha, 0, 255).astype(np.uint8))
-            after |= {f"trail{view}": trail, f"age{view}": age + 1}
-        self._state = after
-        return mattes
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
         grey = pictures.mean(axis=1)

@@ -344,7 +344,7 @@ CHANGES = [
         {"processing__scale_factor": 0.25},
         CHUNKS,
         {"greenscreen": CHUNKS, "alpha-packed": CHUNKS},
-        "mattes made again: scale: 0.5 -> 0.25",
+        "0.5 -> 0.25",
     ),
     ({"processing__chunk_size": 9}, 0, {}, "processing.chunk_size=9 is for new outputs"),
     ({"audio__preserve_audio": False}, 0, {"greenscreen": 0, "alpha-packed": 0}, None),

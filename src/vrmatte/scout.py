@@ -12,7 +12,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError
@@ -45,7 +44,7 @@ SURVEY_SECONDS = 0.5
 LARGE_EYE_PX = 2048
 LARGE_SURVEY_SECONDS = 1.0
 """The same for eyes larger than `LARGE_EYE_PX`, where decoding costs most: then key frames are
-taken where they are near enough, and what lies between is never decoded."""
+taken where there are any near enough, and what lies between is never decoded."""
 REFINED_SECONDS = 0.1
 """How exactly it is told when somebody comes and goes."""
 _DETECTION_EYE_PX = 1024
@@ -211,29 +210,18 @@ class _Scout:
 def survey_frames(timeline: Timeline, keys: Sequence[int], eye_px: int) -> list[int]:
     """Which frames the first pass looks at, the first and the last among them."""
     large = eye_px > LARGE_EYE_PX
-    stride = LARGE_SURVEY_SECONDS if large else SURVEY_SECONDS
-    end = timeline.seconds(len(timeline) - 1)
-    start = timeline.seconds(0)
-    wanted = np.arange(start, end, stride) / float(timeline.time_base)
-    places = np.minimum(np.searchsorted(timeline.pts, np.round(wanted)), len(timeline) - 1)
-    if large and keys:
-        places = _at_keys(places, np.asarray(keys), timeline, stride / 2)
-    return sorted({0, *(int(place) for place in places), len(timeline) - 1})
-
-
-def _at_keys(
-    places: npt.NDArray[np.int64],
-    keys: npt.NDArray[np.int64],
-    timeline: Timeline,
-    within_seconds: float,
-) -> npt.NDArray[np.int64]:
-    """The places, moved to key frames that are near."""
-    after = np.minimum(np.searchsorted(keys, places), len(keys) - 1)
-    before = np.maximum(after - 1, 0)
-    nearer = np.abs(keys[before] - places) <= np.abs(keys[after] - places)
-    nearest = np.where(nearer, keys[before], keys[after])
-    away = np.abs(timeline.pts[nearest] - timeline.pts[places]) * float(timeline.time_base)
-    return np.where(away <= within_seconds + 1e-6, nearest, places)
+    stride = round((LARGE_SURVEY_SECONDS if large else SURVEY_SECONDS) / timeline.time_base)
+    key_pts = timeline.pts[np.asarray(keys if large else (), np.int64)]
+    places = [0]
+    while True:
+        wanted = int(timeline.pts[places[-1]]) + stride
+        near = key_pts[np.abs(key_pts - wanted) <= stride // 2]
+        if near.size:
+            wanted = int(near[np.argmin(np.abs(near - wanted))])
+        place = max(int(np.searchsorted(timeline.pts, wanted)), places[-1] + 1)
+        if place >= len(timeline):
+            return sorted({*places, len(timeline) - 1})
+        places.append(place)
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

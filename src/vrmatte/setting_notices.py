@@ -149,6 +149,7 @@ EFFECTIVE = frozenset(
         "input.start",
         "input.end",
         "processing.scale_factor",
+        "processing.projection",
         "processing.overlap_frames",
         "processing.parallel_eyes",
         "processing.max_memory_gb",

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from matting_pictures import from_rgb, soft_rgb
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.matting.base import EngineChoice
@@ -17,6 +16,7 @@ from vrmatte.matting.choose import (
     load_engine,
     network_scale,
 )
+from vrmatte.matting.rvm import CutNetwork
 from vrmatte.progress import Notice
 
 
@@ -98,22 +98,24 @@ def test_a_choice_travels_and_opens(models_dir, engine):
     assert pickle.loads(pickle.dumps(choice)) == choice
     told = json.loads(json.dumps(dataclasses.asdict(choice)))
     copy = EngineChoice(**{**told, "notices": tuple(told["notices"])})
-    loaded = load_engine(copy, config_of(engine, scale_factor=0.25), eye_px=128)
+    loaded = load_engine(copy, config_of(engine))
     assert loaded.name == engine
-    (matte,) = loaded.matte([from_rgb(soft_rgb(128, 96))])
-    assert (matte.shape, matte.dtype) == ((96, 128), np.uint8)
+    found = loaded.infer("eye", np.full((2, 3, 48, 64), 0.5, np.float32))
+    assert found.slope.shape == found.offset.shape == (2, 48, 64)
+    assert found.slope.dtype == found.offset.dtype == np.float32
 
 
-@pytest.mark.parametrize(("parallel", "height"), [(False, 1), (True, 2)])
-def test_settings_reach_the_engine(models_dir, parallel, height):
-    config = config_of("rvm", scale_factor=0.25, parallel_eyes=parallel)
-    engine = load_engine(choose_engine(config), config, eye_px=128)
-    engine.matte([from_rgb(soft_rgb(128, 128))] * 2)
-    # The first state has half the network's resolution: 128 * 0.25 / 2.
-    first = engine.state()["view0_r1"]
-    assert first.shape == (1, 16, 16, 16)
-    # Views of a batch lie in one array.
-    assert (first.base is not None and first.base.shape[0]) == height
+@pytest.mark.parametrize(("parallel", "batches"), [(False, [1, 1]), (True, [2])])
+def test_settings_reach_the_engine(models_dir, monkeypatch, parallel, batches):
+    config = config_of("rvm", parallel_eyes=parallel)
+    engine = load_engine(choose_engine(config), config)
+    seen = []
+    step = CutNetwork.step
+    monkeypatch.setattr(CutNetwork, "step", lambda *of: seen.append(len(of[1])) or step(*of))
+    engine.infer("eye", np.full((2, 3, 32, 32), 0.5, np.float32))
+    assert seen == batches
+    # The first memory has half the network's resolution, one for each picture.
+    assert engine.state()["eye/r1"].shape == (2, 16, 16, 16)
 
 
 def test_weights_that_changed_or_went_are_refused(own_dir, models_dir):
@@ -123,10 +125,10 @@ def test_weights_that_changed_or_went_are_refused(own_dir, models_dir):
     path.chmod(0o644)
     path.write_bytes(path.read_bytes() + b"!")
     with pytest.raises(WeightsError, match="changed"):
-        load_engine(choice, config_of("selfie"), eye_px=128)
+        load_engine(choice, config_of("selfie"))
     path.unlink()
     with pytest.raises(WeightsError, match="can't read"):
-        load_engine(choice, config_of("selfie"), eye_px=128)
+        load_engine(choice, config_of("selfie"))
 
 
 def test_a_device_that_must_be_there(models_dir):
@@ -134,7 +136,7 @@ def test_a_device_that_must_be_there(models_dir):
         {"matting": {"engine": "rvm"}, "hardware": {"device": "tensorrt", "require_device": True}}
     )
     with pytest.raises(ConfigError, match="tensorrt"):
-        load_engine(choose_engine(config), config, eye_px=128)
+        load_engine(choose_engine(config), config)
 
 
 @pytest.mark.parametrize(

@@ -96,3 +96,8 @@ def test_a_trial_says_why_in_few_words():
     reason = trial_encode(unknown, 256, 128)
     assert reason
     assert len(reason) <= 120
+
+
+def test_large_pictures_are_not_hoarded():
+    assert "bframes=0" in dict(choose(width=6144).spec.options)["x265-params"]
+    assert "bframes=0" not in dict(choose(width=4096, depth=10).spec.options)["x265-params"]

@@ -4,7 +4,7 @@ import pytest
 
 from matting_pictures import deeper, from_rgb, noise, plain_rgb, soft_rgb
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PlanarFrame
-from vrmatte.matting.guided import apply_coefficients, fit_coefficients
+from vrmatte.matting.guided import add_weighted, apply_coefficients, fit_coefficients
 
 
 def plainly(picture, slope, offset):
@@ -87,3 +87,44 @@ def test_edges_follow_the_picture_better_than_plain_stretching():
     guided = apply_coefficients(picture, slope, offset) / 255
     plain = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
     assert np.abs(guided - person).mean() < 0.25 * np.abs(plain - person).mean()
+
+
+@pytest.mark.parametrize("layout", [YUV420P, YUV420P10], ids=lambda layout: layout.name)
+@pytest.mark.parametrize(
+    ("rows", "columns"),
+    [
+        ((0, 40), (0, 60)),
+        ((3, 20), (5, 38)),
+        ((4, 5), (59, 60)),
+        ((7, 7), (9, 9)),
+        ((39, 40), (0, 3)),
+    ],
+)
+def test_adding_a_region_does_what_plain_numpy_does(layout, rows, columns):
+    rng = np.random.default_rng(3)
+    region = slice(*rows), slice(*columns)
+    shape = rows[1] - rows[0], columns[1] - columns[0]
+    laid = rng.uniform(-1.5, 1.5, (2, *shape)).astype(np.float32)
+    weight = rng.integers(0, 200, shape).astype(np.uint8) * rng.integers(0, 2, shape, np.uint8)
+    picture = noise(60, 40, layout, ColorTags(matrix=1))
+    before = rng.integers(0, 256 - 200, (40, 60)).astype(np.uint8)
+    matte = before.copy()
+    add_weighted(picture, laid, weight, region, matte)
+    guide = plain_rgb(picture).mean(axis=-1)[region]
+    expected = before.astype(float)
+    expected[region] += weight * np.clip(laid[0] * guide + laid[1], 0, 1)
+    # Half a level is rounding, the rest the order of float operations.
+    assert np.abs(matte - expected).max() < 0.51
+    untouched = np.ones_like(matte, bool)
+    untouched[region] = weight == 0
+    assert np.array_equal(matte[untouched], before[untouched])
+
+
+def test_parts_of_a_whole_come_to_a_whole():
+    picture = from_rgb(soft_rgb(16, 16))
+    matte = np.zeros((16, 16), np.uint8)
+    everywhere = slice(0, 16), slice(0, 16)
+    opaque = np.stack([np.zeros((16, 16)), np.ones((16, 16))]).astype(np.float32)
+    for part in (1, 85, 86, 83):
+        add_weighted(picture, opaque, np.full((16, 16), part, np.uint8), everywhere, matte)
+    assert (matte == 255).all()

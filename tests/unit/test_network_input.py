@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from matting_pictures import deeper, from_rgb, noise, plain_rgb, soft_rgb
-from vrmatte.frames import YUV420P, ColorTags, Eye, PlanarFrame
-from vrmatte.matting.network_input import packed, sampled_rgb
+from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PixelLayout, PlanarFrame
+from vrmatte.matting.network_input import _sample, _taps, packed, rgb_rows, sampled_rgb
 
 GREY = ColorTags(full_range=True)
 
@@ -35,6 +35,22 @@ def test_sampling_is_that_of_a_full_picture(old, new):
     assert (rgb.shape, rgb.dtype) == ((3, new[1], new[0]), np.float32)
     # Float sums in another order.
     assert np.abs(rgb.transpose(1, 2, 0) - expected).max() < 2e-6
+
+
+@pytest.mark.parametrize("layout", [YUV420P, YUV420P10, PixelLayout("yuv444p", 8, 0, 0)])
+def test_a_picture_at_its_own_size_is_converted_bit_for_bit_alike(layout):
+    """The short way round sampling gives what sampling would."""
+    picture = from_rgb(soft_rgb(50, 30), YUV420P, ColorTags(matrix=1))
+    if layout.bit_depth == 10:
+        picture = deeper(picture)
+    if layout.chroma_shift_x == 0:
+        chroma = (plane.repeat(2, 0).repeat(2, 1) for plane in (picture.u, picture.v))
+        picture = PlanarFrame(picture.y, *chroma, layout, picture.color)
+    short = sampled_rgb(picture, 50, 30)
+    shifts = layout.chroma_shift_x, layout.chroma_shift_y
+    taps = *_taps(30, 30), *_taps(50, 50)
+    long = _sample(picture.y, picture.u, picture.v, *shifts, rgb_rows(picture), *taps)
+    assert np.array_equal(short, long)
 
 
 def test_colours_come_back():

@@ -17,7 +17,9 @@ from vrmatte.media.verify_copies import verify_copies
 def copy(source: Path, target: Path, change: Callable[[int, Any], Any], streams: int = 9) -> None:
     """Copy all packets; `change` gets number and packet of the sound, None drops it."""
     with av.open(str(source)) as opened, av.open(str(target), "w") as output:
-        copies = {s.index: output.add_stream_from_template(s) for s in opened.streams[:streams]}
+        copies = {
+            s.index: output.add_stream_from_template(s) for s in list(opened.streams)[:streams]
+        }
         number = 0
         for packet in opened.demux():
             if not packet.size or packet.stream_index not in copies:

@@ -1,5 +1,6 @@
 import math
 
+import cv2
 import numpy as np
 import pytest
 
@@ -21,6 +22,8 @@ VIEWS = {
     "wide": Viewport(0, 0, 130, 120),
     "sphere": Viewport(0, 0, 180, 180, "stereographic"),
     "askew": Viewport(25, -30, 30, 80, roll_deg=33),
+    "corner between outline sites": Viewport(52.7686, -68.6064, 49.6794, 22.46985),
+    "tip between them": Viewport(-44.3947, 35.9054, 26.1251, 38.4974, roll_deg=55.155),
 }
 BEHIND = Viewport(180, 0, 40, 40)
 THREE = [Viewport(-30, 0, 60, 70), Viewport(0, 5, 50, 80), Viewport(28, -6, 55, 66)]
@@ -87,9 +90,9 @@ def test_coefficients_come_back_where_they_belong(view):
     u, v = (of_eye[window.region.slices] for of_eye in on_the_eye(view))
     inside = window.border_px > 0.5
     assert inside.any()
-    # Positions are rounded to 1/256 px.
-    assert np.abs(laid[0] - u)[inside].max() < 0.003
-    assert np.abs(laid[1] - (3 - v))[inside].max() < 0.003
+    # Positions are rounded to 1/256 px, and the last of them is one such step off.
+    assert np.abs(laid[0] - u)[inside].max() < 0.006
+    assert np.abs(laid[1] - (3 - v))[inside].max() < 0.006
     # The outermost half pixel repeats.
     assert laid[0].min() >= 0.5
     assert laid[0].max() <= SIZE[0] - 0.5
@@ -136,21 +139,24 @@ def test_reading_from_reduced_eyes_shifts_nothing(layout, location, factor):
     columns, rows = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5)
     x, y = HalfEquirect(EYE).pixels(*viewport.picture(*size).directions(columns, rows))
     for plane, expected in ((picture.y, x * span), (picture.u, x * span), (picture.v, y * span)):
-        # Half a level is rounding, here, in the ramp and in the mean; 1/256 of a sample is little.
-        print(np.abs(plane - expected).max(), (plane - expected).mean())
+        # Rounded three times: in the ramp, in the reduced eye (halves up) and in the picture. A
+        # chroma siting left as it was would shift the mean by another 0.2 levels or more.
+        assert np.abs(plane - expected).max() < 1.5
+        assert abs((plane - expected).mean()) < 0.45
         assert plane.dtype == layout.dtype
 
 
 def test_reading_from_reduced_eyes_gives_the_same_picture():
-    eye = from_rgb(soft_rgb(EYE, EYE))
+    coarse = soft_rgb(EYE // 4, EYE // 4)
+    eye = from_rgb(cv2.resize(coarse, (EYE, EYE), interpolation=cv2.INTER_CUBIC))
     window = window_of(Viewport(-20, 12, 60, 80), (48, 64))
     direct = window.read(eye, 1)
-    for factor, levels in ((2, 2), (4, 6)):
+    for factor, levels in ((2, 2), (4, 4)):
         reduced = window.read(_shrunk(eye, factor), factor)
         for ours, theirs in ((reduced.y, direct.y), (reduced.u, direct.u), (reduced.v, direct.v)):
-            # Colours change from 16 px to 16 px; averaging takes the tips off.
+            # Colours change from 64 px to 64 px; averaging rounds the corners.
             assert np.abs(ours.astype(int) - theirs).max() <= levels
-            assert abs((ours.astype(int) - theirs).mean()) < 0.15
+            assert abs((ours.astype(int) - theirs).mean()) < 0.45
 
 
 def test_beyond_the_eye_its_edge_goes_on():

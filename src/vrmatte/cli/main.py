@@ -90,6 +90,20 @@ def demo(
 
 
 @app.command()
+def scout(
+    video: Annotated[Path, typer.Argument(metavar="INPUT", help="VR180 side-by-side video.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory for the files.")],
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Find the people of a video: writes NAME_people.json, to be edited, and a contact sheet."""
+    from vrmatte.cli.scout import scout_command
+
+    scout_command(video, out, config or [], assign or [], as_document=json)
+
+
+@app.command()
 def probe(
     video: Annotated[Path, typer.Argument(metavar="INPUT", help="Any video.")],
     count: Annotated[bool, typer.Option(help="Decode everything and count frames.")] = False,

@@ -9,6 +9,8 @@ from typing import Literal, NamedTuple
 
 from vrmatte.frames import Eye
 
+_BOXES_FOR_DISPARITY = 5
+
 
 class Bounds(NamedTuple):
     """A box on the sphere in degrees: yaw positive to the right, pitch positive up."""
@@ -59,6 +61,20 @@ class PersonBoxes:
         boxes = self.left if eye is Eye.LEFT else self.right
         known = [(at, box) for at, box in zip(self.frames, boxes, strict=True) if box is not None]
         return _between(known, frame) if known else None
+
+    def disparity_deg(self, frame: int) -> float | None:
+        """How much further right the left eye sees the person; None: no box shows both eyes' view.
+
+        The nearer, the more. A mean over the few boxes nearest in time, for a single box is hardly
+        as exact as the difference is large.
+        """
+        both = [
+            (abs(at - frame), (a.yaw_min_deg + a.yaw_max_deg - b.yaw_min_deg - b.yaw_max_deg) / 2)
+            for at, a, b in zip(self.frames, self.left, self.right, strict=True)
+            if a is not None and b is not None
+        ]
+        nearest = sorted(both)[:_BOXES_FOR_DISPARITY]
+        return sum(disparity for _, disparity in nearest) / len(nearest) if nearest else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,10 @@ from vrmatte.plan import (
     make_plan,
 )
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
+
+_WIDEST_TOGETHER_PX = 4096
+"""Up to this width all files of a chunk are encoded in one go; a software HEVC encoder holds some
+60 bytes per pixel, 1.1 GB at 6144x3072."""
 
 
 def matte_video(
@@ -157,6 +161,10 @@ class _Missing:
         return self.matte or bool(self.deliverables)
 
 
+def _no_advance() -> None:
+    """A chunk's further portions are frames that were counted before."""
+
+
 class _Work:
     """The chunks of one plan at one workplace."""
 
@@ -192,19 +200,38 @@ class _Work:
                 self._observer(Advanced("matte", done, skipped))
                 continue
             self._place.check_space()
-            job = ChunkJob(
-                chunk=chunk,
-                folder=self._place.chunk_folder(chunk.index),
-                make_matte=missing.matte,
-                state_in=self._state_before(chunk) if missing.matte else None,
-                deliverables=missing.deliverables,
-            )
-            engine = self._loaded_engine() if missing.matte else None
-            result = process_chunk(self._plan, job, engine, advance)
-            self._manifest.commit_chunk(
-                chunk.index, result.files, self._parameters(chunk), result.seconds
-            )
+            for number, part in enumerate(self._portions(missing)):
+                self._make(chunk, part, advance if number == 0 else _no_advance)
         self._observer(Finished("matte"))
+
+    def _portions(self, missing: _Missing) -> Iterator[_Missing]:
+        """What to make in one go: of large pictures no two encoders' worth at a time.
+
+        The picture is decoded anew for each, which costs little beside the memory it saves.
+        """
+        encoded = [d for d in missing.deliverables if d.encoder.encoder.startswith("lib")]
+        if self._plan.source.width <= _WIDEST_TOGETHER_PX or len(encoded) + missing.matte < 2:
+            yield missing
+            return
+        together = tuple(d for d in missing.deliverables if d not in encoded)
+        if missing.matte or together:
+            yield _Missing(missing.matte, together)
+        for deliverable in encoded:
+            yield _Missing(False, (deliverable,))
+
+    def _make(self, chunk: Chunk, missing: _Missing, advance: Callable[[], None]) -> None:
+        job = ChunkJob(
+            chunk=chunk,
+            folder=self._place.chunk_folder(chunk.index),
+            make_matte=missing.matte,
+            state_in=self._state_before(chunk) if missing.matte else None,
+            deliverables=missing.deliverables,
+        )
+        engine = self._loaded_engine() if missing.matte else None
+        result = process_chunk(self._plan, job, engine, advance)
+        self._manifest.commit_chunk(
+            chunk.index, result.files, self._parameters(chunk), result.seconds
+        )
 
     def drop_broken_pieces(self) -> bool:
         """Forget pieces whose file differs from its digest; True if there were any."""

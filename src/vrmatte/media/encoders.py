@@ -45,7 +45,10 @@ _DEFAULT_QUALITY = {"h264": 18, "hevc": 20, "av1": 26}
 _QUALITY_OPTION = {"nvenc": "cq", "qsv": "global_quality", "amf": "qp_i"}
 _WIDEST_H264 = 4096
 _LOOKAHEAD_FRAMES = 10
-"""Held frames cost 28-100 MB each at 6K-8K, so the encoder's look-ahead sets peak memory."""
+_WIDEST_REORDERED = 4096
+_LARGE_HEVC = "bframes=0:rc-lookahead=2:frame-threads=1"
+"""A frame of 6144x3072 costs x265 170 MB (230 in 10 bit) from look-ahead to last reference: with
+B-frames and ten frames of look-ahead 2.1 GB, like this 1.0 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def choose_encoder(
                 f"{spec.encoder} can't encode {width}x{height} here ({refusal}): "
                 f"using {_SOFTWARE[codec]} on the CPU"
             )
-    spec = _software_spec(codec, layout, output, rate)
+    spec = _software_spec(codec, layout, output, rate, width)
     refusal = trial_encode(spec, 256, 128)
     if refusal is not None:
         raise ConfigError(
@@ -124,7 +127,7 @@ def _codec_for(output: OutputConfig, width: int, bit_depth: int) -> Codec:
 
 
 def _software_spec(
-    codec: Codec, layout: PixelLayout, output: OutputConfig, rate: Fraction
+    codec: Codec, layout: PixelLayout, output: OutputConfig, rate: Fraction, width: int
 ) -> EncoderSpec:
     name = _SOFTWARE[codec]
     if output.preset is not None and output.preset not in _PRESETS[name]:
@@ -141,7 +144,8 @@ def _software_spec(
     if name == "libx264":
         options["x264-params"] = f"{look}:sync-lookahead=0"
     elif name == "libx265":
-        options["x265-params"] = f"log-level=none:open-gop=0:{look}:frame-threads=2"
+        effort = f"{look}:frame-threads=2" if width <= _WIDEST_REORDERED else _LARGE_HEVC
+        options["x265-params"] = f"log-level=none:open-gop=0:{effort}"
     elif name == "libsvtav1":
         options["svtav1-params"] = f"lookahead={_LOOKAHEAD_FRAMES}"
     tag = "hvc1" if codec == "hevc" else None

@@ -73,6 +73,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
     if clock:
         # FFmpeg takes its ticks for milliseconds, and its own limits in seconds with them.
         options = {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
+        options["fflags"] = "+bitexact"  # without: a random identity in every file
     try:
         with av.open(
             file_url(request.target), "w", format=request.container, options=options

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from fractions import Fraction
 from pathlib import Path

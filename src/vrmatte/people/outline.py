@@ -39,16 +39,6 @@ class Outlines:
         """Yaw and pitch of each box's middle."""
         return [box.center for box in self.boxes]
 
-    def share_together(self, other: Outlines, within_deg: float) -> float:
-        """For how much of the longer one's time both are there, and near each other."""
-        theirs = dict(zip(other.frames.tolist(), other.boxes, strict=True))
-        together = sum(
-            _near(box, theirs[frame], within_deg)
-            for frame, box in zip(self.frames.tolist(), self.boxes, strict=True)
-            if frame in theirs
-        )
-        return together / max(len(self.boxes), len(other.boxes))
-
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -124,12 +114,7 @@ def _steady(person: Person) -> Person:
     Each side of a box is the median of three in a row, and as much of the way from there to what
     was found as both eyes agree on: an arm is raised in both.
     """
-    sides = np.array(
-        [
-            [astuple(box.eye(eye)) if box.eye(eye) else [np.nan] * 4 for eye in EYES]
-            for box in person.boxes
-        ]
-    )
+    sides = np.array([[_known_sides(box.eye(eye)) for eye in EYES] for box in person.boxes])
     usual = np.stack([_median_of_three(sides[:, number]) for number in range(len(EYES))], axis=1)
     off = np.nan_to_num(sides - usual)
     agreed = np.where(
@@ -157,6 +142,10 @@ def _median_of_three(sides: Array) -> Array:
     return result
 
 
+def _known_sides(box: AngularBox | None) -> tuple[float, ...]:
+    return (math.nan,) * 4 if box is None else astuple(box)
+
+
 def _as_box(sides: Array) -> AngularBox | None:
     if np.isnan(sides).any():
         return None
@@ -180,13 +169,3 @@ def _union(boxes: Sequence[AngularBox]) -> AngularBox:
     for box in boxes[1:]:
         result = result.union(box)
     return result
-
-
-def _near(a: AngularBox, b: AngularBox, within_deg: float) -> bool:
-    apart = max(
-        a.yaw_min_deg - b.yaw_max_deg,
-        b.yaw_min_deg - a.yaw_max_deg,
-        a.pitch_min_deg - b.pitch_max_deg,
-        b.pitch_min_deg - a.pitch_max_deg,
-    )
-    return apart <= within_deg

@@ -7,6 +7,7 @@ do; a cut changes nearly all of it at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ _CHANGED = 7.0
 Measured on ground-truth clips with one to two people: within a shot 0, even over a second; between
 rooms 19 or more."""
 _OUTSTANDING = 4.0
-"""How many times the usual change from frame to frame a cut is, so that a moving camera has none."""
+"""A cut is so many times the usual change from frame to frame: a moving camera has none."""
 _AROUND = 8
 """Frames on each side that say what is usual."""
 _SETTLED = 3
@@ -60,7 +61,7 @@ def find_cuts(thumbnails: Sequence[Thumbnail]) -> list[int]:
     if len(thumbnails) < 2:
         return []
     stack = np.stack(thumbnails)
-    steps = np.array([change(a, b) for a, b in zip(stack[:-1], stack[1:], strict=True)])
+    steps = np.array([change(a, b) for a, b in pairwise(stack)])
     cuts: list[int] = []
     for at in range(1, len(stack)):
         own = steps[at - 1]

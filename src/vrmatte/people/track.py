@@ -27,6 +27,8 @@ LEAST_SECONDS = 0.3
 """Who isn't found twice over this time was never there."""
 
 _LEAST_LIKENESS = 0.3
+_MOST_WAYS = 256
+"""So many likely ways to share out the people of a frame are followed at a time."""
 _BINS = 4
 _MOST_TURN_DEG = 40.0
 """A prediction never moves a box further than this."""
@@ -112,7 +114,7 @@ class Track:
         if near <= 0:
             return 0.0
         areas = sorted((here.area_deg2, there.area_deg2))
-        size = math.sqrt(areas[0] / areas[1]) if areas[1] > 0 else 0.0
+        size = areas[0] / areas[1] if areas[1] > 0 else 0.0
         colours = float(np.minimum(self.found[nearest].colours, found.colours).sum())
         return 0.3 * here.iou(there) + 0.25 * near + 0.2 * size + 0.25 * colours
 
@@ -221,26 +223,21 @@ def _is_part(track: Track, of: Track) -> bool:
 
 def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
     """Which track goes on with which found person, the whole being likeliest: found -> track."""
-    gain = np.array(
-        [[t.likeness(found, sample.seconds) for found in sample.found] for t in tracks]
-    ).reshape(len(tracks), len(sample.found))
-    gain[gain < _LEAST_LIKENESS] = 0
-    taken: dict[int, int] = {}
-    for at in np.argsort(-gain, axis=None, kind="stable"):
-        row, column = divmod(int(at), max(gain.shape[1], 1))
-        if gain[row, column] > 0 and column not in taken and row not in taken.values():
-            taken[column] = row
-    improved = True
-    while improved:
-        improved = False
-        for a in taken:
-            for b in taken:
-                now = gain[taken[a], a] + gain[taken[b], b]
-                swapped = gain[taken[b], a], gain[taken[a], b]
-                if a != b and min(swapped) > 0 and sum(swapped) > now + 1e-9:
-                    taken[a], taken[b] = taken[b], taken[a]
-                    improved = True
-    return taken
+    # Per set of found people that are taken: the best sum of likenesses, and who took whom.
+    best: dict[frozenset[int], tuple[float, dict[int, int]]] = {frozenset(): (0.0, {})}
+    for row, track in enumerate(tracks):
+        gains = [track.likeness(found, sample.seconds) for found in sample.found]
+        grown = dict(best)
+        for taken, (total, pairs) in best.items():
+            for column, gain in enumerate(gains):
+                if gain < _LEAST_LIKENESS or column in taken:
+                    continue
+                key = taken | {column}
+                if key not in grown or total + gain > grown[key][0]:
+                    grown[key] = total + gain, pairs | {column: row}
+        likeliest = sorted(grown.items(), key=lambda item: -item[1][0])
+        best = dict(likeliest[:_MOST_WAYS])
+    return max(best.values(), key=lambda way: way[0])[1]
 
 
 def _extent(box: AngularBox) -> float:

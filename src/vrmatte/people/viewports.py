@@ -31,14 +31,12 @@ _WIDEST_STEREOGRAPHIC_DEG = 200.0
 _NARROWEST_DEG = 25.0
 _DEAD_ZONE = 0.12
 """Share of the field of view by which a person may be off the middle before the viewport turns."""
+_STRETCH = 1.25
+"""The dead zone may be stretched so far where that saves a turn."""
 _WORTH_FOLLOWING = 1.3
 """A still viewport may be this many times larger than one that follows."""
 _WORTH_SHARING = 1.15
 """A shared viewport may cost this many times what two cost."""
-_TOGETHER_SHARE = 0.5
-"""People share a viewport if they are together for this share of their time."""
-_TOGETHER_DEG = 3.0
-"""People nearer to each other than this are together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,19 @@ class _Subject:
     look: _Look
 
     @property
+    def first(self) -> int:
+        """The first frame."""
+        return int(self.outlines.frames[0])
+
+    @property
+    def last(self) -> int:
+        """The last frame."""
+        return int(self.outlines.frames[-1])
+
+    @property
     def cost(self) -> float:
         """Network pixels over the whole span."""
-        return self.look.area * len(self.outlines.frames)
+        return self.look.area * (self.last - self.first + 1)
 
 
 def viewports_for(
@@ -138,7 +146,7 @@ def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
     while True:
         best: tuple[float, _Subject, _Subject, _Subject] | None = None
         for a, b in combinations(subjects, 2):
-            if a.outlines.share_together(b.outlines, _TOGETHER_DEG) < _TOGETHER_SHARE:
+            if a.first > b.last or b.first > a.last:
                 continue
             both = _subject(a.people + b.people, shot, step)
             gain = _WORTH_SHARING * (a.cost + b.cost) - both.cost
@@ -168,11 +176,29 @@ def _following(outlines: Outlines) -> _Look:
     """Turn only when the person would leave the dead zone, then to where they are for longest."""
     single = _Look((0,), tuple(fit(each[None]) for each in outlines.directions))
     reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
-    spans = list(_calm_spans(outlines, reach))
+    spans = _even_spans(outlines, reach)
     return _Look(
         tuple(int(outlines.frames[start]) for start, _ in spans),
         tuple(fit(outlines.directions[start:stop]) for start, stop in spans),
     )
+
+
+def _even_spans(outlines: Outlines, reach_deg: Sequence[float]) -> list[tuple[int, int]]:
+    """As few calm spans as the dead zone allows, each with about as much motion as the others."""
+
+    def spans(part: float) -> list[tuple[int, int]]:
+        return list(_calm_spans(outlines, [part * reach for reach in reach_deg]))
+
+    fewest = spans(_STRETCH)
+    low, high = 0.0, _STRETCH
+    for _ in range(6):
+        middle = (low + high) / 2
+        found = spans(middle)
+        if len(found) <= len(fewest):
+            fewest, high = found, middle
+        else:
+            low = middle
+    return fewest
 
 
 def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tuple[int, int]]:

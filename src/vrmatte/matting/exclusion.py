@@ -1,0 +1,237 @@
+"""Excluded people and regions leave the matte; whoever is kept stays whole.
+
+Works on reduced eyes and only around those who are excluded. There each pixel is given to a person;
+a gate, open for who is kept and shut for who isn't, is stretched to full size and laid over the
+matte. Pixels that are transparent go with the nearest person, so a person's soft fringe shares
+their fate and the gate's edge runs through what is transparent wherever people are apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+from typing import TypeVar, cast
+
+import cv2
+import numpy as np
+
+from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
+from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
+from vrmatte.matting.base import FloatArray, State
+from vrmatte.matting.person_labels import (
+    Box,
+    PersonLabels,
+    SmallPicture,
+    Stander,
+    Window,
+    colour_bins,
+)
+
+_REDUCED_PX = 288
+"""About the size of a reduced eye."""
+_AROUND_SHARE, _AROUND_LEAST_DEG = 0.35, 8.0
+"""How far around an excluded person's box their parts are looked for."""
+_BLUR_PX = 0.7
+"""Rounds off the steps of the reduced gate, in its pixels."""
+_STEEPER = np.clip((np.arange(256) - 127.5) * 4 + 127.5, 0, 255).round().astype(np.uint8)
+"""Makes the blurred edge steep again once it is stretched: about two pixels of a 1024 px eye."""
+_PREFIX, _FRAME = "exclusion/", "exclusion/frame"
+
+_PlaneT = TypeVar("_PlaneT", Plane, Matte)
+
+
+class Exclusion:
+    """Takes excluded people out of the mattes of side-by-side frames, one after the other."""
+
+    def __init__(
+        self, people: Sequence[PersonBoxes], regions: Sequence[ExcludedRegion], eye_px: int
+    ) -> None:
+        """Take everybody, kept or not, and the size of an eye."""
+        self._people = people
+        self._regions = regions
+        self._factor = max(1, round(eye_px / _REDUCED_PX))
+        self._px_per_deg = eye_px / self._factor / 180
+        # An even size: windows start at even pixels, to keep step with halved chroma.
+        self._small_px = 2 * -(-eye_px // (2 * self._factor))
+        self._labels = PersonLabels(self._small_px)
+        self._index: int | None = None
+
+    def apply(self, index: int, frame: PlanarFrame, matte: Matte) -> Matte:
+        """The matte of frame `index` of the video without those who are excluded.
+
+        Frames come in order; where the order jumps, what was remembered is dropped.
+
+        Args:
+            index: counted in the whole video.
+            frame: side by side.
+            matte: of that frame; it stays as it is.
+
+        Returns:
+            The matte itself where nobody is excluded, else a new one.
+        """
+        before = self._index
+        if before is None or index not in (before, before + 1):
+            self._labels.forget()
+            before = index
+        self._labels.forget_absent(n for n, p in enumerate(self._people) if p.is_there(index))
+        self._index = index
+        result = matte
+        for eye in EYES:
+            standers = self._standers(index, before, eye)
+            window = self._window(standers)
+            regions = [at for region in self._regions if (at := region.at(index, eye)) is not None]
+            if (window or regions) and result is matte:
+                result = matte.copy()
+            half = half_of(result, eye)
+            if window is None:
+                self._labels.forget(eye)
+            else:
+                self._shut_people_out(eye, standers, window, frame.eye(eye), half)
+            for bounds in regions:
+                _shut_region_out(bounds, half)
+        return result
+
+    def state(self) -> dict[str, FloatArray]:
+        """All that is needed to go on exactly; empty before the first frame."""
+        if self._index is None:
+            return {}
+        arrays = {_PREFIX + name: array for name, array in self._labels.state().items()}
+        # Whole numbers are exact in fp32 up to 2^24: six days of video.
+        return arrays | {_FRAME: np.array([self._index], np.float32)}
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state; names that aren't of this class are passed over."""
+        own = {name: array for name, array in state.items() if name.startswith(_PREFIX)}
+        frame = own.pop(_FRAME, None)
+        self._index = None if frame is None else int(frame[0])
+        self._labels.restore({name.removeprefix(_PREFIX): array for name, array in own.items()})
+
+    def _standers(self, index: int, before: int, eye: Eye) -> list[Stander]:
+        """Everybody in an eye, with their places in pixels of the reduced eye."""
+        standers: list[Stander] = []
+        for number, person in enumerate(self._people):
+            bounds, earlier = person.at(index, eye), person.at(before, eye)
+            if bounds is not None:
+                box = self._box(bounds)
+                disparity = person.disparity_deg(index)
+                standers.append(
+                    Stander(
+                        number,
+                        box,
+                        self._box(earlier) if earlier else box,
+                        None if disparity is None else disparity * self._px_per_deg,
+                    )
+                )
+        return standers
+
+    def _box(self, bounds: Bounds) -> Box:
+        return Box(
+            (bounds.yaw_min_deg + 90) * self._px_per_deg,
+            (bounds.yaw_max_deg + 90) * self._px_per_deg,
+            (90 - bounds.pitch_max_deg) * self._px_per_deg,
+            (90 - bounds.pitch_min_deg) * self._px_per_deg,
+        )
+
+    def _window(self, standers: Sequence[Stander]) -> Window | None:
+        """The surroundings of those excluded, with all of whoever is near; None: nobody is."""
+        around = [
+            s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._px_per_deg)
+            for s in standers
+            if not self._people[s.number].keep
+        ]
+        if not around:
+            return None
+        whole = reduce(Box.union, around)
+        # All of those near, or their colours would be learned from a hand alone.
+        near = [s.box for s in standers if any(s.box.meets(box) for box in around)]
+        whole = reduce(Box.union, near, whole)
+        top, left = (2 * max(0, math.floor(at / 2)) for at in (whole.top, whole.left))
+        bottom, right = (
+            min(self._small_px, 2 * math.ceil(at / 2)) for at in (whole.bottom, whole.right)
+        )
+        return Window(top, left, bottom, right) if top < bottom and left < right else None
+
+    def _shut_people_out(
+        self,
+        eye: Eye,
+        standers: Sequence[Stander],
+        window: Window,
+        picture: PlanarFrame,
+        matte: Matte,
+    ) -> None:
+        """Gate one eye's matte, in place."""
+        size = Box(window.left, window.right, window.top, window.bottom)
+        seen = [stander for stander in standers if stander.box.meets(size)]
+        small = self._reduced(window, picture, matte)
+        labels = self._labels.label(eye, seen, window, small)
+        out = [s.number for s in seen if not self._people[s.number].keep]
+        shut = np.isin(labels, out)
+        if not shut.any():
+            return
+        part = self._full_size(window, matte)
+        soft = cv2.GaussianBlur(np.where(shut, np.uint8(0), np.uint8(255)), (0, 0), _BLUR_PX)
+        size_px = window.width * self._factor, window.height * self._factor
+        gate = cv2.LUT(cv2.resize(soft, size_px, interpolation=cv2.INTER_LINEAR), _STEEPER)
+        cv2.multiply(part, gate[: part.shape[0], : part.shape[1]], dst=part, scale=1 / 255)
+
+    def _reduced(self, window: Window, picture: PlanarFrame, matte: Matte) -> SmallPicture:
+        """Alpha and colours in a window of the reduced eye."""
+        shift_x, shift_y = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
+        y, u, v = (
+            self._shrunk(window, plane, *shifts).astype(np.float32)
+            / np.float32(1 << (picture.layout.bit_depth - 8))
+            for plane, shifts in (
+                (picture.y, (0, 0)),
+                (picture.u, (shift_x, shift_y)),
+                (picture.v, (shift_x, shift_y)),
+            )
+        )
+        return SmallPicture(self._shrunk(window, matte), colour_bins(y, u, v))
+
+    def _shrunk(
+        self, window: Window, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
+    ) -> _PlaneT:
+        """A window of a plane at the reduced size."""
+        part = self._full_size(window, plane, shift_x, shift_y)
+        size = window.width, window.height
+        missing = [
+            (count * self._factor >> shift) - there
+            for count, shift, there in zip(
+                size, (shift_x, shift_y), reversed(part.shape), strict=True
+            )
+        ]
+        if any(missing):
+            right, bottom = missing
+            part = cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        return cast(_PlaneT, cv2.resize(part, size, interpolation=cv2.INTER_AREA))
+
+    def _full_size(
+        self, window: Window, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
+    ) -> _PlaneT:
+        """What a window shows of a full-size plane, as a view."""
+        top, bottom = (at * self._factor >> shift_y for at in (window.top, window.bottom))
+        left, right = (at * self._factor >> shift_x for at in (window.left, window.right))
+        return cast(_PlaneT, plane[top:bottom, left:right])
+
+
+def _shut_region_out(bounds: Bounds, matte: Matte) -> None:
+    """Gate an angular region of one eye's matte, in place; soft over the pixels around it."""
+    px_per_deg = matte.shape[0] / 180
+    soft_px = max(1.0, matte.shape[0] / 1024)
+
+    def inside(low_deg: float, high_deg: float) -> FloatArray:
+        at = np.arange(matte.shape[0], dtype=np.float32) + 0.5
+        beyond = np.maximum(low_deg * px_per_deg - at, at - high_deg * px_per_deg)
+        return np.clip(1 - beyond / np.float32(soft_px), 0, 1).astype(np.float32)
+
+    down = inside(90 - bounds.pitch_max_deg, 90 - bounds.pitch_min_deg)
+    across = inside(90 + bounds.yaw_min_deg, 90 + bounds.yaw_max_deg)
+    rows, columns = (_extent(inside) for inside in (down, across))
+    gate = 1 - down[rows, None] * across[None, columns]
+    matte[rows, columns] = np.rint(matte[rows, columns] * gate).astype(np.uint8)
+
+
+def _extent(inside: FloatArray) -> slice:
+    touched = np.flatnonzero(inside)
+    return slice(int(touched[0]), int(touched[-1]) + 1) if touched.size else slice(0, 0)

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from media_fixtures import write_clip
+from stand_in_engine import use_stand_in
+from vrmatte.config import Config
+from vrmatte.jobs import local
+from vrmatte.jobs.local import matte_video
+from vrmatte.pipeline import process_chunk
+from vrmatte.progress import Advanced
+
+CONFIG = Config.model_validate(
+    {
+        "output": {
+            "deliver": ["matte-lossless", "greenscreen", "alpha-packed"],
+            "encoder": "software",
+        },
+        "processing": {"chunk_size": 8},
+    }
+)
+
+
+@pytest.fixture
+def clip(tmp_path, monkeypatch) -> Path:
+    use_stand_in(monkeypatch)
+    path = tmp_path / "clip_LR_180.mp4"
+    write_clip(path, frames=20)
+    return path
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = [*folder.glob("*.mp4"), *folder.glob("*.mkv")]
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, clip, monkeypatch):
+    matte_video(clip, tmp_path / "together", CONFIG)
+    made: list[tuple[bool, int]] = []
+
+    def watched(plan, job, *rest):
+        made.append((job.make_matte, len(job.deliverables)))
+        return process_chunk(plan, job, *rest)
+
+    monkeypatch.setattr(local, "process_chunk", watched)
+    monkeypatch.setattr(local, "_WIDEST_TOGETHER_PX", 255)
+    done: list[int] = []
+    matte_video(
+        clip,
+        tmp_path / "apart",
+        CONFIG,
+        observer=lambda e: (
+            done.append(e.done) if isinstance(e, Advanced) and e.stage == "matte" else None
+        ),
+    )
+    assert made == [(True, 0), (False, 1), (False, 1)] * 3
+    assert done == list(range(1, 21))
+    assert digests(tmp_path / "apart") == digests(tmp_path / "together")

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_fixtures import NTSC, write_clip
+from stand_in_engine import CHOICE
+from vrmatte.config import Config
+from vrmatte.errors import ConfigError, InputError
+from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.media.encoders import MATTE_STORE
+from vrmatte.media.probe import probe
+from vrmatte.plan import (
+    changed_parameters,
+    check_source,
+    deliverable_parameters,
+    key_of,
+    make_plan,
+)
+
+TICK = Fraction(1, 30000)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plan") / "clip_LR_180.mp4"
+    write_clip(path, frames=8)
+    return probe(path)
+
+
+def line(frames: int = 100, start: int = 0) -> Timeline:
+    pts = start + 1001 * np.arange(frames)
+    return Timeline(pts, TICK, int(pts[-1]) + 1001)
+
+
+def plan_of(source, timeline=None, chunk_frames=None, **settings):
+    tree: dict = {"output": {"encoder": "software", "deliver": ["matte", "greenscreen"]}}
+    for name, value in settings.items():
+        section, key = name.split("__")
+        tree.setdefault(section, {})[key] = value
+    return make_plan(
+        source=source,
+        fingerprint="f" * 64,
+        timeline=timeline or line(),
+        viewports=None,
+        engine=CHOICE,
+        config=Config.model_validate(tree),
+        chunk_frames=chunk_frames,
+    )
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(30, [30, 30, 30, 10]), (100, [100]), (500, [100])])
+def test_chunks_cover_every_frame_once(source, size, sizes):
+    plan = plan_of(source, processing__chunk_size=size)
+    assert [chunk.frames for chunk in plan.chunks] == sizes
+    assert [chunk.index for chunk in plan.chunks] == list(range(len(sizes)))
+    ends = [0, *(chunk.last for chunk in plan.chunks)]
+    assert [chunk.first for chunk in plan.chunks] == ends[:-1]
+    assert ends[-1] == 100
+
+
+def test_chunks_last_four_seconds_unless_an_earlier_run_cut_otherwise(source):
+    assert plan_of(source, line(1000)).chunks[0].frames == round(4 * NTSC)
+    assert plan_of(source, chunk_frames=7, processing__chunk_size=30).chunks[0].frames == 7
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "first", "last"),
+    [(None, None, 0, 100), (1.0, None, 30, 100), (None, 1.0, 0, 30), (1.0, 1.001, 30, 30)],
+)
+def test_a_part_of_the_video(source, start, end, first, last):
+    if first == last:
+        with pytest.raises(ConfigError, match=r"leave no frame; the video lasts 3\.337 s"):
+            plan_of(source, input__start=start, input__end=end)
+        return
+    plan = plan_of(source, input__start=start, input__end=end)
+    assert (plan.chunks[0].first, plan.chunks[-1].last) == (first, last)
+    assert len(plan.promised) == last - first
+    if (first, last) == (0, 100):
+        assert plan.window is None
+        assert plan.promised.pts.tolist() == plan.timeline.pts.tolist()
+    else:
+        assert plan.window == (first * 1001 * TICK, last * 1001 * TICK)
+        assert plan.promised.pts[0] == 0
+
+
+def test_a_whole_video_keeps_a_late_start(source):
+    assert plan_of(source, line(start=3000)).promised.pts[0] == 3000
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rotation_deg": 90}, "turned by 90 degrees"),
+        ({"stereo": "top_bottom"}, "looks like top bottom"),
+        ({"projection": "fisheye"}, "looks like fisheye projection"),
+        ({"width": 200}, "is 200x128; side-by-side VR180 is twice as wide"),
+        ({"width": 258, "height": 129}, "the height must be even"),
+    ],
+)
+def test_sources_that_cant_be_processed(source, change, said):
+    check_source(source)
+    with pytest.raises(InputError, match=said):
+        check_source(replace(source, **change))
+
+
+def test_pictures_keep_depth_and_colour_mattes_have_their_own(source):
+    color = ColorTags(9, 16, 9, full_range=True)
+    deep = replace(source, layout=YUV420P10, color=color)
+    names = ["matte", "matte-lossless", "greenscreen", "alpha-packed"]
+    by_name = {d.name: d for d in plan_of(deep, output__deliver=names).deliverables}
+    assert by_name["greenscreen"].color == by_name["alpha-packed"].color == color
+    assert by_name["greenscreen"].encoder.layout == YUV420P10
+    assert by_name["matte"].color == ColorTags(1, 1, 1)
+    assert by_name["matte-lossless"].color.full_range
+    assert by_name["matte-lossless"].encoder == MATTE_STORE
+    assert by_name["matte-lossless"].container == "matroska"
+
+
+def keys(plan) -> list[str]:
+    return [key_of(parameters) for parameters in plan.matte_parameters()]
+
+
+SAME_MATTE = [
+    {"output__quality": 30},
+    {"output__background_color": (1, 2, 3)},
+    {"hardware__threads": 1},
+    {"audio__preserve_audio": False},
+]
+OTHER_MATTE = [{"processing__scale_factor": 0.25}, {"processing__overlap_frames": 3}]
+
+
+@pytest.mark.parametrize("settings", SAME_MATTE)
+def test_a_matte_does_not_hang_on_what_is_made_of_it(source, settings):
+    plan = plan_of(source, chunk_frames=30)
+    assert keys(plan) == keys(plan_of(source, chunk_frames=30, **settings))
+
+
+@pytest.mark.parametrize("settings", OTHER_MATTE)
+def test_a_matte_hangs_on_all_that_shapes_it(source, settings):
+    ours = keys(plan_of(source, chunk_frames=30))
+    theirs = keys(plan_of(source, chunk_frames=30, **settings))
+    assert not set(ours) & set(theirs)
+
+
+def test_a_chunk_hangs_on_the_one_before_not_on_the_next(source):
+    short, long = (keys(plan_of(source, line(n), chunk_frames=30)) for n in (60, 120))
+    assert short == long[:2]
+    assert len(set(long)) == 4
+
+
+def test_another_weights_file_is_another_matte(source):
+    plan = plan_of(source)
+    other = replace(plan, engine=replace(CHOICE, weights_sha256="6" * 64))
+    assert not set(keys(plan)) & set(keys(other))
+
+
+def test_a_deliverable_hangs_on_its_matte_and_its_own_settings(source):
+    def key(matte="m", **settings):
+        plan = plan_of(source, **settings)
+        return key_of(deliverable_parameters(plan, plan.deliverables[1], matte))
+
+    assert key() == key(hardware__threads=1)
+    others = [key("n"), key(output__background_color=(1, 2, 3))]
+    assert len({key(), *others}) == 3
+
+
+def test_keys_do_not_hang_on_order():
+    assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, ["a.b: 1 -> 2"]),
+        ({"a": 1}, {"a": 1, "b": 2}, ["b: None -> 2"]),
+        ({"a": 1, "matte": "x"}, {"a": 2, "matte": "y"}, ["a: 1 -> 2"]),
+        ({"matte": "x"}, {"matte": "y"}, ["made anew because its matte changed"]),
+        (
+            {"start": {"after": "x"}},
+            {"start": {"after": "y"}},
+            ["made anew because the chunk before it changed"],
+        ),
+    ],
+)
+def test_changes_are_told_for_people(old, new, said):
+    assert changed_parameters(old, new) == said
+
+
+def test_file_names_say_what_players_look_for(source):
+    path = Path("dir") / "walk_LR_180.mp4"
+    plan = plan_of(replace(source, path=path), output__deliver=["greenscreen", "alpha-packed"])
+    assert [d.file_name for d in plan.deliverables] == [
+        "walk_LR_180_greenscreen.mp4",
+        "walk_FISHEYE190_alpha.mp4",
+    ]
