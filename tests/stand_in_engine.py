@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from vrmatte.matting.base import Coefficients, EngineChoice, FloatArray
+from vrmatte.plan import WHOLE_EYES
 
 CHOICE = EngineChoice(
     name="selfie",
@@ -69,7 +70,9 @@ def use_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in _USERS:
         __import__(name)
         monkeypatch.setattr(f"{name}.choose_engine", lambda *_: CHOICE)
-    monkeypatch.setattr("vrmatte.jobs.local.load_engine", lambda *_: StandInEngine())
+    # Nobody is looked for: the job is what these tests are about.
+    monkeypatch.setattr("vrmatte.jobs.local.find_subjects", lambda *_: WHOLE_EYES)
+    monkeypatch.setattr("vrmatte.jobs.chunks.load_engine", lambda *_: StandInEngine())
 
 
 def main() -> None:

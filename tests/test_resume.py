@@ -25,7 +25,7 @@ from media_fixtures import write_clip
 from stand_in_engine import use_stand_in
 from vrmatte.config import Config
 from vrmatte.errors import OutputError
-from vrmatte.jobs import local, workplace
+from vrmatte.jobs import chunks, local, workplace
 from vrmatte.pipeline import ChunkJob, process_chunk
 from vrmatte.progress import Notice
 
@@ -113,7 +113,7 @@ BOUNDARIES = [
     ("vrmatte.jobs.local._remember", 1),
     ("vrmatte.media.encode.commit_file", 8),
     ("vrmatte.pipeline.save_state", 3),
-    ("vrmatte.jobs.local.process_chunk", 2),
+    ("vrmatte.jobs.chunks.process_chunk", 2),
     ("vrmatte.jobs.store.Manifest.commit_chunk", 1),
     ("vrmatte.jobs.store.Manifest.commit_chunk", 5),
     ("vrmatte.jobs.store.Manifest.commit_chunk", 9),
@@ -157,13 +157,13 @@ def test_interrupt_stops_and_can_be_continued(source, undisturbed, tmp_path):
 
 def slow_chunks() -> None:
     """Give the test time to meet a run in the middle."""
-    real = local.process_chunk
+    real = chunks.process_chunk
 
     def slow(*args: Any) -> Any:
         time.sleep(0.1)
         return real(*args)
 
-    local.process_chunk = slow
+    chunks.process_chunk = slow
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -299,7 +299,7 @@ def rerun(source, tmp_path, monkeypatch) -> Callable[..., Redone]:
             redone.files.update(d.name for d in job.deliverables)
             return process_chunk(plan, job, *rest)
 
-        monkeypatch.setattr(local, "process_chunk", watched)
+        monkeypatch.setattr(chunks, "process_chunk", watched)
         tree: dict[str, dict[str, Any]] = {
             "output": {"deliver": ("matte-lossless", "greenscreen", "alpha-packed")},
             "processing": {"chunk_size": 20},

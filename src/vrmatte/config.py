@@ -56,8 +56,8 @@ class ProcessingConfig(_Section):
 
     scale_factor: Literal["auto"] | Annotated[float, Field(gt=0, le=1)] = Field(
         default="auto",
-        description="network pixels per source pixel (the spec's 0.25, 0.5, 1.0); auto: by the size "
-        "of each viewport; for whole eyes 0.5, but at most 768 network pixels across an eye",
+        description="network pixels per source pixel (the spec's 0.25, 0.5, 1.0); auto: by the "
+        "size of each viewport; for whole eyes 0.5, but at most 768 network pixels across an eye",
     )
     chunk_size: int = Field(
         default=0, ge=0, description="frames per chunk; 0: about four seconds, chosen by vrmatte"

@@ -18,6 +18,8 @@ from vrmatte.compose.composer import Composer, make_composer
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.frames import Matte, PlanarFrame
 from vrmatte.matting.base import Engine, FrameMatting, State
+from vrmatte.matting.excluding import ExcludingMatting
+from vrmatte.matting.exclusion import Exclusion
 from vrmatte.matting.route import make_matting
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkFile, ChunkWriter, commit_file
@@ -66,10 +68,17 @@ def process_chunk(
     job.folder.mkdir(parents=True, exist_ok=True)
     watch = Stopwatch()
     frames = watch.time("decode", _source_frames(plan, job))
+    matting: FrameMatting | None = None
     if job.make_matte:
         if engine is None:
             raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
-        mattes = watch.time("matte", _infer_mattes(plan, job, engine, frames))
+        matting = make_matting(engine, plan.viewports, plan.config, plan.eye_px)
+        if plan.subjects.anything_leaves:
+            matting = ExcludingMatting(
+                matting, Exclusion(plan.subjects.people, plan.subjects.regions, plan.eye_px)
+            )
+        matting.restore(load_state(job.state_in) if job.state_in else {})
+        mattes = watch.time("matte", _infer_mattes(job, matting, frames))
     else:
         mattes = watch.time("matte", _stored_mattes(job, frames))
     files: dict[str, ChunkFile] = {}
@@ -91,8 +100,8 @@ def process_chunk(
         for output in outputs:
             with watch.stage(output.name):
                 files[output.name] = output.commit()
-    if job.make_matte and engine is not None:
-        files["state"] = save_state(engine.state(), job.folder / STATE_FILE)
+    if matting is not None:
+        files["state"] = save_state(matting.state(), job.folder / STATE_FILE)
     return ChunkResult(files, watch.seconds)
 
 
@@ -155,13 +164,9 @@ def _first_frame(job: ChunkJob) -> int:
 
 
 def _infer_mattes(
-    plan: Plan, job: ChunkJob, engine: Engine, frames: Iterator[PlanarFrame]
+    job: ChunkJob, matting: FrameMatting, frames: Iterator[PlanarFrame]
 ) -> Iterator[tuple[PlanarFrame, Matte]]:
-    engine.reset()
-    matting = make_matting(engine, plan.viewports, plan.config, plan.eye_px)
-    if job.state_in is not None:
-        engine.restore(load_state(job.state_in))
-    else:
+    if job.state_in is None:
         frames = _warmed_up(job, matting, frames)
     for index, frame in enumerate(frames, job.chunk.first):
         yield frame, matting.matte(index, frame)

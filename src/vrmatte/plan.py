@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Literal
@@ -19,6 +19,7 @@ from vrmatte.compose.names import output_name
 from vrmatte.config import Config, DeliverableName
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import network_scale
@@ -81,6 +82,26 @@ class Deliverable:
 
 
 @dataclass(frozen=True, slots=True)
+class Subjects:
+    """Who is matted, through what, and who isn't."""
+
+    viewports: tuple[ViewportPath, ...] | None
+    """None: whole eyes go into the network."""
+    people: tuple[PersonBoxes, ...] = ()
+    """Everybody who was found, kept or not."""
+    regions: tuple[ExcludedRegion, ...] = ()
+    """Places whose content leaves the matte."""
+
+    @property
+    def anything_leaves(self) -> bool:
+        """Whether anybody or anything is excluded."""
+        return bool(self.regions) or not all(person.keep for person in self.people)
+
+
+WHOLE_EYES = Subjects(None)
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything a run will do."""
 
@@ -95,7 +116,8 @@ class Plan:
     """Seconds of the source to process; None: all of it."""
     chunks: tuple[Chunk, ...]
     viewports: tuple[SizedPath, ...] | None
-    """What people are matted through; None: whole eyes."""
+    """What people are matted through, with network sizes; None: whole eyes."""
+    subjects: Subjects
     engine: EngineChoice
     deliverables: tuple[Deliverable, ...]
     config: Config
@@ -132,6 +154,7 @@ class Plan:
                 "engine": self.engine.name,
                 "weights": self.engine.weights_sha256,
                 "views": self._views(chunk),
+                "excluded": self._excluded(),
                 "start": start,
             }
             previous = key_of(parameters)
@@ -148,6 +171,12 @@ class Plan:
             if sized.path.first < chunk.last and sized.path.last > chunk.first - chunk.warmup
         ]
 
+    def _excluded(self) -> object:
+        """Who leaves the matte, as plain values; nobody's boxes matter where everybody stays."""
+        if not self.subjects.anything_leaves:
+            return None
+        return [asdict(item) for item in (*self.subjects.people, *self.subjects.regions)]
+
 
 def key_of(parameters: Parameters) -> str:
     """Digest of plain values, independent of their order."""
@@ -159,7 +188,7 @@ def make_plan(
     source: SourceInfo,
     fingerprint: str,
     timeline: Timeline,
-    viewports: Sequence[ViewportPath] | None,
+    subjects: Subjects,
     engine: EngineChoice,
     config: Config,
     chunk_frames: int | None = None,
@@ -183,12 +212,19 @@ def make_plan(
         rate=rate,
         window=window,
         chunks=_chunks(first, last, chunk_frames or _chunk_frames(rate, config), config),
-        viewports=None if viewports is None else sized_paths(viewports, config, source.height),
+        viewports=_sized(subjects, config, source.height),
+        subjects=subjects,
         engine=engine,
         deliverables=deliverables,
         config=config,
         notices=notices,
     )
+
+
+def _sized(subjects: Subjects, config: Config, eye_px: int) -> tuple[SizedPath, ...] | None:
+    if subjects.viewports is None:
+        return None
+    return sized_paths(subjects.viewports, config, eye_px)
 
 
 def check_source(source: SourceInfo) -> None:

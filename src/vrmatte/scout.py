@@ -82,9 +82,12 @@ def load_or_scout(
         Without people, and without a file, where no detector can be had.
 
     Raises:
-        ConfigError: the document can't be used, or speaks of another video.
+        ConfigError: the document can't be used, speaks of another video, or is named by
+            `people.file` and missing.
     """
     if not path.exists():
+        if config.people.file is not None:
+            raise ConfigError(f"people.file: {path} is not there; leave it out to scout the video")
         detector = open_detector(config, observer)
         if detector is None:
             return People(_identity(source, fingerprint, timeline), _one_shot(timeline), (), ())

@@ -142,6 +142,13 @@ def test_without_a_detector_nobody_is_found_and_nothing_is_written(tmp_path, mon
     assert not path.exists()
 
 
+def test_a_document_that_was_named_must_be_there(tmp_path):
+    video = film(tmp_path)
+    config = Config.model_validate({"people": {"file": tmp_path / "mine.json"}})
+    with pytest.raises(ConfigError, match=r"mine\.json is not there"):
+        scout_video(video, tmp_path / "out", config)
+
+
 def timeline_of(seconds, rate=60):
     from vrmatte.frames import Timeline
 

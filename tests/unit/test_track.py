@@ -86,6 +86,12 @@ def test_people_in_a_row_keep_their_places():
     rear = [seen(yaw, height=30) for yaw in (0, 14, 28)]
     front = [seen(yaw, height=30) for yaw in (20, 34, 48)]
     assert [yaws(t) for t in link(samples(rear, front), 0.7)] == [[0, 14, 28], [20, 34, 48]]
+    assert [yaws(t) for t in link(samples(front, rear), 0.7)] == [[0, 14, 28], [20, 34, 48]]
+
+
+def test_the_nearest_is_not_always_the_right_one():
+    left, right = [seen(10), seen(2)], [seen(20), seen(14)]
+    assert [yaws(t) for t in link(samples(left, right), 0.7)] == [[10, 2], [20, 14]]
 
 
 @pytest.mark.parametrize("trait", [{"colours": BLUE}, {"height": 24}])

@@ -162,7 +162,7 @@ def test_neighbours_of_other_shapes_do_not():
     assert len(viewports_for([tall, lying], WHOLE, RATE)) == 2
 
 
-def test_who_was_there_at_another_time_shares_nothing():
+def test_who_was_there_long_before_shares_nothing():
     paths = viewports_for([person(1, 0, 0), person(2, 0, 0, first=200)], WHOLE, RATE)
     assert [p.name for p in paths] == ["person-1", "person-2"]
 

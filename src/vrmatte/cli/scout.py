@@ -12,6 +12,8 @@ from rich.table import Table
 
 from vrmatte.cli.render import terminal_progress
 from vrmatte.people.document import People, as_json
+from vrmatte.progress import Notice
+from vrmatte.setting_notices import notices
 from vrmatte.settings import load_config
 
 
@@ -21,9 +23,11 @@ def scout_command(
     """Write document and contact sheet, print the table or the document."""
     from vrmatte.jobs.scouting import scout_video
 
-    config = load_config(files, assignments, None).config
+    resolved = load_config(files, assignments)
     with terminal_progress(quiet=as_document) as observer:
-        scouted = scout_video(video, out, config, observer)
+        for text in notices(resolved):
+            observer(Notice(text))
+        scouted = scout_video(video, out, resolved.config, observer)
     if as_document:
         typer.echo(json.dumps(json.loads(as_json(scouted.people))))
         return

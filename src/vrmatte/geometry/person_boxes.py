@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from vrmatte.frames import Eye
@@ -49,6 +49,15 @@ class PersonBoxes:
     def is_there(self, frame: int) -> bool:
         """Whether the person's time includes this frame."""
         return self.first <= frame < self.last
+
+    def widened(self, frames: int, first: int, last: int) -> PersonBoxes:
+        """The same person, there so many frames earlier and later, within frames first..last-1.
+
+        Boxes are taken every now and then; people come before their first and go after their last.
+        """
+        return replace(
+            self, first=max(first, self.first - frames), last=min(last, self.last + frames)
+        )
 
     def at(self, frame: int, eye: Eye) -> Bounds | None:
         """Where an eye sees the person.

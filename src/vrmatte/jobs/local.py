@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from vrmatte.config import Config
 from vrmatte.errors import OutputError
-from vrmatte.jobs.finish import finish_deliverables, product_key
+from vrmatte.jobs.chunks import ChunkWork
+from vrmatte.jobs.finish import finish_deliverables
 from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
-from vrmatte.jobs.workplace import Workplace, open_workplace
-from vrmatte.matting.base import Engine
-from vrmatte.matting.choose import choose_engine, load_engine
+from vrmatte.jobs.subjects import find_subjects
+from vrmatte.jobs.workplace import open_workplace
+from vrmatte.matting.choose import choose_engine
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.pipeline import ChunkJob, piece_name, process_chunk
 from vrmatte.plan import (
-    Chunk,
-    Deliverable,
-    Parameters,
     Plan,
-    changed_parameters,
     check_source,
-    deliverable_parameters,
-    key_of,
     make_plan,
 )
-from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
-
-_WIDEST_TOGETHER_PX = 4096
-"""Up to this width all files of a chunk are encoded in one go; a software HEVC encoder holds some
-60 bytes per pixel, 1.1 GB at 6144x3072."""
+from vrmatte.progress import Event, Notice, Observer, ignore
 
 
 def matte_video(
@@ -75,15 +64,15 @@ def matte_video(
             source,
             identity,
             timeline,
-            None,
+            find_subjects(output, source, identity, timeline, config, listener),
             engine,
             config,
             _kept_chunk_frames(manifest, config, listener),
         )
         for text in (*engine.notices, *plan.notices):
             listener(Notice(text))
-        _remember(manifest, plan)
-        work = _Work(plan, place, manifest, listener)
+        work = ChunkWork(plan, place, manifest, listener)
+        _remember(manifest, plan, work.promised)
         work.make_chunks()
         if work.drop_broken_pieces():
             work.make_chunks()
@@ -141,194 +130,11 @@ def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -
     return known
 
 
-def _remember(manifest: Manifest, plan: Plan) -> None:
-    """What `verify` and later runs need to know."""
+def _remember(manifest: Manifest, plan: Plan, promised: Mapping[str, str]) -> None:
+    """What `verify` and later runs need to know; `promised` are the keys of the files to come."""
     if manifest.fact("input") is None:
         manifest.set_fact("input", plan.fingerprint)
         manifest.set_fact("chunk_frames", plan.chunks[0].frames)
     manifest.set_fact("video", str(plan.source.path.absolute()))
     manifest.set_fact("config", plan.config.model_dump(mode="json"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Missing:
-    """What a chunk lacks."""
-
-    matte: bool
-    deliverables: tuple[Deliverable, ...]
-
-    def __bool__(self) -> bool:
-        return self.matte or bool(self.deliverables)
-
-
-def _no_advance() -> None:
-    """A chunk's further portions are frames that were counted before."""
-
-
-class _Work:
-    """The chunks of one plan at one workplace."""
-
-    def __init__(
-        self, plan: Plan, place: Workplace, manifest: Manifest, observer: Observer
-    ) -> None:
-        self._plan = plan
-        self._place = place
-        self._manifest = manifest
-        self._observer = observer
-        self._engine: Engine | None = None
-        self._matte_parameters = plan.matte_parameters()
-        self.matte_keys = [key_of(p) for p in self._matte_parameters]
-
-    def make_chunks(self) -> None:
-        """Make every missing piece, chunk by chunk, committing each chunk whole."""
-        self._say_what_changed()
-        self._drop_broken_inputs()
-        total = sum(chunk.frames for chunk in self._plan.chunks)
-        self._observer(Started("matte", total))
-        done = skipped = 0
-
-        def advance() -> None:
-            nonlocal done
-            done += 1
-            self._observer(Advanced("matte", done, skipped))
-
-        for chunk in self._plan.chunks:
-            missing = self._missing(chunk)
-            if not missing:
-                done += chunk.frames
-                skipped += chunk.frames
-                self._observer(Advanced("matte", done, skipped))
-                continue
-            self._place.check_space()
-            for number, part in enumerate(self._portions(missing)):
-                self._make(chunk, part, advance if number == 0 else _no_advance)
-        self._observer(Finished("matte"))
-
-    def _portions(self, missing: _Missing) -> Iterator[_Missing]:
-        """What to make in one go: of large pictures no two encoders' worth at a time.
-
-        The picture is decoded anew for each, which costs little beside the memory it saves.
-        """
-        encoded = [d for d in missing.deliverables if d.encoder.encoder.startswith("lib")]
-        if self._plan.source.width <= _WIDEST_TOGETHER_PX or len(encoded) + missing.matte < 2:
-            yield missing
-            return
-        together = tuple(d for d in missing.deliverables if d not in encoded)
-        if missing.matte or together:
-            yield _Missing(missing.matte, together)
-        for deliverable in encoded:
-            yield _Missing(False, (deliverable,))
-
-    def _make(self, chunk: Chunk, missing: _Missing, advance: Callable[[], None]) -> None:
-        job = ChunkJob(
-            chunk=chunk,
-            folder=self._place.chunk_folder(chunk.index),
-            make_matte=missing.matte,
-            state_in=self._state_before(chunk) if missing.matte else None,
-            deliverables=missing.deliverables,
-        )
-        engine = self._loaded_engine() if missing.matte else None
-        result = process_chunk(self._plan, job, engine, advance)
-        self._manifest.commit_chunk(
-            chunk.index, result.files, self._parameters(chunk), result.seconds
-        )
-
-    def drop_broken_pieces(self) -> bool:
-        """Forget pieces whose file differs from its digest; True if there were any."""
-        broken = self._manifest.broken_pieces()
-        for chunk, name, _ in broken:
-            self._drop_if_broken(chunk, name)
-        return bool(broken)
-
-    def _drop_broken_inputs(self) -> None:
-        """Forget damaged pieces that others would be made from, before the damage spreads.
-
-        From the last chunk on, because one that is made again needs the state before it.
-        """
-        for chunk in reversed(self._plan.chunks):
-            missing = self._missing(chunk)
-            if missing and not missing.matte:
-                missing = _Missing(self._drop_if_broken(chunk.index, "matte"), ())
-            if missing.matte and chunk.index > 0:
-                self._drop_if_broken(chunk.index - 1, "state")
-
-    def _drop_if_broken(self, chunk: int, name: str) -> bool:
-        file = self._manifest.forget_if_broken(chunk, name)
-        if file is None:
-            return False
-        self._observer(Notice(f"{file} was damaged on disk and is made again"))
-        return True
-
-    def _missing(self, chunk: Chunk) -> _Missing:
-        key = self.matte_keys[chunk.index]
-        piece = self._manifest.piece
-        matte = piece(chunk.index, "matte", key) is None or (
-            piece(chunk.index, "state", key) is None
-        )
-        parameters = self._parameters(chunk)
-        wanted = [
-            deliverable
-            for deliverable in self._plan.deliverables
-            if not deliverable.is_matte_store and not self._is_finished(deliverable)
-        ]
-        lacking = tuple(
-            d
-            for d in wanted
-            if piece(chunk.index, piece_name(d), key_of(parameters[piece_name(d)])) is None
-        )
-        return _Missing(matte, lacking)
-
-    def _is_finished(self, deliverable: Deliverable) -> bool:
-        product = self._manifest.product(deliverable.name)
-        return (
-            product is not None
-            and product.is_in_place
-            and product.key == product_key(self._plan, deliverable, self.matte_keys)
-        )
-
-    def _state_before(self, chunk: Chunk) -> Path | None:
-        if chunk.index == 0:
-            return None
-        path = self._manifest.piece(chunk.index - 1, "state", self.matte_keys[chunk.index - 1])
-        if path is None:
-            raise OutputError(
-                f"chunk {chunk.index}: the state after chunk {chunk.index - 1} is gone; run the "
-                "same command again"
-            )
-        return path
-
-    def _loaded_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = load_engine(self._plan.engine, self._plan.config)
-        return self._engine
-
-    def _parameters(self, chunk: Chunk) -> dict[str, Parameters]:
-        """What each piece of a chunk is made from, by piece name."""
-        matte = self._matte_parameters[chunk.index]
-        key = self.matte_keys[chunk.index]
-        return {"matte": matte, "state": matte} | {
-            piece_name(d): deliverable_parameters(self._plan, d, key)
-            for d in self._plan.deliverables
-        }
-
-    def _say_what_changed(self) -> None:
-        """Tell why pieces of an earlier run are not used."""
-        for name, what, stored in self._made_before():
-            if stored is None or stored[0] >= len(self._plan.chunks):
-                continue
-            chunk, old = stored
-            new = self._parameters(self._plan.chunks[chunk])[name]
-            if key_of(old) != key_of(new):
-                changes = "; ".join(changed_parameters(old, new))
-                self._observer(Notice(f"{what} made again: {changes}", "info"))
-
-    def _made_before(self) -> Iterator[tuple[str, str, tuple[int, Parameters] | None]]:
-        """Name of each piece, for people too, with a chunk of it and what that was made from."""
-        yield "matte", "mattes", self._manifest.piece_parameters("matte")
-        for deliverable in self._plan.deliverables:
-            if deliverable.is_matte_store:
-                continue
-            name = piece_name(deliverable)
-            finished = self._manifest.product_parameters(deliverable.name)
-            of_first = None if finished is None else (0, finished)
-            yield name, deliverable.name, self._manifest.piece_parameters(name) or of_first
+    manifest.set_fact("promised", dict(promised))

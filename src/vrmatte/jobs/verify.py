@@ -7,14 +7,14 @@ from pathlib import Path
 
 from vrmatte.config import Config
 from vrmatte.errors import InputError, OutputError, VrmatteError
-from vrmatte.jobs.finish import product_key, verify_file
+from vrmatte.jobs.finish import verify_file
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace, job_stems, open_workplace
 from vrmatte.matting.choose import choose_engine
 from vrmatte.media.encode import sha256_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.plan import Plan, key_of, make_plan
+from vrmatte.plan import WHOLE_EYES, Plan, make_plan
 from vrmatte.progress import Observer, ignore
 
 
@@ -67,12 +67,13 @@ def _check_products(
     stem: str, place: Workplace, manifest: Manifest, observer: Observer
 ) -> list[CheckedPiece]:
     plan = _stored_plan(manifest, observer)
-    keys = [key_of(p) for p in plan.matte_parameters()]
+    promised = manifest.fact("promised")
+    assert isinstance(promised, dict)
     checked: list[CheckedPiece] = []
     for deliverable in plan.deliverables:
         product = manifest.product(deliverable.name)
         problem: str | None = None
-        if product is None or product.key != product_key(plan, deliverable, keys):
+        if product is None or product.key != promised.get(deliverable.name):
             problem = "was not finished; run the same command again"
         elif not product.path.is_file():
             problem = "is gone; run the same command again"
@@ -105,7 +106,7 @@ def _stored_plan(manifest: Manifest, observer: Observer) -> Plan:
         source,
         fingerprint(path),
         scan_timeline(source, observer),
-        None,
+        WHOLE_EYES,
         choose_engine(config, observer),
         config,
         chunk_frames if isinstance(chunk_frames, int) else None,

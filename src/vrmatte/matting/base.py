@@ -127,3 +127,11 @@ class FrameMatting(Protocol):
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
         """The matte of frame `index` of the video, shape (H, W) like its luma."""
         ...
+
+    def state(self) -> dict[str, FloatArray]:
+        """All that is needed to go on exactly with the next frame."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state; an empty one is a fresh start."""
+        ...

@@ -19,14 +19,9 @@ import numpy as np
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
 from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
 from vrmatte.matting.base import FloatArray, State
-from vrmatte.matting.person_labels import (
-    Box,
-    PersonLabels,
-    SmallPicture,
-    Stander,
-    Window,
-    colour_bins,
-)
+from vrmatte.matting.person_labels import PersonLabels, SmallPicture
+from vrmatte.matting.person_places import Box, Stander, Window
+from vrmatte.matting.worn_colours import colour_bins
 
 _REDUCED_PX = 288
 """About the size of a reduced eye."""
@@ -36,7 +31,8 @@ _BLUR_PX = 0.7
 """Rounds off the steps of the reduced gate, in its pixels."""
 _STEEPER = np.clip((np.arange(256) - 127.5) * 4 + 127.5, 0, 255).round().astype(np.uint8)
 """Makes the blurred edge steep again once it is stretched: about two pixels of a 1024 px eye."""
-_PREFIX, _FRAME = "exclusion/", "exclusion/frame"
+STATE_PREFIX = "exclusion/"
+_FRAME = STATE_PREFIX + "frame"
 
 _PlaneT = TypeVar("_PlaneT", Plane, Matte)
 
@@ -72,9 +68,11 @@ class Exclusion:
         """
         before = self._index
         if before is None or index not in (before, before + 1):
-            self._labels.forget()
+            self._labels.restore({})
             before = index
-        self._labels.forget_absent(n for n, p in enumerate(self._people) if p.is_there(index))
+        self._labels.colours.forget_absent(
+            n for n, p in enumerate(self._people) if p.is_there(index)
+        )
         self._index = index
         result = matte
         for eye in EYES:
@@ -96,16 +94,16 @@ class Exclusion:
         """All that is needed to go on exactly; empty before the first frame."""
         if self._index is None:
             return {}
-        arrays = {_PREFIX + name: array for name, array in self._labels.state().items()}
+        arrays = {STATE_PREFIX + name: array for name, array in self._labels.state().items()}
         # Whole numbers are exact in fp32 up to 2^24: six days of video.
         return arrays | {_FRAME: np.array([self._index], np.float32)}
 
     def restore(self, state: State) -> None:
         """Go on from a saved state; names that aren't of this class are passed over."""
-        own = {name: array for name, array in state.items() if name.startswith(_PREFIX)}
+        own = {name: array for name, array in state.items() if name.startswith(STATE_PREFIX)}
         frame = own.pop(_FRAME, None)
         self._index = None if frame is None else int(frame[0])
-        self._labels.restore({name.removeprefix(_PREFIX): array for name, array in own.items()})
+        self._labels.restore({name.removeprefix(STATE_PREFIX): own[name] for name in own})
 
     def _standers(self, index: int, before: int, eye: Eye) -> list[Stander]:
         """Everybody in an eye, with their places in pixels of the reduced eye."""

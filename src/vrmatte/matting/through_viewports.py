@@ -15,7 +15,7 @@ import numpy as np
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
 from vrmatte.geometry.viewport import homography
 from vrmatte.geometry.viewport_path import ViewportPath
-from vrmatte.matting.base import Engine, infer_settled
+from vrmatte.matting.base import Engine, FloatArray, State, infer_settled
 from vrmatte.matting.guided import add_weighted
 from vrmatte.matting.network_input import packed, sampled_rgb
 from vrmatte.matting.view_window import ViewWindow, blend_weights
@@ -71,6 +71,15 @@ class ViewportMatting:
                 target = half_of(matte, eye)
                 add_weighted(eyes[view], laid, weight, window.region.slices, target)
         return matte
+
+    def state(self) -> dict[str, FloatArray]:
+        """The engine's memory; where windows look is known from the paths."""
+        return self._engine.state()
+
+    def restore(self, state: State) -> None:
+        """Give the engine its memory back."""
+        self._engine.restore(state)
+        self._windows, self._index = {}, None
 
     def _follow(self, index: int) -> None:
         """Open, turn and close windows as the paths say.

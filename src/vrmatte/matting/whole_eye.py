@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vrmatte.frames import EYES, Matte, PlanarFrame
-from vrmatte.matting.base import Engine, infer_settled
+from vrmatte.matting.base import Engine, FloatArray, State, infer_settled
 from vrmatte.matting.guided import apply_coefficients
 from vrmatte.matting.network_input import packed, sampled_rgb
 
@@ -32,6 +32,14 @@ class WholeEyeMatting:
             for eye, slope, offset in zip(eyes, found.slope, found.offset, strict=True)
         ]
         return np.concatenate(mattes, axis=1)
+
+    def state(self) -> dict[str, FloatArray]:
+        """The engine's memory."""
+        return self._engine.state()
+
+    def restore(self, state: State) -> None:
+        """Give the engine its memory back."""
+        self._engine.restore(state)
 
 
 def network_size(picture: PlanarFrame, scale: float) -> tuple[int, int]:

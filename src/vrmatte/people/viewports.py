@@ -87,19 +87,10 @@ class _Subject:
     look: _Look
 
     @property
-    def first(self) -> int:
-        """The first frame."""
-        return int(self.outlines.frames[0])
-
-    @property
-    def last(self) -> int:
-        """The last frame."""
-        return int(self.outlines.frames[-1])
-
-    @property
     def cost(self) -> float:
-        """Network pixels over the whole span."""
-        return self.look.area * (self.last - self.first + 1)
+        """Network pixels over the whole span, gaps included."""
+        frames = self.outlines.frames
+        return self.look.area * float(frames[-1] - frames[0] + 1)
 
 
 def viewports_for(
@@ -146,8 +137,6 @@ def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
     while True:
         best: tuple[float, _Subject, _Subject, _Subject] | None = None
         for a, b in combinations(subjects, 2):
-            if a.first > b.last or b.first > a.last:
-                continue
             both = _subject(a.people + b.people, shot, step)
             gain = _WORTH_SHARING * (a.cost + b.cost) - both.cost
             if gain >= 0 and (best is None or gain > best[0]) and not both.look.stereographic:

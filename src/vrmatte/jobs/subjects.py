@@ -1,0 +1,82 @@
+"""Who is matted through what: from people.json, made when missing, or whole eyes."""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from pathlib import Path
+
+from vrmatte.config import Config
+from vrmatte.frames import Eye, Timeline
+from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
+from vrmatte.matting.route import whole_sphere
+from vrmatte.media.probe import SourceInfo
+from vrmatte.people.document import People, Person
+from vrmatte.plan import WHOLE_EYES, Subjects
+from vrmatte.progress import Notice, Observer
+from vrmatte.scout import load_or_scout, people_file
+
+
+def find_subjects(
+    output: Path,
+    source: SourceInfo,
+    fingerprint: str,
+    timeline: Timeline,
+    config: Config,
+    observer: Observer,
+) -> Subjects:
+    """Find out who is matted, as `processing.projection` says.
+
+    Args:
+        output: where people.json lies, or will lie.
+        source: the video.
+        fingerprint: its identity.
+        timeline: all its frames.
+        config: for projection, detector and people.
+        observer: receives progress and notices.
+
+    Raises:
+        ConfigError: people.json can't be used, or speaks of another video.
+    """
+    projection = config.processing.projection
+    if projection == "half_equirect":
+        return WHOLE_EYES
+    if projection == "stereographic":
+        return Subjects(whole_sphere(len(timeline)))
+    path = config.people.file or people_file(source.path, output)
+    people = load_or_scout(path, source, fingerprint, timeline, config, observer)
+    if not people.people and not people.viewports:
+        observer(
+            Notice(
+                "nobody was found, so whole eyes are matted: slower and less exact. If somebody is "
+                f"there, lower detection.confidence_threshold, or write boxes into {path}"
+            )
+        )
+        return Subjects(None, (), _regions(people))
+    return Subjects(
+        people.viewports, tuple(_boxes(person) for person in people.people), _regions(people)
+    )
+
+
+def _boxes(person: Person) -> PersonBoxes:
+    def seen_by(eye: Eye) -> tuple[Bounds | None, ...]:
+        return tuple(
+            None if (box := timed.eye(eye)) is None else Bounds(*astuple(box))
+            for timed in person.boxes
+        )
+
+    return PersonBoxes(
+        id=person.id,
+        keep=person.keep,
+        first=person.first,
+        last=person.last,
+        frames=tuple(timed.frame for timed in person.boxes),
+        left=seen_by(Eye.LEFT),
+        right=seen_by(Eye.RIGHT),
+    )
+
+
+def _regions(people: People) -> tuple[ExcludedRegion, ...]:
+    return tuple(
+        ExcludedRegion(Bounds(*astuple(region.box)), "both", region.first, region.last)
+        for region in people.exclude_regions
+    )
