@@ -137,14 +137,15 @@ def test_either_of_two_who_cross_leaves_and_the_other_stays(crossing, excluded, 
 
 
 def test_who_was_hidden_is_known_again(crossing):
+    seen = crossing.visible[:, 1].sum(axis=(1, 2, 3))
+    assert seen.min() < 0.3 * seen[-1]
+
+    def at_the_end(at, eye):
+        return float(at >= FRAMES - 4)
+
     gated = run(Exclusion(people_of(crossing, 1), [], EYE_PX), crossing)
-    late = [
-        matte if at >= FRAMES - 4 else clip
-        for at, (matte, clip) in enumerate(zip(gated, crossing.mattes, strict=True))
-    ]
-    after = lambda at, eye: float(at >= FRAMES - 4)  # noqa: E731
-    assert share_gone(crossing, late, 1, after) >= 0.95
-    assert share_gone(crossing, late, 0, after) <= 0.02
+    assert share_gone(crossing, gated, 1, at_the_end) >= 0.95
+    assert share_gone(crossing, gated, 0, at_the_end) <= 0.02
 
 
 @pytest.mark.parametrize("stop", [1, 9, 14])
@@ -272,6 +273,17 @@ def test_the_matte_itself_comes_back_where_nobody_leaves():
     gone = Exclusion([standing_still(1, ONE, False, last=3)], [], 200)
     assert gone.apply(2, frame, matte) is not matte
     assert gone.apply(3, frame, matte) is matte
+
+
+def test_nothing_is_remembered_of_who_has_gone():
+    frame, matte = shapes(200, (ONE, RED))
+    exclusion = Exclusion([standing_still(1, ONE, False, last=3)], [], 200)
+    for at in range(4):
+        assert len(exclusion.state()) == (0 if at == 0 else 4), "frame, colours, one share an eye"
+        exclusion.apply(at, frame, matte)
+    assert exclusion.state().keys() == {STATE_PREFIX + "frame"}
+    exclusion.restore({})
+    assert exclusion.state() == {}
 
 
 def test_what_lies_far_from_every_box_stays():

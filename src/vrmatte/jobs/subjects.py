@@ -15,6 +15,10 @@ from vrmatte.plan import WHOLE_EYES, Subjects
 from vrmatte.progress import Notice, Observer
 from vrmatte.scout import load_or_scout, people_file
 
+LINGER_SECONDS = 0.25
+"""How long before and after their boxes excluded people are kept out: a scout tells their coming
+and going to a tenth of a second, and sees nothing of the first and last bit of them."""
+
 
 def find_subjects(
     output: Path,
@@ -52,19 +56,18 @@ def find_subjects(
             )
         )
         return Subjects(None, (), _regions(people))
-    return Subjects(
-        people.viewports, tuple(_boxes(person) for person in people.people), _regions(people)
-    )
+    boxes = tuple(_boxes(person, people) for person in people.people)
+    return Subjects(people.viewports, boxes, _regions(people))
 
 
-def _boxes(person: Person) -> PersonBoxes:
+def _boxes(person: Person, people: People) -> PersonBoxes:
     def seen_by(eye: Eye) -> tuple[Bounds | None, ...]:
         return tuple(
             None if (box := timed.eye(eye)) is None else Bounds(*astuple(box))
             for timed in person.boxes
         )
 
-    return PersonBoxes(
+    boxes = PersonBoxes(
         id=person.id,
         keep=person.keep,
         first=person.first,
@@ -73,6 +76,10 @@ def _boxes(person: Person) -> PersonBoxes:
         left=seen_by(Eye.LEFT),
         right=seen_by(Eye.RIGHT),
     )
+    if person.keep:
+        return boxes
+    shot = next(s for s in people.shots if s.first <= person.first < s.last)
+    return boxes.widened(round(LINGER_SECONDS * people.source.rate), shot.first, shot.last)
 
 
 def _regions(people: People) -> tuple[ExcludedRegion, ...]:

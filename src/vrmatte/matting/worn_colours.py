@@ -19,7 +19,7 @@ _CHROMA_STEP = 10
 _LEARNING, _LEAST_PIXELS = 0.1, 20
 _RARE = 0.002
 """How often any colour may turn up on anybody."""
-_STRANGE = 0.03
+_STRANGE = 0.015
 """How likely any colour is on somebody never seen alone."""
 
 
