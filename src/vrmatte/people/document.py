@@ -13,6 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -93,14 +94,21 @@ class Person:
         """Where one eye sees the person in any frame; None while it doesn't."""
         if not self.first <= frame < self.last:
             return None
-        known = [(box.frame, at) for box in self.boxes if (at := box.eye(eye)) is not None]
-        after = bisect_left(known, frame, key=lambda item: item[0])
-        if after < len(known) and known[after][0] == frame:
-            return known[after][1]
-        if after == 0 or after == len(known):
+        at = bisect_left(self.boxes, frame, key=lambda box: box.frame)
+        later = next((box for box in islice(self.boxes, at, None) if box.eye(eye)), None)
+        if later is None:
             return None
-        (f0, a), (f1, b) = known[after - 1], known[after]
-        share = (frame - f0) / (f1 - f0)
+        after = later.eye(eye)
+        if later.frame == frame:
+            return after
+        before = next((i for i in range(at - 1, -1, -1) if self.boxes[i].eye(eye)), None)
+        if before is None:
+            return None
+        earlier = self.boxes[before]
+        share = (frame - earlier.frame) / (later.frame - earlier.frame)
+        a, b = earlier.eye(eye), after
+        assert a is not None
+        assert b is not None
         return AngularBox(
             *((1 - share) * x + share * y for x, y in zip(astuple(a), astuple(b), strict=True))
         )

@@ -33,6 +33,8 @@ _DEAD_ZONE = 0.12
 """Share of the field of view by which a person may be off the middle before the viewport turns."""
 _STRETCH = 1.25
 """The dead zone may be stretched so far where that saves a turn."""
+_ENOUGH_FITS = 200
+"""So many moments tell how large a person looks, however long they are there."""
 _WORTH_FOLLOWING = 1.3
 """A still viewport may be this many times larger than one that follows."""
 _WORTH_SHARING = 1.15
@@ -163,7 +165,8 @@ def _best_look(outlines: Outlines) -> _Look:
 
 def _following(outlines: Outlines) -> _Look:
     """Turn only when the person would leave the dead zone, then to where they are for longest."""
-    single = _Look((0,), tuple(fit(each[None]) for each in outlines.directions))
+    thinned = outlines.directions[:: 1 + len(outlines.directions) // _ENOUGH_FITS]
+    single = _Look((0,), tuple(fit(each[None]) for each in thinned))
     reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
     spans = _even_spans(outlines, reach)
     return _Look(
