@@ -29,7 +29,7 @@ class PaintingEngine:
     """Answers as it is told to, and writes down what it was asked."""
 
     name = "painting"
-    warmup_frames = 0
+    settling_frames = 0
     provider = "tests"
 
     def __init__(self, paint, by_view=None):

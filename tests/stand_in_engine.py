@@ -31,7 +31,7 @@ class StandInEngine:
     """Bright things are people; how long they have been there, and how many frames ago, shows."""
 
     name = "stand-in"
-    warmup_frames = 3
+    settling_frames = 3
     provider = "tests"
 
     def __init__(self) -> None:

@@ -89,7 +89,15 @@ class DetectionConfig(_Section):
 
     confidence_threshold: float = Field(default=0.7, ge=0, le=1, description="least detector score")
     model: Literal[
-        "yolox_nano", "yolox_tiny", "yolox_s", "yolox_m", "yolov8n", "yolov8s", "yolov8m"
+        "yolox_nano",
+        "yolox_tiny",
+        "yolox_s",
+        "yolox_m",
+        "yolov8n",
+        "yolov8s",
+        "yolov8m",
+        "rtdetr_v2_r18vd",
+        "dfine_nano",
     ] = Field(default="yolox_nano", description="person detector")
 
 
@@ -223,7 +231,9 @@ class DebuggingConfig(_Section):
     log_intermediate_workflow: bool = Field(
         default=False, description="each chunk's life in the log file"
     )
-    save_detection_visualization: bool = Field(default=False, description="draw what was detected")
+    save_detection_visualization: bool = Field(
+        default=False, description="a picture of boxes and viewports beside people.json"
+    )
     frame_count_validation: bool = Field(
         default=True,
         description="decode finished files and compare every frame time with the source",

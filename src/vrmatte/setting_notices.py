@@ -78,7 +78,6 @@ def _names_absent_detector(key: str, config: Config) -> bool:
     return value_of(config, key) not in ("yolox_nano", "yolox_tiny", "yolox_s")
 
 
-_NO_PICTURES = "has no effect yet: `vrmatte scout` draws what was detected"
 _OTHER_DETECTOR = "is not there in this version: the nearest YOLOX network finds the people instead"
 _NO_STEREO = "has no effect yet: both eyes are matted alike, but not compared in this version"
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
@@ -137,7 +136,6 @@ LIMITS = (
     Limit("stereo.consistency_mode", _NO_STEREO, _not_set_to("independent")),
     Limit("stereo.validation_threshold", _NO_STEREO),
     Limit("stereo.correction_method", _NO_STEREO),
-    Limit("debugging.save_detection_visualization", _NO_PICTURES, _set_to(True)),
 )
 """In the order of the models; a key may have several."""
 
@@ -172,6 +170,7 @@ EFFECTIVE = frozenset(
         "performance.profile_enabled",
         "performance.preserve_intermediates",
         "debugging.log_intermediate_workflow",
+        "debugging.save_detection_visualization",
         "debugging.frame_count_validation",
     }
 )

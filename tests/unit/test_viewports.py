@@ -13,7 +13,7 @@ from vrmatte.people.sphere import AngularBox
 from vrmatte.people.viewports import (
     LINGER_FRAMES,
     MARGIN,
-    WARM_UP_FRAMES,
+    OPENS_EARLY_FRAMES,
     people_of,
     viewports_for,
 )
@@ -123,7 +123,7 @@ def test_steps_are_even(reach):
 def test_a_viewport_opens_before_and_closes_after_its_person():
     one = person(1, 0, 0, 0, first=100)
     (path,) = viewports_for([one], WHOLE, RATE)
-    assert (path.first, path.last) == (100 - WARM_UP_FRAMES, 131 + LINGER_FRAMES)
+    assert (path.first, path.last) == (100 - OPENS_EARLY_FRAMES, 131 + LINGER_FRAMES)
 
 
 def test_a_viewport_stays_within_its_shot():

@@ -79,18 +79,18 @@ def test_an_engine_settles_on_the_first_picture_only():
         for index in range(3)
     ]
     engine, matting = trail_engine(), None
-    engine.warmup_frames = 4
+    engine.settling_frames = 4
     matting = WholeEyeMatting(engine, 0.5)
     ours = [matting.matte(index, frame) for index, frame in enumerate(frames)]
     impatient = trail_engine()
-    impatient.warmup_frames = 0
+    impatient.settling_frames = 0
     matting = WholeEyeMatting(impatient, 0.5)
     shown = [frames[0]] * 5 + frames[1:]
     theirs = [matting.matte(0, frame) for frame in shown][4:]
     assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
     # Gone on from a state, nothing settles again.
     resumed, saved = trail_engine(), trail_engine()
-    resumed.warmup_frames = saved.warmup_frames = 4
+    resumed.settling_frames = saved.settling_frames = 4
     first = WholeEyeMatting(saved, 0.5)
     for index in range(2):
         first.matte(index, frames[index])

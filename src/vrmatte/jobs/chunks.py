@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vrmatte.errors import OutputError
 from vrmatte.jobs.finish import product_key
+from vrmatte.jobs.journal import Journal
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.matting.base import Engine
@@ -48,11 +49,17 @@ class ChunkWork:
     """The chunks of one plan at one workplace."""
 
     def __init__(
-        self, plan: Plan, place: Workplace, manifest: Manifest, observer: Observer
+        self,
+        plan: Plan,
+        place: Workplace,
+        manifest: Manifest,
+        journal: Journal,
+        observer: Observer,
     ) -> None:
         self._plan = plan
         self._place = place
         self._manifest = manifest
+        self._journal = journal
         self._observer = observer
         self._engine: Engine | None = None
         self._matte_parameters = plan.matte_parameters()
@@ -108,9 +115,23 @@ class ChunkWork:
             deliverables=missing.deliverables,
         )
         engine = self._loaded_engine() if missing.matte else None
+        self._journal.note(
+            "chunk begun",
+            chunk=chunk.index,
+            frames=[chunk.first, chunk.last],
+            matte=missing.matte,
+            files=[d.name for d in missing.deliverables],
+            goes_on_from=job.state_in,
+        )
         result = process_chunk(self._plan, job, engine, advance)
         self._manifest.commit_chunk(
             chunk.index, result.files, self._parameters(chunk), result.seconds
+        )
+        self._journal.note(
+            "chunk committed",
+            chunk=chunk.index,
+            files={name: [f.bytes, f.sha256] for name, f in result.files.items()},
+            seconds=result.seconds,
         )
 
     def drop_broken_pieces(self) -> bool:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vrmatte.config import Config
 from vrmatte.errors import OutputError
 from vrmatte.jobs.chunks import ChunkWork
 from vrmatte.jobs.finish import finish_deliverables
+from vrmatte.jobs.journal import Journal
+from vrmatte.jobs.memory import check_memory
 from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.subjects import find_subjects
@@ -17,6 +19,7 @@ from vrmatte.jobs.workplace import open_workplace
 from vrmatte.matting.choose import choose_engine
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.models.runtime import resolve_device
 from vrmatte.plan import (
     Plan,
     check_source,
@@ -69,17 +72,30 @@ def matte_video(
             config,
             _kept_chunk_frames(manifest, config, listener),
         )
-        for text in (*engine.notices, *plan.notices):
+        for text in (*engine.notices, *plan.notices, *_machine_notices(plan)):
             listener(Notice(text))
-        work = ChunkWork(plan, place, manifest, listener)
+        journal = Journal(place.folder, is_on=config.debugging.log_intermediate_workflow)
+        work = ChunkWork(plan, place, manifest, journal, listener)
         _remember(manifest, plan, work.promised)
         work.make_chunks()
         if work.drop_broken_pieces():
             work.make_chunks()
         products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
+        for product in products:
+            journal.note("file finished", file=product.path.name, checks=product.checks)
         report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
         write_report(report, output / f"{video.stem}_report.json")
     return report
+
+
+def _machine_notices(plan: Plan) -> Iterator[str]:
+    """What this machine can't do as asked."""
+    hardware = plan.config.hardware
+    if plan.engine.name == "rvm":
+        yield from resolve_device(hardware.device, hardware.require_device).notices
+    warning = check_memory(plan)
+    if warning:
+        yield warning
 
 
 class _NoticeKeeper:

@@ -58,9 +58,15 @@ def scout_video(
     timeline = scan_timeline(source, observer)
     document = config.people.file or people_file(video, output)
     people = load_or_scout(document, source, fingerprint(video), timeline, config, observer)
-    sheet = output / f"{people_file(video, output).stem}.png"
-    write_png(people_sheet(_sheet_frames(source, timeline, people)), sheet)
+    sheet = draw_people(source, timeline, people, output)
     return Scouted(people, document, sheet, source.height)
+
+
+def draw_people(source: SourceInfo, timeline: Timeline, people: People, output: Path) -> Path:
+    """Write the contact sheet of a video's people beside their document; returns its path."""
+    sheet = output / f"{people_file(source.path, output).stem}.png"
+    write_png(people_sheet(_sheet_frames(source, timeline, people)), sheet)
+    return sheet
 
 
 def _sheet_frames(source: SourceInfo, timeline: Timeline, people: People) -> list[SheetFrame]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from vrmatte.config import Config
 from vrmatte.frames import Eye, Timeline
 from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
+from vrmatte.jobs.scouting import draw_people
 from vrmatte.matting.route import whole_sphere
 from vrmatte.media.probe import SourceInfo
 from vrmatte.people.document import People, Person
@@ -48,6 +49,8 @@ def find_subjects(
         return Subjects(whole_sphere(len(timeline)))
     path = config.people.file or people_file(source.path, output)
     people = load_or_scout(path, source, fingerprint, timeline, config, observer)
+    if config.debugging.save_detection_visualization:
+        draw_people(source, timeline, people, output)
     if not people.people and not people.viewports:
         observer(
             Notice(

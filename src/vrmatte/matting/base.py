@@ -59,8 +59,8 @@ class Engine(Protocol):
     """
 
     name: str
-    warmup_frames: int
-    """Frames to run and throw away when a view starts without memory."""
+    settling_frames: int
+    """How often a view without memory is shown its first picture before it counts."""
     provider: str
     """Where it runs, for the report."""
 
@@ -112,11 +112,11 @@ class Engine(Protocol):
 def infer_settled(engine: Engine, view: str, pictures: FloatArray) -> Coefficients:
     """As `engine.infer`; a view without memory first settles on its first pictures.
 
-    Shown a still picture again and again, a recurrent network finds people as well as after as
-    many frames of video; without it the first half second after every cut would be worse.
+    Shown a still picture again, a recurrent network finds people as after as many frames of video,
+    so nothing starts badly at the beginning, after a cut or when a viewport opens.
     """
     if not engine.remembers(view):
-        for _ in range(engine.warmup_frames):
+        for _ in range(engine.settling_frames):
             engine.infer(view, pictures)
     return engine.infer(view, pictures)
 

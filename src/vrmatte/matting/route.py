@@ -14,11 +14,11 @@ from vrmatte.matting.whole_eye import WholeEyeMatting
 
 NETWORK_STEP_PX = 16
 """The network halves its picture four times; other sizes shift its edges (measured: 8 % worse)."""
-MOST_NETWORK_PX = 250_000
+MOST_NETWORK_PX = 220_000
 """Largest picture of a viewport where scale_factor is auto: the point of small returns. Measured on
 a body that fills the view, 484, 305 and 200 thousand pixels: error 1.25, 1.31, 1.34, CPU time
 1115, 709, 444 ms."""
-AMPLE_NETWORK_PX = 150_000
+AMPLE_NETWORK_PX = 120_000
 """Viewports with fewer source pixels are enlarged up to this: the network was trained on people
 some hundred pixels tall. Measured on two of 290 pixels at 1, 1.2 and 1.4 times the source's
 density: error 1.32, 1.13, 0.92."""

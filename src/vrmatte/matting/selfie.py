@@ -25,7 +25,7 @@ class SelfieEngine:
     """Mattes of single pictures."""
 
     name = "selfie"
-    warmup_frames = 0
+    settling_frames = 0
     provider = "OpenCV DNN on the CPU"
 
     def __init__(self, weights: bytes) -> None:

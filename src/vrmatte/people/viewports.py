@@ -20,7 +20,7 @@ from vrmatte.people.outline import Fit, Outlines, fit, outlines_of
 MARGIN = 1.3
 """A viewport's size over the size of what it is to show: boxes cut off hair, hands and feet, and
 the network wants to see what is around."""
-WARM_UP_FRAMES = 15
+OPENS_EARLY_FRAMES = 5
 """A viewport opens so long before its person appears: the network learns the background first."""
 LINGER_FRAMES = 8
 """And stays so long after they left."""
@@ -211,7 +211,7 @@ def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tupl
 
 
 def _path(subject: _Subject, shot: Shot, *, single_shot: bool) -> ViewportPath:
-    first = max(shot.first, min(p.first for p in subject.people) - WARM_UP_FRAMES)
+    first = max(shot.first, min(p.first for p in subject.people) - OPENS_EARLY_FRAMES)
     last = min(shot.last, max(p.last for p in subject.people) + LINGER_FRAMES)
     look = subject.look
     turns = [

@@ -6,18 +6,21 @@ grey. What they give is offsets within grid cells; boxes are made of them here.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.config import Config
+from vrmatte.config import Config, HardwareConfig
 from vrmatte.errors import WeightsError
 from vrmatte.models.runtime import Session, open_session
 from vrmatte.models.weights import get_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
+from vrmatte.people.detr import DETR_MODELS, open_detr
+from vrmatte.people.yolov8 import YOLOV8_SHA256, keep_best, open_yolov8
 from vrmatte.progress import Notice, Observer, ignore
 
 _STRIDES = (8, 16, 32)
@@ -25,6 +28,7 @@ _PAD = 114
 _PERSON = 5
 """Place of the person class in a row: box (4), objectness (1), classes."""
 _SAME_IOU = 0.45
+_DEFAULT = "yolox_nano"
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -98,26 +102,6 @@ class YoloxDetector:
         ]
 
 
-def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: float) -> list[int]:
-    """Indices of boxes, best score first, that overlap no better one by more than `most_iou`.
-
-    Args:
-        corners: x0, y0, x1, y1, shape (n, 4).
-        scores: shape (n,).
-        most_iou: of boxes that stand for different things.
-    """
-    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    waiting, kept = np.argsort(-scores, kind="stable"), list[int]()
-    while waiting.size:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(int(best))
-        low = np.maximum(corners[best, :2], corners[waiting, :2])
-        high = np.minimum(corners[best, 2:], corners[waiting, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        waiting = waiting[shared <= most_iou * (area[best] + area[waiting] - shared)]
-    return kept
-
-
 def open_detector(config: Config, observer: Observer = ignore) -> Detector | None:
     """The detector that the settings ask for, or the nearest there is, said so.
 
@@ -127,45 +111,48 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
     Raises:
         ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
     """
-    name = _available(config.detection.model, observer)
-    hardware = config.hardware
-    vram = hardware.max_vram_gb
+    name, hardware = config.detection.model, config.hardware
     try:
+        if name in YOLOV8_SHA256:
+            return open_yolov8(name, hardware, partial(_open_network, hardware), observer)
+        if name in DETR_MODELS:
+            return open_detr(name, hardware, observer)
+    except WeightsError as error:
+        observer(Notice(f"{error}; {_DEFAULT} (Apache-2.0) finds the people instead"))
+        name = _DEFAULT
+    try:
+        name = _available(name, observer)
         weights = get_weights(f"{name}.onnx", observer)
         if weights.notice is not None:
             observer(Notice(weights.notice))
-        session = open_session(
-            weights.path,
-            hardware.device,
-            hardware.threads,
-            require_device=hardware.require_device,
-            gpu_memory_bytes=None if vram is None else int(vram * 1e9),
-        )
-        return YoloxDetector(name, session)
+        return YoloxDetector(name, _open_network(hardware, weights.path))
     except WeightsError as error:
         observer(Notice(f"people can't be looked for, whole eyes are matted: {error}"))
         return None
 
 
 def _available(asked: str, observer: Observer) -> str:
-    """The name of a detector that can be had; a notice where it isn't the one asked for."""
-    if asked.startswith("yolov8"):
-        observer(
-            Notice(
-                f"detection.model {asked} is licensed AGPL-3.0, code and weights, and doesn't come "
-                "with vrmatte: yolox_nano (Apache-2.0) finds the people instead"
-            )
+    """The name of a YOLOX network that can be had; a notice where it isn't the one asked for."""
+    if asked != "yolox_m":
+        return asked
+    observer(
+        Notice(
+            "detection.model yolox_m can't be fetched, since no digest of its file is known: "
+            "yolox_s finds the people instead"
         )
-        return "yolox_nano"
-    if asked == "yolox_m":
-        observer(
-            Notice(
-                "detection.model yolox_m can't be fetched, since no digest of its file is known: "
-                "yolox_s finds the people instead"
-            )
-        )
-        return "yolox_s"
-    return asked
+    )
+    return "yolox_s"
+
+
+def _open_network(hardware: HardwareConfig, path: Path) -> Session:
+    vram = hardware.max_vram_gb
+    return open_session(
+        path,
+        hardware.device,
+        hardware.threads,
+        require_device=hardware.require_device,
+        gpu_memory_bytes=None if vram is None else int(vram * 1e9),
+    )
 
 
 @cache

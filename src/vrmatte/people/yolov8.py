@@ -1,0 +1,302 @@
+"""YOLOv8 person detectors that the user provides; vrmatte neither brings nor fetches any.
+
+Code and weights of YOLOv8 are AGPL-3.0. An exported NAME.onnx runs like any other network. A
+NAME.pt is a pickle, which may run code when it is opened: only Ultralytics' own files, known by
+their digests, ever are, and only by the package ultralytics.
+
+The networks take RGB 0..1, the picture in the middle and the rest grey, and give finished boxes
+with a score per class, many for each person.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.config import HardwareConfig
+from vrmatte.errors import WeightsError
+from vrmatte.models.runtime import Session
+from vrmatte.models.weights import cache_dir
+from vrmatte.people.detect import Detector, Pictures, ViewBox
+from vrmatte.people.detr import place_on_device
+from vrmatte.progress import Notice, Observer, ignore
+
+YOLOV8_SHA256 = {
+    "yolov8n": "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",
+    "yolov8s": "1f47a78bf100391c2a140b7ac73a1caae18c32779be7d310658112f7ac9aa78a",
+    "yolov8m": "5d4a90cdc7a21786cc59cd19778e9eafff836df9e2da32524737c7ee6efe4fe5",
+}
+"""Names in `detection.model`, and the digests of Ultralytics' own .pt files."""
+
+_SIZE_PX = 640
+"""Side of the input where the network leaves it open."""
+_STRIDES = (8, 16, 32)
+_PAD = 114
+_BOX = 4
+_SAME_IOU = 0.45
+_LICENCE = "YOLOv8 is licensed AGPL-3.0, code and weights"
+_IMPORT_SETTINGS = {"YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+"""Read by ultralytics when it is imported: it shall not print, call home or install packages."""
+
+FloatArray = npt.NDArray[np.float32]
+Network = Callable[[FloatArray], FloatArray]
+"""From pictures (n, 3, side, side) to rows (n, 4 + classes, cells)."""
+
+
+class YoloV8Detector:
+    """One YOLOv8 network of any size."""
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        size_px: int,
+        classes: Mapping[int, str] | None = None,
+        least_score: float = 0.1,
+    ) -> None:
+        """Take a network and try it on an empty picture.
+
+        Args:
+            name: as in `detection.model`.
+            network: gives box centres, sizes and class scores of one picture or more.
+            size_px: side of its input.
+            classes: names of its classes; None: those of COCO, where person is the first.
+            least_score: less likely people aren't told at all.
+
+        Raises:
+            WeightsError: the network knows no persons, or isn't built like YOLOv8.
+        """
+        self.name = name
+        self._network, self._size_px, self._least_score = network, size_px, least_score
+        known = {0: "person"} if classes is None else classes
+        people = [index for index, label in known.items() if label.lower() == "person"]
+        if not people:
+            raise WeightsError(f"{name} has no class 'person': it was trained for something else")
+        self._person = _BOX + people[0]
+        self._checked(network(np.full((1, 3, size_px, size_px), _PAD / 255, np.float32)))
+
+    @property
+    def input_px(self) -> int:
+        """Side of the network's square input."""
+        return self._size_px
+
+    def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
+        """The people of each RGB picture; pictures of other sizes are fitted in."""
+        height, width = pictures.shape[1:3]
+        scale = min(self._size_px / height, self._size_px / width)
+        blob = np.stack([self._network_input(picture, scale) for picture in pictures])
+        rows = self._checked(self._network(blob))
+        return [self._boxes(picture_rows.T, scale, width, height) for picture_rows in rows]
+
+    def _margins(self, width: int, height: int) -> tuple[int, int]:
+        return (self._size_px - width) // 2, (self._size_px - height) // 2
+
+    def _network_input(self, picture: npt.NDArray[np.uint8], scale: float) -> FloatArray:
+        height, width = (round(side * scale) for side in picture.shape[:2])
+        if (height, width) != picture.shape[:2]:
+            kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=kind), np.uint8)
+        left, top = self._margins(width, height)
+        blob = np.full((3, self._size_px, self._size_px), _PAD, np.float32)
+        blob[:, top : top + height, left : left + width] = picture.transpose(2, 0, 1)
+        return blob / np.float32(255)
+
+    def _checked(self, rows: FloatArray) -> FloatArray:
+        cells = sum((self._size_px // stride) ** 2 for stride in _STRIDES)
+        if rows.ndim != 3 or rows.shape[1] <= self._person or rows.shape[2] != cells:
+            raise WeightsError(
+                f"{self.name} gives rows of shape {rows.shape}, not those of YOLOv8 "
+                f"(n, 4 + classes, {cells}): export it for detection, without nms"
+            )
+        return rows
+
+    def _boxes(self, rows: FloatArray, scale: float, width: int, height: int) -> list[ViewBox]:
+        scores = rows[:, self._person]
+        likely = scores >= self._least_score
+        rows, scores = rows[likely], scores[likely]
+        margins = self._margins(round(width * scale), round(height * scale))
+        centre, half = rows[:, :2] - np.array(margins, np.float32), rows[:, 2:_BOX] / 2
+        corners = np.concatenate([centre - half, centre + half], axis=1) / scale
+        corners = np.clip(corners, 0, [width, height, width, height])
+        kept = keep_best(corners, scores, _SAME_IOU)
+        return [
+            ViewBox(x0, y0, x1, y1, score)
+            for x0, y0, x1, y1, score in np.column_stack([corners, scores])[kept].tolist()
+        ]
+
+
+def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: float) -> list[int]:
+    """Indices of boxes, best score first, that overlap no better one by more than `most_iou`.
+
+    Args:
+        corners: x0, y0, x1, y1, shape (n, 4).
+        scores: shape (n,).
+        most_iou: of boxes that stand for different things.
+    """
+    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
+    waiting, kept = np.argsort(-scores, kind="stable"), list[int]()
+    while waiting.size:
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(int(best))
+        low = np.maximum(corners[best, :2], corners[waiting, :2])
+        high = np.minimum(corners[best, 2:], corners[waiting, 2:])
+        shared = np.prod(np.maximum(high - low, 0), axis=1)
+        waiting = waiting[shared <= most_iou * (area[best] + area[waiting] - shared)]
+    return kept
+
+
+def open_yolov8(
+    name: str,
+    hardware: HardwareConfig,
+    open_network: Callable[[Path], Session],
+    observer: Observer = ignore,
+) -> Detector:
+    """Open the user's NAME.onnx, else NAME.pt; the licence is said.
+
+    Args:
+        name: one of `YOLOV8_SHA256`.
+        hardware: where a .pt file shall run.
+        open_network: makes a session of an .onnx file.
+        observer: receives notices.
+
+    Raises:
+        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
+        WeightsError: there is no such file, or none that may be used.
+    """
+    exported, checkpoint = _users_file(f"{name}.onnx"), _users_file(f"{name}.pt")
+    if exported is not None:
+        detector = _from_onnx(name, open_network(exported))
+        digest = _sha256_of(exported)[:12]
+        observer(
+            Notice(f"unverified weights: {exported} (SHA-256 {digest}…) is your own; {_LICENCE}")
+        )
+        return detector
+    if checkpoint is not None:
+        _refuse_unknown(name, checkpoint)
+        detector = _from_checkpoint(name, checkpoint, hardware, observer)
+        observer(Notice(f"detection.model {name} is in use; {_LICENCE}"))
+        return detector
+    raise WeightsError(
+        f"detection.model {name} is licensed AGPL-3.0, code and weights, and doesn't come with "
+        f"vrmatte: put {name}.onnx, or {name}.pt with vrmatte[yolo] installed, into the folder "
+        "VRMATTE_MODELS_DIR"
+    )
+
+
+def _from_onnx(name: str, session: Session) -> YoloV8Detector:
+    size_px = _input_side(name, session)
+    asked = session.raw.get_inputs()[0]
+    batches = not isinstance(asked.shape[0], int)
+
+    def network(blob: FloatArray) -> FloatArray:
+        step = len(blob) if batches else 1
+        parts = [
+            session.run(None, {asked.name: blob[first : first + step]})[0]
+            for first in range(0, len(blob), step)
+        ]
+        return np.concatenate(parts)
+
+    return YoloV8Detector(name, network, size_px, _exported_classes(session))
+
+
+def _input_side(name: str, session: Session) -> int:
+    """Side of the network's square input."""
+    (asked, *others), outputs = session.raw.get_inputs(), session.raw.get_outputs()
+    right = len(asked.shape) == 4 and asked.type == "tensor(float)" and not others
+    if right and asked.shape[1] == 3 and len(outputs) == 1:
+        height, width = asked.shape[2:]
+        if not isinstance(height, int) and not isinstance(width, int):
+            return _SIZE_PX
+        if height == width:
+            return int(height)
+    raise WeightsError(
+        f"{name}.onnx has an input {asked.type} of shape {asked.shape}, not one of YOLOv8: export "
+        "it square and in full precision"
+    )
+
+
+def _exported_classes(session: Session) -> dict[int, str] | None:
+    """The names of the classes, which ultralytics writes into files it exports."""
+    names = session.raw.get_modelmeta().custom_metadata_map.get("names")
+    try:
+        found: Any = None if names is None else ast.literal_eval(names)
+    except (ValueError, SyntaxError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return {int(index): str(label) for index, label in found.items()}
+
+
+def _refuse_unknown(name: str, path: Path) -> None:
+    digest = _sha256_of(path)
+    if digest != YOLOV8_SHA256[name]:
+        raise WeightsError(
+            f"{path} has SHA-256 {digest[:12]}…, Ultralytics' own {name}.pt has "
+            f"{YOLOV8_SHA256[name][:12]}…; a .pt file may run any code when it is opened, so it "
+            f"isn't: export it to {name}.onnx where you trust it "
+            f"(yolo export model={path.name} format=onnx)"
+        )
+
+
+def _from_checkpoint(
+    name: str, path: Path, hardware: HardwareConfig, observer: Observer
+) -> YoloV8Detector:
+    """The network in a file that is known to be Ultralytics' own."""
+    try:
+        with _environment(_IMPORT_SETTINGS):
+            from ultralytics import YOLO  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise WeightsError(
+            f"{path} needs the package ultralytics, which can't be imported ({error}): install "
+            f"vrmatte[yolo], or export the file to {name}.onnx"
+        ) from error
+    try:
+        model: Any = YOLO(str(path), task="detect", verbose=False).model.float().eval()
+    except (OSError, RuntimeError, TypeError, AttributeError, ImportError) as error:
+        raise WeightsError(
+            f"{path} can't be opened by this version of ultralytics ({error}): update it, or "
+            f"export the file to {name}.onnx"
+        ) from error
+    place_on_device(model.requires_grad_(False), name, hardware, observer)
+    somewhere = next(model.parameters())
+
+    def network(blob: FloatArray) -> FloatArray:
+        return model(somewhere.new_tensor(blob))[0].cpu().numpy()
+
+    return YoloV8Detector(name, network, _SIZE_PX, model.names)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Generator[None]:
+    """Environment variables for a while; those the user has set stay as they are."""
+    added = {key: value for key, value in values.items() if key not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            os.environ.pop(key, None)
+
+
+def _users_file(file_name: str) -> Path | None:
+    folder = os.environ.get("VRMATTE_MODELS_DIR")
+    folders = [Path(folder)] if folder else []
+    folders += [cache_dir() / "unverified", cache_dir()]
+    return next((path for at in folders if (path := at / file_name).is_file()), None)
+
+
+def _sha256_of(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"can't read {path}: {error.strerror}") from error
