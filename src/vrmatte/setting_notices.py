@@ -75,10 +75,10 @@ def _is_overruled(_key: str, config: Config) -> bool:
 
 
 def _names_absent_detector(key: str, config: Config) -> bool:
-    return value_of(config, key) not in ("yolox_nano", "yolox_tiny", "yolox_s")
+    return value_of(config, key) == "yolox_m"
 
 
-_OTHER_DETECTOR = "is not there in this version: the nearest YOLOX network finds the people instead"
+_OTHER_DETECTOR = "has no pinned weights in this version: yolox_s finds the people instead"
 _NO_STEREO = "has no effect yet: both eyes are matted alike, but not compared in this version"
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
 

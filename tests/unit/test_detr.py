@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from types import SimpleNamespace
 
@@ -146,17 +145,20 @@ def test_a_network_in_the_users_folder_runs(stored, capfd):
     assert all(0 <= box.x0 <= box.x1 <= 640 for people in found for box in people)
 
 
-def test_only_safetensors_are_opened(stored):
+def test_only_safetensors_are_opened(stored, monkeypatch):
     torch = pytest.importorskip("torch")
     name, folder, model = stored
-    torch.save(model.state_dict(), folder / "adrift.bin")
-    settings = json.loads((folder / "config.json").read_text())
-    settings["transformers_weights"] = "adrift.bin"
-    (folder / "config.json").write_text(json.dumps(settings))
-    # The file of numbers lies there too, but the settings point past it to a pickle.
-    with pytest.raises(WeightsError, match="can't be opened"):
-        open_detr(name, HARDWARE)
+    asked, load = {}, type(model).from_pretrained
+
+    def recorded(*args, **kwargs):
+        asked.update(kwargs)
+        return load(*args, **kwargs)
+
+    monkeypatch.setattr(type(model), "from_pretrained", recorded)
+    open_detr(name, HARDWARE)
+    assert asked["use_safetensors"] is asked["local_files_only"] is True
     (folder / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(WeightsError, match=r"can't read .*model\.safetensors"):
         open_detr(name, HARDWARE)
 

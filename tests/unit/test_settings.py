@@ -494,7 +494,7 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
         (["processing.streaming_output=false"], True),
         (["processing.streaming_output=true"], False),
         (["detection.confidence_threshold=0.5"], False),
-        (["detection.model=yolov8n"], True),
+        (["detection.model=yolov8n"], False),
         (["detection.model=yolox_m"], True),
         (["detection.model=yolox_s"], False),
         (["people.viewer_body=exclude", "people.file=people.json"], False),
