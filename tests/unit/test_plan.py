@@ -12,9 +12,13 @@ from stand_in_engine import CHOICE
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
 from vrmatte.plan import (
+    WHOLE_EYES,
+    Subjects,
     changed_parameters,
     check_source,
     deliverable_parameters,
@@ -37,7 +41,7 @@ def line(frames: int = 100, start: int = 0) -> Timeline:
     return Timeline(pts, TICK, int(pts[-1]) + 1001)
 
 
-def plan_of(source, timeline=None, chunk_frames=None, **settings):
+def plan_of(source, timeline=None, chunk_frames=None, subjects=WHOLE_EYES, **settings):
     tree: dict = {"output": {"encoder": "software", "deliver": ["matte", "greenscreen"]}}
     for name, value in settings.items():
         section, key = name.split("__")
@@ -46,7 +50,7 @@ def plan_of(source, timeline=None, chunk_frames=None, **settings):
         source=source,
         fingerprint="f" * 64,
         timeline=timeline or line(),
-        viewports=None,
+        subjects=subjects,
         engine=CHOICE,
         config=Config.model_validate(tree),
         chunk_frames=chunk_frames,
@@ -198,3 +202,34 @@ def test_file_names_say_what_players_look_for(source):
         "walk_LR_180_greenscreen.mp4",
         "walk_FISHEYE190_alpha.mp4",
     ]
+
+
+def path(yaw_deg: float, first: int = 0, last: int = 100, name: str = "person-1") -> ViewportPath:
+    return ViewportPath(name, first, last, 40.0, 60.0, (Turn(first, yaw_deg, -10.0),))
+
+
+def person(keep: bool, yaw_deg: float = 0.0) -> PersonBoxes:
+    box = Bounds(yaw_deg - 10, yaw_deg + 10, -40, 5)
+    return PersonBoxes(1, keep, 0, 100, (0,), (box,), (box,))
+
+
+def test_a_matte_hangs_on_the_viewports_of_its_own_time(source):
+    def keys(*paths: ViewportPath) -> list[str]:
+        plan = plan_of(source, subjects=Subjects(paths), processing__chunk_size=50)
+        return [key_of(parameters) for parameters in plan.matte_parameters()]
+
+    alone, turned = keys(path(10)), keys(path(11))
+    assert all(a != b for a, b in zip(alone, turned, strict=True))
+    late = keys(path(10), path(-40, first=90, name="person-2"))
+    assert late[0] == alone[0]
+    assert late[1] != alone[1]
+
+
+def test_boxes_matter_only_where_somebody_leaves(source):
+    def key(*people: PersonBoxes) -> str:
+        plan = plan_of(source, subjects=Subjects((path(10),), people))
+        return key_of(plan.matte_parameters()[0])
+
+    assert key(person(keep=True)) == key(person(keep=True, yaw_deg=3)) == key()
+    assert key(person(keep=False)) != key()
+    assert key(person(keep=False)) != key(person(keep=False, yaw_deg=3))
