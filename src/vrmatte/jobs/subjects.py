@@ -49,6 +49,8 @@ def find_subjects(
         return Subjects(whole_sphere(len(timeline)))
     path = config.people.file or people_file(source.path, output)
     people = load_or_scout(path, source, fingerprint, timeline, config, observer)
+    if not path.exists():  # no detector could be had, which was said
+        return WHOLE_EYES
     if config.debugging.save_detection_visualization:
         draw_people(source, timeline, people, output)
     if not people.people and not people.viewports:

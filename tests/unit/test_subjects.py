@@ -1,0 +1,101 @@
+"""Who is matted through what, from documents that lie there already: no detector is needed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from media_fixtures import write_clip
+from vrmatte.config import Config
+from vrmatte.frames import Timeline
+from vrmatte.jobs.subjects import LINGER_SECONDS, find_subjects
+from vrmatte.media.probe import probe
+from vrmatte.people.document import (
+    People,
+    Person,
+    Shot,
+    SourceIdentity,
+    TimedBox,
+    write_people,
+)
+from vrmatte.people.sphere import AngularBox
+from vrmatte.plan import WHOLE_EYES
+from vrmatte.progress import Notice
+from vrmatte.scout import people_file
+
+FRAMES = 60
+RATE = Fraction(30)
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "clip_LR_180.mp4"
+    write_clip(path, frames=FRAMES, rate=RATE)
+    return probe(path)
+
+
+def timeline(source) -> Timeline:
+    step = int(1 / RATE / source.time_base)
+    return Timeline(step * np.arange(FRAMES), source.time_base, step * FRAMES)
+
+
+def box(frame: int) -> TimedBox:
+    seen = AngularBox(-10.0, 10.0, -40.0, 5.0)
+    return TimedBox(frame, seen, seen, 0.9)
+
+
+def document(source, *people: Person) -> People:
+    identity = SourceIdentity("f" * 64, FRAMES, source.width, source.height, RATE)
+    return People(identity, (Shot(0, FRAMES),), people, ())
+
+
+def find(source, tmp_path, *people: Person, **settings):
+    said: list[str] = []
+    config = Config.model_validate({"processing": settings})
+    write_people(document(source, *people), people_file(source.path, tmp_path))
+    found = find_subjects(
+        tmp_path,
+        source,
+        "f" * 64,
+        timeline(source),
+        config,
+        lambda e: said.append(e.text) if isinstance(e, Notice) else None,
+    )
+    return found, said
+
+
+def person(keep: bool) -> Person:
+    return Person(1, "person", keep, 0.9, (box(20), box(39)))
+
+
+def test_whole_eyes_ask_nobody(source, tmp_path):
+    found, said = find(source, tmp_path, person(keep=False), projection="half_equirect")
+    assert (found, said) == (WHOLE_EYES, [])
+
+
+def test_one_look_at_everything(source, tmp_path):
+    found, _ = find(source, tmp_path, projection="stereographic")
+    assert found.viewports is not None
+    (path,) = found.viewports
+    assert (path.projection, path.first, path.last) == ("stereographic", 0, FRAMES)
+
+
+def test_an_empty_document_means_whole_eyes_and_is_said(source, tmp_path):
+    found, said = find(source, tmp_path)
+    assert found.viewports is None
+    assert len(said) == 1
+    assert "nobody was found" in said[0]
+
+
+def test_excluded_people_linger_and_kept_ones_do_not(source, tmp_path):
+    linger = round(LINGER_SECONDS * RATE)
+    found, _ = find(source, tmp_path, person(keep=False))
+    (boxes,) = found.people
+    assert (boxes.first, boxes.last) == (20 - linger, 40 + linger)
+    assert found.anything_leaves
+    found, _ = find(source, tmp_path, person(keep=True))
+    (boxes,) = found.people
+    assert (boxes.first, boxes.last) == (20, 40)
+    assert not found.anything_leaves
