@@ -67,7 +67,7 @@ class ProcessingConfig(_Section):
         ge=0,
         description="warm-up frames before a chunk that starts without saved state",
     )
-    projection: Literal["viewport", "half_equirect", "stereographic"] = Field(
+    projection: Literal["viewport", "half_equirect", "fisheye", "stereographic"] = Field(
         default="viewport",
         description="how people are shown to the network: through viewports centred on them, or "
         "whole eyes (for comparison)",

@@ -244,6 +244,11 @@ def check_source(source: SourceInfo) -> None:
             f"{where}looks like {source.stereo.replace('_', ' ')} ({source.evidence}); accepted is "
             "side by side. If that is wrong, say --set input.layout=side_by_side"
         )
+    if source.eyes_swapped:
+        raise InputError(
+            f"{where}has the right eye on the left ({source.evidence}); accepted is the left eye "
+            "there. Swap its halves, or if that is wrong take the tag out of its name"
+        )
     if source.projection != "half_equirect":
         raise InputError(
             f"{where}looks like {source.projection} projection ({source.evidence}); accepted is "

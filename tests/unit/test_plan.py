@@ -101,6 +101,7 @@ def test_a_whole_video_keeps_a_late_start(source):
     [
         ({"rotation_deg": 90}, "turned by 90 degrees"),
         ({"stereo": "top_bottom"}, "looks like top bottom"),
+        ({"eyes_swapped": True}, "has the right eye on the left"),
         ({"projection": "fisheye"}, "looks like fisheye projection"),
         ({"width": 200}, "is 200x128; side-by-side VR180 is twice as wide"),
         ({"width": 258, "height": 129}, "the height must be even"),

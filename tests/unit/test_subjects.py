@@ -75,11 +75,12 @@ def test_whole_eyes_ask_nobody(source, tmp_path):
     assert (found, said) == (WHOLE_EYES, [])
 
 
-def test_one_look_at_everything(source, tmp_path):
-    found, _ = find(source, tmp_path, projection="stereographic")
+@pytest.mark.parametrize("projection", ["stereographic", "fisheye"])
+def test_one_look_at_everything(source, tmp_path, projection):
+    found, _ = find(source, tmp_path, projection=projection)
     assert found.viewports is not None
     (path,) = found.viewports
-    assert (path.projection, path.first, path.last) == ("stereographic", 0, FRAMES)
+    assert (path.projection, path.first, path.last) == (projection, 0, FRAMES)
 
 
 def test_an_empty_document_means_whole_eyes_and_is_said(source, tmp_path):

@@ -14,7 +14,7 @@ from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.remap import resample, sampling_grid
 from vrmatte.geometry.viewport import Viewport, homography
 
-FULL_DENSITY_K = {"perspective": 1.25, "stereographic": 1.4}
+FULL_DENSITY_K = {"perspective": 1.25, "stereographic": 1.4, "fisheye": 1.4}
 """Viewport pixels per source pixel in the middle; at 1 the way there and back blurs.
 
 A perspective view is denser at its sides, where a stereographic one gains little."""
@@ -37,7 +37,7 @@ def viewports(projection):
     )
 
 
-any_viewport = st.one_of(viewports("perspective"), viewports("stereographic"))
+any_viewport = st.one_of(viewports("perspective"), viewports("stereographic"), viewports("fisheye"))
 
 
 def direction(lon_deg, lat_deg):
@@ -71,7 +71,7 @@ def test_direction_to_pixel_and_back(viewport, lon_deg, lat_deg):
         assert np.allclose(picture.directions(x, y), wanted, atol=1e-9)
 
 
-@pytest.mark.parametrize("projection", ["perspective", "stereographic"])
+@pytest.mark.parametrize("projection", ["perspective", "stereographic", "fisheye"])
 @pytest.mark.parametrize(("yaw_deg", "pitch_deg"), [(0, 0), (40, 0), (0, 35), (-60, -40), (150, 5)])
 def test_the_middle_looks_where_it_says(projection, yaw_deg, pitch_deg):
     picture = Viewport(yaw_deg, pitch_deg, 80, 60, projection).picture(64, 48)
@@ -94,7 +94,7 @@ def test_a_camera_rolled_clockwise_sees_the_world_turned_anticlockwise():
     assert y[0] == pytest.approx(50)
 
 
-@pytest.mark.parametrize("projection", ["perspective", "stereographic"])
+@pytest.mark.parametrize("projection", ["perspective", "stereographic", "fisheye"])
 def test_the_edges_lie_at_half_the_field_of_view(projection):
     picture = Viewport(0, 0, 100, 70, projection).picture(100, 70)
     x, _ = picture.pixels(*direction(50, 0))
@@ -134,7 +134,8 @@ def test_nothing_outside_the_rectangle_is_covered():
 
 
 @pytest.mark.parametrize(
-    ("projection", "fov_deg"), [("perspective", 180), ("stereographic", 360), ("perspective", 0)]
+    ("projection", "fov_deg"),
+    [("perspective", 180), ("stereographic", 360), ("fisheye", 360), ("perspective", 0)],
 )
 def test_impossible_fields_of_view_are_refused(projection, fov_deg):
     with pytest.raises(ValueError, match="degrees"):
@@ -143,7 +144,7 @@ def test_impossible_fields_of_view_are_refused(projection, fov_deg):
         Viewport(0, 0, 60, fov_deg, projection)
 
 
-@pytest.mark.parametrize("projection", ["perspective", "stereographic"])
+@pytest.mark.parametrize("projection", ["perspective", "stereographic", "fisheye"])
 @pytest.mark.parametrize(("hfov_deg", "vfov_deg"), [(90, 90), (60, 100), (110, 40)])
 def test_size_gives_the_middle_the_density_asked_for(projection, hfov_deg, vfov_deg):
     density_px_per_deg = 3072 / 180
@@ -232,3 +233,12 @@ def test_a_drawn_matte_survives_the_way_there_and_back():
     # Drawn at four times the size: the lens of a camera softens edges over about a pixel.
     matte = cv2.resize(cv2.GaussianBlur(large, (0, 0), 3), (1024, 1024), None, 0, 0, cv2.INTER_AREA)
     assert_kept(matte, Viewport(0, 0, 90, 90))
+
+
+def test_fisheye_distance_from_the_middle_is_the_angle():
+    picture = Viewport(0, 0, 180, 180, "fisheye").picture(180, 180)
+    for degrees in (1, 30, 60, 89):
+        angle = np.radians(degrees)
+        x, y = picture.pixels(np.array(np.sin(angle)), np.array(0.0), np.array(np.cos(angle)))
+        assert float(x) == pytest.approx(90 + degrees)
+        assert float(y) == pytest.approx(90)

@@ -1,4 +1,4 @@
-"""Viewports: flat or stereographic looks from one eye in any direction, and how turning moves them.
+"""Viewports: flat, stereographic or fisheye looks in any direction, and how turning moves them.
 
 A viewport says where and how wide one looks; with a size in pixels it becomes a picture, which is
 a projection like any other. All pictures share the eye's centre, so turning a viewport is a pure
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from vrmatte.geometry.projection import Array
 
-ViewProjection = Literal["perspective", "stereographic"]
+ViewProjection = Literal["perspective", "stereographic", "fisheye"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Viewport:
 
     Raises:
         ValueError: a field of view that the projection can't hold (perspective below 180 degrees,
-            stereographic below 360).
+            others below 360).
     """
 
     yaw_deg: float
@@ -96,6 +96,8 @@ class Viewport:
         """Length that a field of view takes on a plane where one radian in the middle is 1 long."""
         if self.projection == "perspective":
             return 2 * math.tan(math.radians(fov_deg) / 2)
+        if self.projection == "fisheye":
+            return math.radians(fov_deg)
         return 4 * math.tan(math.radians(fov_deg) / 4)
 
 
@@ -119,6 +121,10 @@ class ViewportPicture:
         if self.viewport.projection == "perspective":
             ahead = 1 / np.sqrt(1 + squared)
             right, down = u * ahead, v * ahead
+        elif self.viewport.projection == "fisheye":
+            angle = np.sqrt(squared)
+            shrink = np.sinc(angle / np.pi)  # sin(angle) / angle
+            right, down, ahead = u * shrink, v * shrink, np.cos(angle)
         else:
             shrink = 4 / (4 + squared)
             right, down, ahead = u * shrink, v * shrink, 2 * shrink - 1
@@ -133,7 +139,7 @@ class ViewportPicture:
         """Pixel coordinates of directions.
 
         Infinite where the plane has no place for a direction: behind a perspective view, and
-        straight behind a stereographic one.
+        straight behind the others.
         """
         a, b, c, d, e, f, g, h, i = self._rotation
         right = a * dx + d * dy + g * dz
@@ -141,6 +147,10 @@ class ViewportPicture:
         ahead = c * dx + f * dy + i * dz
         if self.viewport.projection == "perspective":
             depth = ahead
+        elif self.viewport.projection == "fisheye":
+            sideways = np.hypot(right, down)
+            angle = np.arctan2(sideways, ahead)
+            depth = np.where(angle > 0, sideways / np.where(angle > 0, angle, 1), ahead)
         else:
             depth = (np.sqrt(dx * dx + dy * dy + dz * dz) + ahead) / 2
         placed = depth > 0

@@ -45,8 +45,8 @@ def find_subjects(
     projection = config.processing.projection
     if projection == "half_equirect":
         return WHOLE_EYES
-    if projection == "stereographic":
-        return Subjects(whole_sphere(len(timeline)))
+    if projection != "viewport":
+        return Subjects(whole_sphere(len(timeline), projection))
     path = config.people.file or people_file(source.path, output)
     people = load_or_scout(path, source, fingerprint, timeline, config, observer)
     if not path.exists():  # no detector could be had, which was said

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from vrmatte.config import Config
+from vrmatte.geometry.viewport import ViewProjection
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.matting.base import Engine, FrameMatting
 from vrmatte.matting.choose import network_scale
@@ -25,10 +26,10 @@ density: error 1.32, 1.13, 0.92."""
 MOST_ENLARGED = 1.4
 
 
-def whole_sphere(frames: int) -> tuple[ViewportPath, ...]:
-    """One stereographic view of the whole hemisphere, for comparison."""
+def whole_sphere(frames: int, projection: ViewProjection) -> tuple[ViewportPath, ...]:
+    """One view of the whole hemisphere, for comparison."""
     turn = Turn(0, 0.0, 0.0)
-    return (ViewportPath("sphere", 0, frames, 180.0, 180.0, (turn,), "stereographic"),)
+    return (ViewportPath("sphere", 0, frames, 180.0, 180.0, (turn,), projection),)
 
 
 def sized_paths(
