@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -145,6 +145,7 @@ class Plan:
         """What shapes each chunk's matte; a chunk hangs on the one before through the state."""
         result: list[Parameters] = []
         previous: str | None = None
+        excluded = self._excluded()
         for chunk in self.chunks:
             start = {"after": previous} if previous else {"warmup": chunk.warmup}
             parameters = {
@@ -154,7 +155,7 @@ class Plan:
                 "engine": self.engine.name,
                 "weights": self.engine.weights_sha256,
                 "views": self._views(chunk),
-                "excluded": self._excluded(),
+                "excluded": excluded,
                 "start": start,
             }
             previous = key_of(parameters)
@@ -171,11 +172,16 @@ class Plan:
             if sized.path.first < chunk.last and sized.path.last > chunk.first - chunk.warmup
         ]
 
-    def _excluded(self) -> object:
-        """Who leaves the matte, as plain values; nobody's boxes matter where everybody stays."""
+    def _excluded(self) -> str | None:
+        """Digest of who leaves the matte; nobody's boxes matter where everybody stays."""
         if not self.subjects.anything_leaves:
             return None
-        return [asdict(item) for item in (*self.subjects.people, *self.subjects.regions)]
+        return key_of(asdict(self.subjects) | {"viewports": None})
+
+    def of(self, subjects: Subjects) -> Plan:
+        """The same plan for other people."""
+        viewports = _sized(subjects, self.config, self.eye_px)
+        return replace(self, subjects=subjects, viewports=viewports)
 
 
 def key_of(parameters: Parameters) -> str:

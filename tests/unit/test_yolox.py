@@ -13,7 +13,8 @@ from vrmatte.frames import Eye
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.models.runtime import open_session
 from vrmatte.people.detect import view_pictures
-from vrmatte.people.yolox import YoloxDetector, keep_best, open_detector
+from vrmatte.people.letterbox import keep_best
+from vrmatte.people.yolox import YoloxDetector, open_detector
 from vrmatte.progress import Notice
 
 SIZE = 64

@@ -21,6 +21,7 @@ from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.models.runtime import resolve_device
 from vrmatte.plan import (
+    WHOLE_EYES,
     Plan,
     check_source,
     make_plan,
@@ -63,17 +64,19 @@ def matte_video(
         identity = _check_identity(manifest, video)
         timeline = scan_timeline(source, listener)
         engine = choose_engine(config, listener)
+        # Whatever can be refused is refused before the video is looked through for people.
         plan = make_plan(
             source,
             identity,
             timeline,
-            find_subjects(output, source, identity, timeline, config, listener),
+            WHOLE_EYES,
             engine,
             config,
             _kept_chunk_frames(manifest, config, listener),
         )
         for text in (*engine.notices, *plan.notices, *_machine_notices(plan)):
             listener(Notice(text))
+        plan = plan.of(find_subjects(output, source, identity, timeline, config, listener))
         journal = Journal(place.folder, is_on=config.debugging.log_intermediate_workflow)
         work = ChunkWork(plan, place, manifest, journal, listener)
         _remember(manifest, plan, work.promised)

@@ -98,13 +98,14 @@ def _stored_plan(manifest: Manifest, observer: Observer) -> Plan:
     if not isinstance(video, str) or settings is None:
         raise OutputError("the manifest remembers no run; run `vrmatte run` first")
     path, config = Path(video), Config.model_validate(settings)
-    if fingerprint(path) != manifest.fact("input"):
+    identity = fingerprint(path)
+    if identity != manifest.fact("input"):
         raise InputError(f"{path}: is another video than the one this output was made from")
     source = probe(path, layout=config.input.layout, projection=config.input.projection)
     chunk_frames = manifest.fact("chunk_frames")
     return make_plan(
         source,
-        fingerprint(path),
+        identity,
         scan_timeline(source, observer),
         WHOLE_EYES,
         choose_engine(config, observer),

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +27,7 @@ from vrmatte.models.runtime import Session
 from vrmatte.models.weights import cache_dir
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import place_on_device
+from vrmatte.people.letterbox import PAD_CODE, STRIDES, FloatArray, fitted, laid_in, told_apart
 from vrmatte.progress import Notice, Observer, ignore
 
 YOLOV8_SHA256 = {
@@ -39,15 +39,11 @@ YOLOV8_SHA256 = {
 
 _SIZE_PX = 640
 """Side of the input where the network leaves it open."""
-_STRIDES = (8, 16, 32)
-_PAD = 114
 _BOX = 4
-_SAME_IOU = 0.45
 _LICENCE = "YOLOv8 is licensed AGPL-3.0, code and weights"
 _IMPORT_SETTINGS = {"YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
 """Read by ultralytics when it is imported: it shall not print, call home or install packages."""
 
-FloatArray = npt.NDArray[np.float32]
 Network = Callable[[FloatArray], FloatArray]
 """From pictures (n, 3, side, side) to rows (n, 4 + classes, cells)."""
 
@@ -82,7 +78,7 @@ class YoloV8Detector:
         if not people:
             raise WeightsError(f"{name} has no class 'person': it was trained for something else")
         self._person = _BOX + people[0]
-        self._checked(network(np.full((1, 3, size_px, size_px), _PAD / 255, np.float32)))
+        self._checked(network(np.full((1, 3, size_px, size_px), PAD_CODE / 255, np.float32)))
 
     @property
     def input_px(self) -> int:
@@ -101,17 +97,13 @@ class YoloV8Detector:
         return (self._size_px - width) // 2, (self._size_px - height) // 2
 
     def _network_input(self, picture: npt.NDArray[np.uint8], scale: float) -> FloatArray:
-        height, width = (round(side * scale) for side in picture.shape[:2])
-        if (height, width) != picture.shape[:2]:
-            kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=kind), np.uint8)
-        left, top = self._margins(width, height)
-        blob = np.full((3, self._size_px, self._size_px), _PAD, np.float32)
-        blob[:, top : top + height, left : left + width] = picture.transpose(2, 0, 1)
+        picture = fitted(picture, scale)
+        height, width = picture.shape[:2]
+        blob = laid_in(picture, self._size_px, *self._margins(width, height))
         return blob / np.float32(255)
 
     def _checked(self, rows: FloatArray) -> FloatArray:
-        cells = sum((self._size_px // stride) ** 2 for stride in _STRIDES)
+        cells = sum((self._size_px // stride) ** 2 for stride in STRIDES)
         if rows.ndim != 3 or rows.shape[1] <= self._person or rows.shape[2] != cells:
             raise WeightsError(
                 f"{self.name} gives rows of shape {rows.shape}, not those of YOLOv8 "
@@ -125,33 +117,8 @@ class YoloV8Detector:
         rows, scores = rows[likely], scores[likely]
         margins = self._margins(round(width * scale), round(height * scale))
         centre, half = rows[:, :2] - np.array(margins, np.float32), rows[:, 2:_BOX] / 2
-        corners = np.concatenate([centre - half, centre + half], axis=1) / scale
-        corners = np.clip(corners, 0, [width, height, width, height])
-        kept = keep_best(corners, scores, _SAME_IOU)
-        return [
-            ViewBox(x0, y0, x1, y1, score)
-            for x0, y0, x1, y1, score in np.column_stack([corners, scores])[kept].tolist()
-        ]
-
-
-def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: float) -> list[int]:
-    """Indices of boxes, best score first, that overlap no better one by more than `most_iou`.
-
-    Args:
-        corners: x0, y0, x1, y1, shape (n, 4).
-        scores: shape (n,).
-        most_iou: of boxes that stand for different things.
-    """
-    area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
-    waiting, kept = np.argsort(-scores, kind="stable"), list[int]()
-    while waiting.size:
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(int(best))
-        low = np.maximum(corners[best, :2], corners[waiting, :2])
-        high = np.minimum(corners[best, 2:], corners[waiting, 2:])
-        shared = np.prod(np.maximum(high - low, 0), axis=1)
-        waiting = waiting[shared <= most_iou * (area[best] + area[waiting] - shared)]
-    return kept
+        corners = np.concatenate([centre - half, centre + half], axis=1)
+        return told_apart(corners, scores, scale, width, height)
 
 
 def open_yolov8(

@@ -10,7 +10,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -20,17 +19,13 @@ from vrmatte.models.runtime import Session, open_session
 from vrmatte.models.weights import get_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import DETR_MODELS, open_detr
-from vrmatte.people.yolov8 import YOLOV8_SHA256, keep_best, open_yolov8
+from vrmatte.people.letterbox import STRIDES, FloatArray, fitted, laid_in, told_apart
+from vrmatte.people.yolov8 import YOLOV8_SHA256, open_yolov8
 from vrmatte.progress import Notice, Observer, ignore
 
-_STRIDES = (8, 16, 32)
-_PAD = 114
 _PERSON = 5
 """Place of the person class in a row: box (4), objectness (1), classes."""
-_SAME_IOU = 0.45
 _DEFAULT = "yolox_nano"
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class YoloxDetector:
@@ -76,13 +71,7 @@ class YoloxDetector:
         return [self._boxes(row, scale, width, height) for row in rows]
 
     def _network_input(self, picture: npt.NDArray[np.uint8], scale: float) -> FloatArray:
-        height, width = (round(side * scale) for side in picture.shape[:2])
-        if (height, width) != picture.shape[:2]:
-            kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            picture = np.asarray(cv2.resize(picture, (width, height), interpolation=kind), np.uint8)
-        blob = np.full((3, self._size_px, self._size_px), _PAD, np.float32)
-        blob[:, :height, :width] = picture[..., ::-1].transpose(2, 0, 1)
-        return blob
+        return laid_in(fitted(picture, scale)[..., ::-1], self._size_px, 0, 0)
 
     def _boxes(self, rows: FloatArray, scale: float, width: int, height: int) -> list[ViewBox]:
         cells, strides = _cells(self._size_px)
@@ -93,13 +82,8 @@ class YoloxDetector:
         rows, scores = rows[likely], scores[likely]
         centre = (rows[:, :2] + cells[likely]) * strides[likely]
         half = np.exp(rows[:, 2:4]) * strides[likely] / 2
-        corners = np.concatenate([centre - half, centre + half], axis=1) / scale
-        corners = np.clip(corners, 0, [width, height, width, height])
-        kept = keep_best(corners, scores, _SAME_IOU)
-        return [
-            ViewBox(x0, y0, x1, y1, score)
-            for x0, y0, x1, y1, score in np.column_stack([corners, scores])[kept].tolist()
-        ]
+        corners = np.concatenate([centre - half, centre + half], axis=1)
+        return told_apart(corners, scores, scale, width, height)
 
 
 def open_detector(config: Config, observer: Observer = ignore) -> Detector | None:
@@ -160,7 +144,7 @@ def _cells(size_px: int) -> tuple[FloatArray, FloatArray]:
     """Column and row of every row's grid cell, shape (n, 2), and its stride, shape (n, 1)."""
     cells: list[npt.NDArray[Any]] = []
     strides: list[npt.NDArray[Any]] = []
-    for stride in _STRIDES:
+    for stride in STRIDES:
         count = size_px // stride
         columns, rows = np.meshgrid(np.arange(count), np.arange(count))
         cells.append(np.stack([columns.ravel(), rows.ravel()], axis=1))
