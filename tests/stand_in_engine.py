@@ -24,7 +24,6 @@ CHOICE = EngineChoice(
     licence="Apache-2.0",
     verified=True,
 )
-_USERS = ("vrmatte.jobs.local", "vrmatte.jobs.verify")
 
 
 class StandInEngine:
@@ -67,9 +66,7 @@ class StandInEngine:
 
 def use_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every run in this test use the stand-in, whatever engine its settings name."""
-    for name in _USERS:
-        __import__(name)
-        monkeypatch.setattr(f"{name}.choose_engine", lambda *_: CHOICE)
+    monkeypatch.setattr("vrmatte.jobs.local.choose_engine", lambda *_: CHOICE)
     # Nobody is looked for: the job is what these tests are about.
     monkeypatch.setattr("vrmatte.jobs.local.find_subjects", lambda *_: WHOLE_EYES)
     monkeypatch.setattr("vrmatte.jobs.chunks.load_engine", lambda *_: StandInEngine())

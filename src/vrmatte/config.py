@@ -14,7 +14,21 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml"]
 EngineName = Literal["auto", "rvm", "selfie"]
-DeliverableName = Literal["matte", "matte-lossless", "greenscreen", "alpha-packed"]
+DeliverableName = Literal[
+    "matte",
+    "matte-lossless",
+    "xalpha",
+    "alpha-packed",
+    "greenscreen",
+    "prores4444",
+    "webm-alpha",
+    "ffv1-alpha",
+    "png",
+    "exr",
+    "preview",
+]
+AlphaContainer = Literal["prores4444", "webm-alpha", "ffv1-alpha", "png", "exr", "alpha-packed"]
+LensName = Literal["fisheye180", "fisheye190", "fisheye200", "mkx200", "mkx220", "rf52", "vrca220"]
 StereoMode = Literal["independent", "reference_eye", "joint"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -22,6 +36,11 @@ Channel = Annotated[int, Field(ge=0, le=255)]
 def _number_as_text(value: object) -> object:
     """SVT-AV1 names its presets by number, which nobody puts in quotes."""
     return str(value) if type(value) is int else value
+
+
+def _yaml_switch(value: object) -> object:
+    """YAML takes the words on and off for truth values."""
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 class _Section(BaseModel):
@@ -40,6 +59,11 @@ class InputConfig(_Section):
     )
     projection: Literal["auto", "half_equirect", "fisheye", "equirect", "flat", "mesh"] = Field(
         default="auto", description="projection of each eye; auto: boxes, then name, then shape"
+    )
+    lens: Literal["auto"] | LensName = Field(
+        default="auto",
+        description="which fisheye view the eyes hold, by the name players know; auto: from the "
+        "file's name. Naming one means input.projection: fisheye",
     )
     start: float | None = Field(default=None, ge=0, description="first second to process")
     end: float | None = Field(default=None, gt=0, description="second to stop before")
@@ -137,20 +161,65 @@ class AlphaPackedConfig(_Section):
     )
 
 
+class EdgeConfig(_Section):
+    """The matte's edge in every file made of it, in pixels of the output."""
+
+    choke_px: float = Field(
+        default=0, ge=-32, le=32, description="how far the edge moves inward; negative: outward"
+    )
+    feather_px: float = Field(
+        default=0, ge=0, le=64, description="width over which the edge is softened"
+    )
+
+
+class ForegroundConfig(_Section):
+    """Colours where a pixel shows both a person and what is behind."""
+
+    estimate: Annotated[Literal["auto", "on", "off"], BeforeValidator(_yaml_switch)] = Field(
+        default="auto",
+        description="take the old background out of soft edges; auto: in greenscreen and files "
+        "with straight alpha, while alpha-packed pictures stay as they are",
+    )
+    despill: float = Field(
+        default=0,
+        ge=0,
+        le=1,
+        description="how far colour of the green-screen's hue is taken out of edges",
+    )
+
+
 class OutputConfig(_Section):
     """What is written, and how."""
 
     path: Path | None = Field(
         default=None, description="output directory; the command line's --out"
     )
-    format: Literal["alpha", "greenscreen"] = Field(
-        default="alpha", description="used where `deliver` is not given"
+    format: Literal["alpha", "greenscreen"] | None = Field(
+        default=None,
+        description="used where `deliver` is not given; null: an alpha-packed file",
+    )
+    alpha_container: AlphaContainer = Field(
+        default="prores4444", description="which file `format: alpha` means"
     )
     deliver: tuple[DeliverableName, ...] | None = Field(default=None, description="files to make")
+    name_template: str | None = Field(
+        default=None,
+        description="file names, of {stem}, {eye}, {projection}, {kind} and {tags}; null: as "
+        "players expect them",
+    )
     background_color: tuple[Channel, Channel, Channel] = Field(
         default=(0, 255, 0), description="green-screen colour, RGB 0..255"
     )
-    maintain_sbs: bool = Field(default=True, description="keep both eyes side by side in one file")
+    maintain_sbs: bool = Field(
+        default=True,
+        description="keep both eyes side by side in one file; false: a file for each eye",
+    )
+    projection: Literal["source", "half_equirect", "fisheye"] = Field(
+        default="source", description="projection of the files' pictures; alpha-packed is fisheye"
+    )
+    fisheye_fov_deg: Literal[180, 190, 200] = Field(
+        default=190, description="field of view of fisheye pictures made from half-equirect ones"
+    )
     codec: Literal["auto", "h264", "hevc", "av1"] = Field(
         default="auto", description="auto: H.264 up to 4096 wide in 8 bit, else HEVC"
     )
@@ -166,7 +235,16 @@ class OutputConfig(_Section):
     preset: Annotated[str, BeforeValidator(_number_as_text)] | None = Field(
         default=None, description="the encoder's own preset; none: per codec"
     )
+    prores_alpha_bits: Literal[8, 16] = Field(default=16, description="depth of ProRes alpha")
+    apple_boxes: bool = Field(
+        default=False, description="also write Apple's spatial boxes (vexu, hfov) into mp4 and mov"
+    )
+    verify_alpha: bool = Field(
+        default=True, description="unpack alpha-packed files and compare with the matte"
+    )
     alpha_packed: AlphaPackedConfig = AlphaPackedConfig()
+    edge: EdgeConfig = EdgeConfig()
+    foreground: ForegroundConfig = ForegroundConfig()
 
 
 class HardwareConfig(_Section):
@@ -202,8 +280,11 @@ class StereoConfig(_Section):
     consistency_mode: Literal["independent", "master_slave", "reference_eye", "joint"] = Field(
         default="joint", description="who leads; master_slave is an older name of reference_eye"
     )
+    warn_threshold: float = Field(
+        default=0.95, ge=0, le=1, description="report frames whose agreement is below this"
+    )
     validation_threshold: float = Field(
-        default=0.90, ge=0, le=1, description="correct below this IoU"
+        default=0.90, ge=0, le=1, description="correct below this agreement"
     )
     correction_method: Literal["transfer", "reprocess", "ensemble"] = Field(
         default="ensemble", description="what is done to a pair of mattes below the threshold"
@@ -218,6 +299,10 @@ class StereoConfig(_Section):
 class PerformanceConfig(_Section):
     """Measuring and keeping."""
 
+    overlap: bool = Field(
+        default=True,
+        description="decode, matte and encode at the same time; false: one after the other",
+    )
     profile_enabled: bool = Field(default=False, description="time per stage in the report")
     preserve_intermediates: bool = Field(
         default=False,
@@ -260,7 +345,9 @@ class Config(_Section):
         """The files to make, without repeats, in the order asked for."""
         if self.output.deliver is not None:
             return tuple(dict.fromkeys(self.output.deliver))
-        return ("greenscreen",) if self.output.format == "greenscreen" else ("alpha-packed",)
+        if self.output.format == "alpha":
+            return (self.output.alpha_container,)
+        return ("alpha-packed",) if self.output.format is None else ("greenscreen",)
 
 
 PRESETS: Mapping[str, Mapping[str, object]] = {

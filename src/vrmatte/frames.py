@@ -61,6 +61,8 @@ class PixelLayout:
 
 YUV420P = PixelLayout("yuv420p", 8, 1, 1)
 YUV420P10 = PixelLayout("yuv420p10le", 10, 1, 1)
+YUVA420P = PixelLayout("yuva420p", 8, 1, 1)
+YUVA444P10 = PixelLayout("yuva444p10le", 10, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,24 @@ class PlanarFrame:
         """One half of a side-by-side frame, as views on the same memory."""
         halves = [half_of(plane, eye) for plane in (self.y, self.u, self.v)]
         return replace(self, y=halves[0], u=halves[1], v=halves[2])
+
+
+@dataclass(frozen=True, slots=True)
+class StraightFrame:
+    """A picture with straight (unassociated) alpha; colours are the foreground's own.
+
+    Raises:
+        ValueError: alpha of another size or type than the picture's luma.
+    """
+
+    picture: PlanarFrame
+    alpha: Plane
+    """Shape (H, W), 0 transparent .. the layout's peak opaque, linear."""
+
+    def __post_init__(self) -> None:
+        luma = self.picture.y
+        if self.alpha.shape != luma.shape or self.alpha.dtype != luma.dtype:
+            raise ValueError(f"alpha is {self.alpha.shape} {self.alpha.dtype}; want {luma.shape}")
 
 
 def half_of(plane: _PlaneT, eye: Eye) -> _PlaneT:

@@ -7,43 +7,37 @@ makes no difference to what comes out.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from vrmatte.compose.composer import Composer, make_composer
+from vrmatte.compose.view import Preparation, PreparedFrame
+from vrmatte.deliverables import source_view
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.handover import Ahead, Behind
 from vrmatte.matting.base import Engine, FrameMatting, State
 from vrmatte.matting.excluding import ExcludingMatting
 from vrmatte.matting.exclusion import Exclusion
 from vrmatte.matting.route import make_matting
+from vrmatte.matting.stereo_stage import rules_of, with_agreement
 from vrmatte.media.decode import read_frames, read_grey
-from vrmatte.media.encode import ChunkFile, ChunkWriter, commit_file
-from vrmatte.media.encoders import MATTE_STORE
-from vrmatte.plan import Chunk, Deliverable, Plan
+from vrmatte.media.encode import ChunkFile, commit_file
+from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
+from vrmatte.plan import Plan
+from vrmatte.quality.stereo_findings import save_findings
 from vrmatte.quality.stopwatch import Stopwatch
+from vrmatte.stereo.agreement import Finding
 
-MATTE_FILE = "matte.mkv"
 STATE_FILE = "state.npz"
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkJob:
-    """What to make of one chunk."""
-
-    chunk: Chunk
-    folder: Path
-    """Where the chunk's files go."""
-    make_matte: bool
-    """False: the matte store holds this chunk's matte already."""
-    state_in: Path | None
-    """Engine state after the frame before; None: start cold, with warm-up frames."""
-    deliverables: tuple[Deliverable, ...]
-    """Which files to make a chunk of; empty: the matte alone."""
+_FRAMES_AHEAD = 2
+_FRAMES_BEHIND = 2
+"""Enough to even out frames that take longer; each waiting frame of 6144x3072 holds 47 MB."""
+STEREO_FILE = "stereo.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +45,7 @@ class ChunkResult:
     """What was made: a committed file for each piece, by name."""
 
     files: Mapping[str, ChunkFile]
-    """Keys: "matte", "state" and names of deliverables."""
+    """Keys: "matte", "state", "stereo" and names of deliverables."""
     seconds: Mapping[str, float]
     """Wall time by stage."""
 
@@ -67,29 +61,25 @@ def process_chunk(
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     watch = Stopwatch()
-    frames = watch.time("decode", _source_frames(plan, job))
     matting: FrameMatting | None = None
+    findings: list[Finding] = []
     if job.make_matte:
         if engine is None:
             raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
-        matting = make_matting(engine, plan.viewports, plan.config, plan.eye_px)
-        if plan.subjects.anything_leaves:
-            matting = ExcludingMatting(
-                matting, Exclusion(plan.subjects.people, plan.subjects.regions, plan.eye_px)
-            )
+        matting = _matting(plan, engine, findings, watch)
         matting.restore(load_state(job.state_in) if job.state_in else {})
-        mattes = watch.time("matte", _infer_mattes(job, matting, frames))
-    else:
-        mattes = watch.time("matte", _stored_mattes(job, frames))
     files: dict[str, ChunkFile] = {}
     with ExitStack() as stack:
-        stack.enter_context(closing(mattes))
-        outputs = [stack.enter_context(o) for o in _open_outputs(plan, job)]
+        frames = _decoded(plan, job, watch, stack)
+        outputs = list(open_outputs(plan, job, stack))
+        sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
+        prepare = Preparation(source_view(plan.source, plan.config), plan.config)
         made = 0
-        for frame, matte in mattes:
-            for output in outputs:
-                with watch.stage(output.name):
-                    output.write(frame, matte)
+        for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
+            item = job.chunk.first + made, prepare(frame, matte)
+            for sink in sinks:
+                with watch.stage("wait for files"):
+                    sink.put(item)
             made += 1
             advance()
         if made != job.chunk.frames:
@@ -97,60 +87,87 @@ def process_chunk(
                 f"chunk {job.chunk.index}: {made} of {job.chunk.frames} mattes in the matte store; "
                 "run the same command again to make it anew"
             )
+        for sink in sinks:
+            with watch.stage("wait for files"):
+                sink.finish()
         for output in outputs:
-            with watch.stage(output.name):
+            with watch.stage(_stage(output)):
                 files[output.name] = output.commit()
     if matting is not None:
         files["state"] = save_state(matting.state(), job.folder / STATE_FILE)
+        if rules_of(plan.config) is not None:
+            own = [finding for finding in findings if finding.frame >= job.chunk.first]
+            files["stereo"] = save_findings(own, job.folder / STEREO_FILE)
     return ChunkResult(files, watch.seconds)
 
 
-class _Output:
-    """One file of a chunk: composes and encodes."""
-
-    def __init__(self, name: str, writer: ChunkWriter, composer: Composer | None) -> None:
-        self.name = name
-        self._writer = writer
-        self._composer = composer
-
-    def write(self, frame: PlanarFrame, matte: Matte) -> None:
-        picture = matte if self._composer is None else self._composer(frame, matte)
-        self._writer.write(picture, frame.pts)
-
-    def commit(self) -> ChunkFile:
-        return self._writer.commit()
-
-    def __enter__(self) -> _Output:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        if failure[0] is not None:
-            self._writer.discard()
+_Item = tuple[int, PreparedFrame]
+"""A frame's number in the whole source, and the frame."""
 
 
-def _open_outputs(plan: Plan, job: ChunkJob) -> Iterator[_Output]:
-    size = (plan.source.width, plan.source.height)
-    time_base = plan.timeline.time_base
-    if job.make_matte:
-        path = job.folder / MATTE_FILE
-        color = replace(plan.source.color, full_range=True, matrix=2, primaries=2, transfer=2)
-        yield _Output(
-            "matte", ChunkWriter(path, MATTE_STORE, size, color, time_base, plan.rate), None
-        )
-    for deliverable in job.deliverables:
-        path = job.folder / f"{deliverable.name}.mp4"
-        spec = deliverable.encoder
-        layout = plan.source.layout if deliverable.name != "matte" else spec.layout
-        writer = ChunkWriter(path, spec, size, deliverable.color, time_base, plan.rate)
-        composer = make_composer(
-            deliverable.name, plan.config, layout, deliverable.color, plan.eye_px
-        )
-        yield _Output(piece_name(deliverable), writer, composer)
+def _decoded(
+    plan: Plan, job: ChunkJob, watch: Stopwatch, stack: ExitStack
+) -> Iterator[PlanarFrame]:
+    """The source's frames, decoded ahead of whoever draws them."""
+    frames = watch.time("decode", _source_frames(plan, job))
+    if not plan.config.performance.overlap:
+        return stack.enter_context(closing(frames))
+    ahead = stack.enter_context(Ahead(frames, _FRAMES_AHEAD, "decode"))
+    return watch.time("wait for frames", ahead)
 
 
-def piece_name(deliverable: Deliverable) -> str:
-    """Name of a deliverable's chunk in the manifest; the matte store has the name "matte"."""
-    return f"file:{deliverable.name}"
+class _AtOnce:
+    """Writes on the thread that hands over, for measuring stage by stage."""
+
+    def __init__(self, write: Callable[[_Item], None]) -> None:
+        self._write = write
+
+    def put(self, item: _Item) -> None:
+        """Write it."""
+        self._write(item)
+
+    def finish(self) -> None:
+        """Nothing waits."""
+
+
+def _stage(output: Output) -> str:
+    """What its time is called; "matte" is the making of mattes."""
+    return "matte store" if output.name == "matte" else output.name
+
+
+@contextmanager
+def _sink(plan: Plan, output: Output, watch: Stopwatch) -> Generator[_AtOnce | Behind[_Item]]:
+    """Hands frames to an output, on a thread of its own where stages overlap."""
+
+    stage = _stage(output)
+
+    def write(item: _Item) -> None:
+        with watch.stage(stage):
+            output.write(*item)
+
+    if not plan.config.performance.overlap:
+        yield _AtOnce(write)
+        return
+    with Behind(write, _FRAMES_BEHIND, stage) as behind:
+        yield behind
+
+
+def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwatch) -> FrameMatting:
+    """Networks, then both eyes made to agree, then those taken out who aren't wanted."""
+    subjects = plan.subjects
+    matting = make_matting(engine, plan.viewports, plan.config, plan.eye)
+    matting = with_agreement(
+        matting,
+        plan.config,
+        plan.eye,
+        subjects.people,
+        subjects.lenses,
+        findings.append,
+        partial(watch.stage, "stereo"),
+    )
+    if not subjects.anything_leaves:
+        return matting
+    return ExcludingMatting(matting, Exclusion(subjects.people, subjects.regions, plan.eye))
 
 
 def _source_frames(plan: Plan, job: ChunkJob) -> Iterator[PlanarFrame]:
@@ -163,9 +180,13 @@ def _first_frame(job: ChunkJob) -> int:
     return max(0, job.chunk.first - job.chunk.warmup) if cold else job.chunk.first
 
 
-def _infer_mattes(
-    job: ChunkJob, matting: FrameMatting, frames: Iterator[PlanarFrame]
+def _mattes(
+    job: ChunkJob, matting: FrameMatting | None, frames: Iterator[PlanarFrame]
 ) -> Iterator[tuple[PlanarFrame, Matte]]:
+    """Each frame of the chunk with its matte, made or stored."""
+    if matting is None:
+        yield from _stored_mattes(job, frames)
+        return
     if job.state_in is None:
         frames = _warmed_up(job, matting, frames)
     for index, frame in enumerate(frames, job.chunk.first):

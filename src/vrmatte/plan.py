@@ -11,23 +11,24 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from typing import Literal
 
 import numpy as np
 
-from vrmatte.compose.names import output_name
-from vrmatte.config import Config, DeliverableName
-from vrmatte.errors import ConfigError, InputError
-from vrmatte.frames import YUV420P10, ColorTags, Timeline
+from vrmatte.config import Config
+from vrmatte.deliverables import Deliverable, Parameters, decide_deliverables
+from vrmatte.errors import ConfigError
+from vrmatte.frames import Timeline
 from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
+from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import network_scale
 from vrmatte.matting.route import sized_paths
+from vrmatte.matting.stereo_stage import stereo_parameters
 from vrmatte.matting.through_viewports import SizedPath
-from vrmatte.media.encoders import MATTE_STORE, EncoderSpec, choose_encoder
-from vrmatte.media.naming import strip_projection_tags
+from vrmatte.media.accepted import check_source, source_notices
 from vrmatte.media.probe import SourceInfo
+from vrmatte.stereo.lenses import LensAlignment
 
 MATTE_VERSION = 1
 """Raised whenever the same input and settings would give another matte."""
@@ -36,8 +37,6 @@ COMPOSE_VERSION = 1
 
 CHUNK_SECONDS = 4
 """Length of a chunk where the user sets none: what a kill can cost, at most."""
-
-Parameters = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,29 +58,6 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Deliverable:
-    """One file to make."""
-
-    name: DeliverableName
-    file_name: str
-    encoder: EncoderSpec
-    color: ColorTags
-    """Tags of the file; a matte has the range of video and no primaries of its own."""
-    parameters: Parameters
-    """What shapes its pictures, besides the matte."""
-
-    @property
-    def container(self) -> Literal["mp4", "matroska"]:
-        """Container of the finished file."""
-        return self.encoder.container
-
-    @property
-    def is_matte_store(self) -> bool:
-        """Whether the file is joined from the matte store itself, with no encoding of its own."""
-        return self.encoder == MATTE_STORE
-
-
-@dataclass(frozen=True, slots=True)
 class Subjects:
     """Who is matted, through what, and who isn't."""
 
@@ -91,6 +67,8 @@ class Subjects:
     """Everybody who was found, kept or not."""
     regions: tuple[ExcludedRegion, ...] = ()
     """Places whose content leaves the matte."""
+    lenses: LensAlignment | None = None
+    """How the right lens stands to the left; None: not known."""
 
     @property
     def anything_leaves(self) -> bool:
@@ -129,6 +107,11 @@ class Plan:
         return self.source.height
 
     @property
+    def eye(self) -> EyeProjection:
+        """What each eye of the source shows."""
+        return self.source.eye_projection
+
+    @property
     def selected(self) -> Timeline:
         """The frames to process, at their times in the source."""
         return self.timeline.slice(self.chunks[0].first, self.chunks[-1].last)
@@ -157,10 +140,28 @@ class Plan:
                 "views": self._views(chunk),
                 "excluded": excluded,
                 "start": start,
+                **self._lens(),
+                **self._stereo(),
             }
             previous = key_of(parameters)
             result.append(parameters)
         return result
+
+    def _lens(self) -> Parameters:
+        """What half-equirectangular eyes have no need to tell."""
+        if isinstance(self.eye, Fisheye):
+            return {"fisheye_deg": self.eye.fov_deg}
+        return {}
+
+    def _stereo(self) -> Parameters:
+        """How the eyes are made to agree, and by whose boxes; independent eyes have none to tell.
+
+        People's boxes say who is judged, so they shape what is mended.
+        """
+        stereo = stereo_parameters(self.config, self.subjects.lenses)
+        if stereo is None:
+            return {}
+        return {"stereo": stereo, "people": key_of({"boxes": asdict(self.subjects)["people"]})}
 
     def _views(self, chunk: Chunk) -> object:
         """What the engine is shown during a chunk, as plain values."""
@@ -176,11 +177,13 @@ class Plan:
         """Digest of who leaves the matte; nobody's boxes matter where everybody stays."""
         if not self.subjects.anything_leaves:
             return None
-        return key_of(asdict(self.subjects) | {"viewports": None})
+        told = asdict(self.subjects) | {"viewports": None}
+        del told["lenses"]
+        return key_of(told)
 
     def of(self, subjects: Subjects) -> Plan:
         """The same plan for other people."""
-        viewports = _sized(subjects, self.config, self.eye_px)
+        viewports = _sized(subjects, self.config, self.eye)
         return replace(self, subjects=subjects, viewports=viewports)
 
 
@@ -210,7 +213,8 @@ def make_plan(
     first, last = _selection(timeline, config)
     whole = (first, last) == (0, len(timeline))
     window = None if whole else _window(timeline, first, last)
-    deliverables, notices = _deliverables(source, rate, config)
+    deliverables, notices = decide_deliverables(source, timeline.time_base, rate, config)
+    notices = (*source_notices(source), *notices)
     return Plan(
         source=source,
         fingerprint=fingerprint,
@@ -218,7 +222,7 @@ def make_plan(
         rate=rate,
         window=window,
         chunks=_chunks(first, last, chunk_frames or _chunk_frames(rate, config), config),
-        viewports=_sized(subjects, config, source.height),
+        viewports=_sized(subjects, config, source.eye_projection),
         subjects=subjects,
         engine=engine,
         deliverables=deliverables,
@@ -227,50 +231,10 @@ def make_plan(
     )
 
 
-def _sized(subjects: Subjects, config: Config, eye_px: int) -> tuple[SizedPath, ...] | None:
+def _sized(subjects: Subjects, config: Config, eye: EyeProjection) -> tuple[SizedPath, ...] | None:
     if subjects.viewports is None:
         return None
-    return sized_paths(subjects.viewports, config, eye_px)
-
-
-def check_source(source: SourceInfo) -> None:
-    """Refuse what can't be processed, saying what to do.
-
-    Raises:
-        InputError: wrong layout, projection, size or rotation.
-    """
-    where = f"{source.path}: "
-    if source.rotation_deg:
-        raise InputError(
-            f"{where}is marked to be shown turned by {source.rotation_deg} degrees; accepted are "
-            "upright videos. Export it without the rotation flag"
-        )
-    if source.stereo != "side_by_side":
-        raise InputError(
-            f"{where}looks like {source.stereo.replace('_', ' ')} ({source.evidence}); accepted is "
-            "side by side. If that is wrong, say --set input.layout=side_by_side"
-        )
-    if source.eyes_swapped:
-        raise InputError(
-            f"{where}has the right eye on the left ({source.evidence}); accepted is the left eye "
-            "there. Swap its halves, or if that is wrong take the tag out of its name"
-        )
-    if source.projection != "half_equirect":
-        raise InputError(
-            f"{where}looks like {source.projection} projection ({source.evidence}); accepted is "
-            "half-equirectangular. If that is wrong, say --set input.projection=half_equirect"
-        )
-    width, height = source.width, source.height
-    if width != 2 * height:
-        raise InputError(
-            f"{where}is {width}x{height}; side-by-side VR180 is twice as wide as high (two square "
-            f"eyes, such as {2 * height}x{height}). Re-export it without cropping"
-        )
-    if height % 2:
-        raise InputError(
-            f"{where}is {width}x{height}; the height must be even, because 4:2:0 video stores "
-            "colour for every second line. Re-export it at an even size"
-        )
+    return sized_paths(subjects.viewports, config, eye)
 
 
 def _nominal_rate(source: SourceInfo, timeline: Timeline) -> Fraction:
@@ -313,64 +277,15 @@ def _chunks(first: int, last: int, frames: int, config: Config) -> tuple[Chunk, 
     )
 
 
-def _deliverables(
-    source: SourceInfo, rate: Fraction, config: Config
-) -> tuple[tuple[Deliverable, ...], tuple[str, ...]]:
-    notices: list[str] = []
-    result: list[Deliverable] = []
-    stem = strip_projection_tags(source.path.stem)
-    fov_deg = config.output.alpha_packed.fov_deg
-    for name in config.deliverables:
-        encoder = MATTE_STORE
-        if name != "matte-lossless":
-            depth = _bit_depth(name, source, config)
-            choice = choose_encoder(config.output, source.width, source.height, depth, rate)
-            encoder = choice.spec
-            notices.extend(choice.notices)
-        result.append(
-            Deliverable(
-                name=name,
-                file_name=output_name(stem, name, fov_deg),
-                encoder=encoder,
-                color=_color_of(name, source.color),
-                parameters=_picture_parameters(name, config),
-            )
-        )
-    return tuple(result), tuple(dict.fromkeys(notices))
-
-
-def _bit_depth(name: DeliverableName, source: SourceInfo, config: Config) -> int:
-    """Pictures keep the source's depth; a matte's soft ramps are kept in 10 bit HEVC."""
-    if name == "matte":
-        return 8 if config.output.codec == "h264" else YUV420P10.bit_depth
-    return source.layout.bit_depth
-
-
-def _color_of(name: DeliverableName, color: ColorTags) -> ColorTags:
-    if name == "matte-lossless":
-        return ColorTags(full_range=True)
-    if name == "matte":
-        return ColorTags(primaries=1, transfer=1, matrix=1)
-    return color
-
-
-def _picture_parameters(name: DeliverableName, config: Config) -> Parameters:
-    if name == "greenscreen":
-        return {"background_color": list(config.output.background_color)}
-    if name == "alpha-packed":
-        return config.output.alpha_packed.model_dump()
-    return {}
-
-
 def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str) -> Parameters:
     """What shapes one chunk of a deliverable."""
     return {
         "version": COMPOSE_VERSION,
         "matte": matte_key,
         "pictures": deliverable.parameters,
-        "encoder": asdict(deliverable.encoder),
+        "encoder": asdict(deliverable.sequence or deliverable.encoder),
         "color": asdict(deliverable.color),
-        "size": [plan.source.width, plan.source.height],
+        "size": list(deliverable.size),
     }
 
 

@@ -37,7 +37,9 @@ from vrmatte.people.sphere import AngularBox
 from vrmatte.people.track import CONTINUES_FROM, Found, Sample, Track, colours_in, link, real_people
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
-from vrmatte.progress import Advanced, Finished, Observer, Started
+from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
+from vrmatte.stereo.eye_matches import EyeMatches
+from vrmatte.stereo.lenses import LensAlignment, align, matches_in
 
 SURVEY_SECONDS = 0.5
 """Between two frames of the first pass."""
@@ -49,6 +51,8 @@ REFINED_SECONDS = 0.1
 """How exactly it is told when somebody comes and goes."""
 _DETECTION_EYE_PX = 1024
 """Frames kept for a second look are no larger; detectors see less than that."""
+_MOST_LENS_FRAMES = 16
+"""So many of the frames of the first pass tell how the lenses stand, however long the video is."""
 
 
 def people_file(video: Path, output: Path) -> Path:
@@ -95,6 +99,7 @@ def load_or_scout(
         write_people(found, path)
     people, has_viewports = read_people(path)
     _check_source(path, people.source, _identity(source, fingerprint, timeline))
+    _tell_of_lenses(people.lenses, observer)
     return chosen(people, config.people.viewer_body, derive_viewports=not has_viewports)
 
 
@@ -107,7 +112,7 @@ def scout(
     *,
     fingerprint: str = "",
 ) -> People:
-    """Find shots, people and viewports of a side-by-side half-equirectangular video.
+    """Find shots, people and viewports of a side-by-side video.
 
     Args:
         source: the video.
@@ -121,7 +126,8 @@ def scout(
     shots, tracks = look.run()
     people = tuple(_person(number, track) for number, track in enumerate(tracks, 1))
     identity = _identity(source, fingerprint, timeline)
-    return People(identity, shots, people, viewports_for(people, shots, identity.rate))
+    viewports = viewports_for(people, shots, identity.rate)
+    return People(identity, shots, people, viewports, lenses=align(look.eye_matches))
 
 
 class _Scout:
@@ -136,11 +142,13 @@ class _Scout:
         observer: Observer,
     ) -> None:
         self._source, self._timeline = source, timeline
+        self._eye = source.eye_projection
         self._detector, self._threshold = detector, threshold
         self._observer = observer
         self._keys = key_frames(source, timeline)
         self._samples: dict[int, Sample] = {}
         self._thumbnails: dict[int, Thumbnail] = {}
+        self.eye_matches: list[EyeMatches] = []
 
     def run(self) -> tuple[tuple[Shot, ...], list[Track]]:
         """Shots, and the tracks of real people in order of appearance."""
@@ -164,10 +172,13 @@ class _Scout:
 
     def _survey(self) -> None:
         places = survey_frames(self._timeline, self._keys, self._source.height)
+        compared = set(_spread(places, _MOST_LENS_FRAMES))
         self._observer(Started("scout", len(places)))
         for done, (index, frame) in enumerate(self._read(places), 1):
-            self._thumbnails[index] = thumbnail(frame)
+            self._thumbnails[index] = thumbnail(frame, self._eye)
             self._samples[index] = self._look(index, frame)
+            if index in compared:
+                self.eye_matches.append(matches_in(frame, self._eye))
             self._observer(Advanced("scout", done))
         self._observer(Finished("scout"))
 
@@ -181,7 +192,7 @@ class _Scout:
         cuts: list[int] = []
         for first, last in _joined(doubtful):
             stop = min(last + 1, len(self._timeline))
-            tiny = [thumbnail(frame) for _, frame in self._read(range(first, stop))]
+            tiny = [thumbnail(frame, self._eye) for _, frame in self._read(range(first, stop))]
             cuts += [first + at for at in find_cuts(tiny)]
         return cuts
 
@@ -192,8 +203,8 @@ class _Scout:
             yield from brinks_of(track, tracks, looked_at, shot.first, shot.last, step)
 
     def _look(self, index: int, frame: PlanarFrame) -> Sample:
-        found = detect_stereo(frame, self._detector, CONTINUES_FROM)
-        people = tuple(Found(one, colours_in(frame, one)) for one in found)
+        found = detect_stereo(frame, self._detector, CONTINUES_FROM, projection=self._eye)
+        people = tuple(Found(one, colours_in(frame, one, self._eye)) for one in found)
         return Sample(index, self._timeline.seconds(index), people)
 
     def _samples_in(self, shot: Shot) -> list[Sample]:
@@ -225,6 +236,27 @@ def survey_frames(timeline: Timeline, keys: Sequence[int], eye_px: int) -> list[
         if place >= len(timeline):
             return sorted({*places, len(timeline) - 1})
         places.append(place)
+
+
+def _spread(places: Sequence[int], most: int) -> list[int]:
+    """At most so many of these places, evenly spread."""
+    count = min(most, len(places))
+    return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]
+
+
+def _tell_of_lenses(lenses: LensAlignment | None, observer: Observer) -> None:
+    if lenses is None or (lenses.rows_agree and not lenses.needs_correction):
+        return
+    off = f"rows of the two eyes lie {lenses.row_error_px:.1f} px apart in eyes of 1536 px"
+    turn = (
+        f"the right lens is turned by {lenses.roll_deg:.2f} (roll), {lenses.pitch_deg:.2f} (pitch) "
+        f"and {lenses.toe_in_deg:.2f} degrees (toe-in)"
+    )
+    if not lenses.rows_agree:
+        why = "no turn of a lens explains all of it, so comparing the eyes is less exact"
+    else:
+        why = f"{turn}, which is made good wherever the eyes are compared"
+    observer(Notice(f"{off}: {why}"))
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -16,10 +16,6 @@ _Condition = Callable[[str, Config], bool]
 """Whether the value of a key, among all settings, falls short of what it promises."""
 
 
-def _always(_key: str, _config: Config) -> bool:
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class Limit:
     """When a key the user set does less than it promises, and why."""
@@ -27,7 +23,7 @@ class Limit:
     key: str
     reason: str
     """Follows "KEY = VALUE ", e.g. "has no effect: ..."."""
-    applies: _Condition = _always
+    applies: _Condition
 
 
 def notices(resolved: ResolvedConfig) -> list[str]:
@@ -50,37 +46,91 @@ def _set_to(value: object) -> _Condition:
     return lambda key, config: value_of(config, key) == value
 
 
-def _not_set_to(value: object) -> _Condition:
-    return lambda key, config: value_of(config, key) != value
+def _changed(key: str, config: Config) -> bool:
+    return value_of(config, key) != value_of(Config(), key)
 
 
-def _changed_without(deliverable: DeliverableName) -> _Condition:
-    """The key differs from its default, but the only file that heeds it is not made."""
-    usual = Config()
+def _changed_without(*heeding: DeliverableName) -> _Condition:
+    """The key differs from its default, but no file that heeds it is made."""
     return lambda key, config: (
-        value_of(config, key) != value_of(usual, key) and deliverable not in config.deliverables
+        _changed(key, config) and not set(heeding).intersection(config.deliverables)
     )
+
+
+def _changed_without_fisheye(key: str, config: Config) -> bool:
+    return _changed(key, config) and (
+        config.output.projection != "fisheye" or _makes_only_packed(config)
+    )
+
+
+def _boxes_without_a_place(key: str, config: Config) -> bool:
+    fisheye = config.output.projection == "fisheye"
+    return _changed(key, config) and (fisheye or _changed_without(*_BOXED)(key, config))
+
+
+def _changed_while_packed(key: str, config: Config) -> bool:
+    return _changed(key, config) and _makes_only_packed(config)
+
+
+def _makes_only_packed(config: Config) -> bool:
+    return set(config.deliverables) == {"alpha-packed"}
+
+
+def _changed_beside(deliverable: DeliverableName) -> _Condition:
+    """The key differs from its default, but one of the files does not follow it."""
+    return lambda key, config: _changed(key, config) and deliverable in config.deliverables
 
 
 def _limits_no_memory(key: str, config: Config) -> bool:
     return value_of(config, key) is not None and config.hardware.device not in ("auto", "cuda")
 
 
-def _means_packed(_key: str, config: Config) -> bool:
-    return config.output.deliver is None and config.output.format == "alpha"
-
-
 def _is_overruled(_key: str, config: Config) -> bool:
     return config.output.deliver is not None
+
+
+def _means_nothing(key: str, config: Config) -> bool:
+    asked = config.output.deliver is None and config.output.format == "alpha"
+    return _changed(key, config) and not asked
 
 
 def _names_absent_detector(key: str, config: Config) -> bool:
     return value_of(config, key) == "yolox_m"
 
 
+def _eyes_are_not_compared(_key: str, config: Config) -> bool:
+    return not config.matting.use_disparity_mapping or config.stereo.mode == "independent"
+
+
+def _eyes_are_left_apart(_key: str, config: Config) -> bool:
+    return config.matting.use_disparity_mapping and config.stereo.mode == "independent"
+
+
+def _mode_without_disparity(_key: str, config: Config) -> bool:
+    return not config.matting.use_disparity_mapping and config.stereo.mode != "independent"
+
+
+_BOXED = ("matte", "xalpha", "greenscreen", "prores4444")
+"""Files that carry spherical boxes where they are half-equirectangular."""
+_COLOURED = (
+    "alpha-packed",
+    "greenscreen",
+    "prores4444",
+    "webm-alpha",
+    "ffv1-alpha",
+    "png",
+    "exr",
+    "preview",
+)
+"""Files that show people, not their matte alone."""
+
 _OTHER_DETECTOR = "has no pinned weights in this version: yolox_s finds the people instead"
-_NO_STEREO = "has no effect yet: both eyes are matted alike, but not compared in this version"
+_NOT_COMPARED = (
+    "has no effect here: the eyes are not compared (matting.use_disparity_mapping = false, or "
+    "stereo.consistency_mode = independent)"
+)
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
+_ONLY_MATTES = "has no effect here: only mattes are made, which have no colours"
 
 LIMITS = (
     Limit(
@@ -99,7 +149,11 @@ LIMITS = (
         _set_to(False),
     ),
     Limit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
-    Limit("matting.use_disparity_mapping", _NO_STEREO, _set_to(True)),
+    Limit(
+        "matting.use_disparity_mapping",
+        "has no effect here: stereo.consistency_mode = independent leaves each eye alone",
+        _eyes_are_left_apart,
+    ),
     Limit(
         "matting.memory_offload",
         "has no effect: between frames only the small recurrent state stays on the GPU",
@@ -110,12 +164,17 @@ LIMITS = (
         "has no effect: networks run in fp32, half precision drifts in the recurrent state",
         _set_to(True),
     ),
-    Limit(
-        "output.format",
-        "makes an alpha-packed file; name the files in output.deliver to have others",
-        _means_packed,
-    ),
     Limit("output.format", "has no effect here: output.deliver names the files", _is_overruled),
+    Limit(
+        "output.alpha_container",
+        "has no effect here: it says what output.format = alpha means",
+        _means_nothing,
+    ),
+    Limit(
+        "output.name_template",
+        "does not name the xalpha file: players find it by the name of the video it lies over",
+        _changed_beside("xalpha"),
+    ),
     Limit(
         "output.background_color",
         "has no effect here: no greenscreen file is made",
@@ -123,19 +182,47 @@ LIMITS = (
     ),
     Limit(
         "output.maintain_sbs",
-        "has no effect yet: a file per eye can't be had in this version, eyes stay side by side",
-        _set_to(False),
+        "does not apply to the alpha-packed file: its frames hold the mattes of both eyes",
+        _changed_beside("alpha-packed"),
     ),
+    Limit(
+        "output.projection",
+        "has no effect here: alpha-packed pictures are always fisheye",
+        _changed_while_packed,
+    ),
+    Limit(
+        "output.fisheye_fov_deg",
+        "has no effect here: no file is made with output.projection = fisheye",
+        _changed_without_fisheye,
+    ),
+    Limit(
+        "output.prores_alpha_bits",
+        "has no effect here: no prores4444 file is made",
+        _changed_without("prores4444"),
+    ),
+    Limit(
+        "output.apple_boxes",
+        "has no effect here: no half-equirectangular mp4 or mov file is made",
+        _boxes_without_a_place,
+    ),
+    Limit("output.verify_alpha", _NOT_PACKED, _changed_without("alpha-packed")),
     Limit("output.alpha_packed.fov_deg", _NOT_PACKED, _changed_without("alpha-packed")),
     Limit("output.alpha_packed.channel", _NOT_PACKED, _changed_without("alpha-packed")),
+    Limit("output.foreground.estimate", _ONLY_MATTES, _changed_without(*_COLOURED)),
+    Limit("output.foreground.despill", _ONLY_MATTES, _changed_without(*_COLOURED)),
     Limit(
         "hardware.max_vram_gb",
         "has no effect on this device: only CUDA takes a memory limit",
         _limits_no_memory,
     ),
-    Limit("stereo.consistency_mode", _NO_STEREO, _not_set_to("independent")),
-    Limit("stereo.validation_threshold", _NO_STEREO),
-    Limit("stereo.correction_method", _NO_STEREO),
+    Limit(
+        "stereo.consistency_mode",
+        "has no effect here: matting.use_disparity_mapping = false leaves each eye alone",
+        _mode_without_disparity,
+    ),
+    Limit("stereo.warn_threshold", _NOT_COMPARED, _eyes_are_not_compared),
+    Limit("stereo.validation_threshold", _NOT_COMPARED, _eyes_are_not_compared),
+    Limit("stereo.correction_method", _NOT_COMPARED, _eyes_are_not_compared),
 )
 """In the order of the models; a key may have several."""
 
@@ -144,6 +231,7 @@ EFFECTIVE = frozenset(
         "input.video_path",
         "input.layout",
         "input.projection",
+        "input.lens",
         "input.start",
         "input.end",
         "processing.scale_factor",
@@ -161,12 +249,15 @@ EFFECTIVE = frozenset(
         "output.encoder",
         "output.quality",
         "output.preset",
+        "output.edge.choke_px",
+        "output.edge.feather_px",
         "hardware.device",
         "hardware.require_device",
         "hardware.threads",
         "audio.preserve_audio",
         "audio.verify_sync",
         "audio.audio_codec",
+        "performance.overlap",
         "performance.profile_enabled",
         "performance.preserve_intermediates",
         "debugging.log_intermediate_workflow",

@@ -59,6 +59,7 @@ def load_config(
     assignments: Sequence[str] = (),
     preset: str | None = None,
     overrides: Mapping[str, object] | None = None,
+    earlier: Mapping[str, object] | None = None,
 ) -> ResolvedConfig:
     """Merge all sources of settings.
 
@@ -67,6 +68,7 @@ def load_config(
         assignments: "dotted.key=value" with a YAML scalar or list; these win over files.
         preset: a name in `PRESETS`; everything else wins over it.
         overrides: dotted keys of command line options; these win over all. None: not given.
+        earlier: settings of an earlier run that is added to; everything else wins over them.
 
     Raises:
         ConfigError: names every fault of every source, joined by "; ".
@@ -74,7 +76,7 @@ def load_config(
     faults: list[str] = []
     values: dict[str, object] = {}
     origins = dict.fromkeys(KEYS, "default")
-    for source in _sources(files, assignments, preset, overrides or {}, faults):
+    for source in _sources(files, assignments, preset, overrides or {}, earlier or {}, faults):
         found: dict[str, object] = {}
         for key, value in _read(source, source.tree, "", faults):
             if key in found:
@@ -95,9 +97,11 @@ def _sources(
     assignments: Sequence[str],
     preset: str | None,
     overrides: Mapping[str, object],
+    earlier: Mapping[str, object],
     faults: list[str],
 ) -> Iterator[_Source]:
     """All sources, the weakest first; unreadable ones become faults."""
+    yield _Source("the earlier run", earlier, is_typed=True)
     if preset is not None:
         if preset not in PRESETS:
             faults.append(f"unknown preset {_shown(preset)}, choose one of {', '.join(PRESETS)}")

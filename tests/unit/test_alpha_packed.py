@@ -12,6 +12,7 @@ import pytest
 
 from vrmatte.compose.alpha_packed import AlphaPacker, MatteDisc, unpack_alpha
 from vrmatte.frames import EYES, YUV420P, YUV420P10, ColorTags, Eye, PlanarFrame, half_of
+from vrmatte.geometry.projection import HalfEquirect
 
 BT709 = ColorTags(1, 1, 1, chroma_location=1)
 
@@ -93,7 +94,7 @@ def block_table_oracle(eye_px, fov_deg):
 def packed_alpha(eye_px, fov_deg, matte=None):
     """Alpha 0..1 as packed in grey, no picture."""
     frame = flat_frame(eye_px, YUV420P10)
-    packer = AlphaPacker(eye_px, fov_deg, "grey", YUV420P10, BT709)
+    packer = AlphaPacker(HalfEquirect(eye_px), fov_deg, "grey", YUV420P10, BT709)
     matte = half_equirect_alpha(eye_px) if matte is None else matte
     return (packer.pack(frame, matte).y.astype(float) - 64) / 876
 
@@ -140,7 +141,7 @@ def test_the_oracle_catches_swaps(swap):
 @pytest.mark.parametrize("eye_px", [512, 1024, 1440, 1536, 3072])
 def test_no_sample_of_the_picture_is_touched(eye_px):
     frame = flat_frame(eye_px, code=90)
-    packer = AlphaPacker(eye_px, 180, "red", YUV420P, BT709)
+    packer = AlphaPacker(HalfEquirect(eye_px), 180, "red", YUV420P, BT709)
     shape = frame.y.shape
     without = packer.pack(frame, np.zeros(shape, np.uint8))
     packed = packer.pack(frame, np.full(shape, 255, np.uint8))
@@ -165,7 +166,7 @@ def test_no_sample_of_the_picture_is_touched(eye_px):
 @pytest.mark.parametrize("full_range", [False, True])
 def test_codes_of_black_and_opaque(channel, layout, full_range):
     color = ColorTags(1, 1, 1, full_range, 1)
-    packer = AlphaPacker(256, 190, channel, layout, color)
+    packer = AlphaPacker(HalfEquirect(256), 190, channel, layout, color)
     opaque = np.full((256, 512), 255, np.uint8)
     packed = packer.pack(
         flat_frame(256, layout, color, code=300 >> (10 - layout.bit_depth)), opaque
@@ -207,7 +208,7 @@ def test_picture_is_an_equidistant_fisheye(fov_deg, lon_deg, lat_deg):
     across = (columns - centre[0]) * np.cos(np.radians(lat_deg))
     spot = np.exp(-(across**2 + (rows - centre[1]) ** 2) / (2 * 2.0**2))
     half_of(frame.y, Eye.RIGHT)[...] = np.rint(16 + 200 * spot)
-    packer = AlphaPacker(eye_px, fov_deg, "grey", YUV420P, BT709)
+    packer = AlphaPacker(HalfEquirect(eye_px), fov_deg, "grey", YUV420P, BT709)
     packed = packer.pack(frame, np.zeros(frame.y.shape, np.uint8))
     assert (half_of(packed.y, Eye.LEFT) == 16).all()
     light = half_of(packed.y, Eye.RIGHT).astype(float) - 16
@@ -221,7 +222,7 @@ def test_picture_is_an_equidistant_fisheye(fov_deg, lon_deg, lat_deg):
 
 
 def test_source_ends_at_its_own_radius():
-    packed = AlphaPacker(400, 190, "grey", YUV420P, BT709).pack(
+    packed = AlphaPacker(HalfEquirect(400), 190, "grey", YUV420P, BT709).pack(
         flat_frame(400, code=200), np.zeros((400, 800), np.uint8)
     )
     row = half_of(packed.y, Eye.LEFT)[200]
@@ -232,7 +233,7 @@ def test_source_ends_at_its_own_radius():
 
 
 def test_faint_alpha_is_dropped_and_nothing_else():
-    packer = AlphaPacker(256, 180, "grey", YUV420P, ColorTags(full_range=True))
+    packer = AlphaPacker(HalfEquirect(256), 180, "grey", YUV420P, ColorTags(full_range=True))
     frame = flat_frame(256)
     for alpha, code in ((7, 0), (8, 8), (250, 250), (255, 255)):
         matte = np.full((256, 512), alpha, np.uint8)
@@ -244,7 +245,7 @@ def test_red_chroma_lies_at_its_sites(location):
     color = ColorTags(1, 1, 1, chroma_location=location)
     matte = half_equirect_alpha(320)
     frame = flat_frame(320, YUV420P10, color)
-    packed = AlphaPacker(320, 190, "red", YUV420P10, color).pack(frame, matte)
+    packed = AlphaPacker(HalfEquirect(320), 190, "red", YUV420P10, color).pack(frame, matte)
     seen = unpack_alpha(packed, 190).astype(int)
     inner = np.tile(np.hypot(*np.meshgrid(*[np.arange(320) - 159.5] * 2)) < 140, 2)
     # Measured 0.2; chroma half a luma pixel off would make it 0.7.
@@ -312,7 +313,7 @@ def round_trips():
     matte = portrait_matte(eye_px)
     seen = {}
     for channel in ("grey", "red"):
-        packer = AlphaPacker(eye_px, 190, channel, YUV420P, BT709)
+        packer = AlphaPacker(HalfEquirect(eye_px), 190, channel, YUV420P, BT709)
         packed = packer.pack(textured_frame(eye_px), matte)
         seen[channel] = unpack_alpha(through_x264(packed, "20"), 190).astype(int)
     return matte, seen
@@ -342,7 +343,7 @@ def test_grey_keeps_edges_better_than_red(round_trips):
 def test_unpacking_undoes_packing(fov_deg):
     matte = half_equirect_alpha(320)
     frame = flat_frame(320)
-    packed = AlphaPacker(320, fov_deg, "grey", YUV420P, BT709).pack(frame, matte)
+    packed = AlphaPacker(HalfEquirect(320), fov_deg, "grey", YUV420P, BT709).pack(frame, matte)
     error = np.abs(unpack_alpha(packed, fov_deg).astype(int) - matte)
     # Away from the seam, where linear reading mixes in the black around the disc. A matte shifted
     # by one pixel has a mean error of 1.
@@ -353,7 +354,9 @@ def test_unpacking_undoes_packing(fov_deg):
 
 def test_unpacking_with_another_field_of_view_is_noticed():
     matte = portrait_matte(256)
-    packed = AlphaPacker(256, 190, "grey", YUV420P, BT709).pack(flat_frame(256), matte)
+    packed = AlphaPacker(HalfEquirect(256), 190, "grey", YUV420P, BT709).pack(
+        flat_frame(256), matte
+    )
     right, wrong = (
         np.abs(unpack_alpha(packed, fov).astype(int) - matte).mean() for fov in (190, 180)
     )
@@ -362,7 +365,9 @@ def test_unpacking_with_another_field_of_view_is_noticed():
 
 def test_narrow_views_leave_the_rest_transparent():
     opaque = np.full((256, 512), 255, np.uint8)
-    packed = AlphaPacker(256, 120, "grey", YUV420P, BT709).pack(flat_frame(256), opaque)
+    packed = AlphaPacker(HalfEquirect(256), 120, "grey", YUV420P, BT709).pack(
+        flat_frame(256), opaque
+    )
     seen = half_of(unpack_alpha(packed, 120), Eye.LEFT)
     assert seen[128, 128] == 255
     assert (seen[128, :40] == 0).all()
@@ -379,7 +384,7 @@ def test_matte_disc_there_and_back():
 
 
 def test_what_does_not_fit_is_refused():
-    packer = AlphaPacker(128, 190, "grey", YUV420P, BT709)
+    packer = AlphaPacker(HalfEquirect(128), 190, "grey", YUV420P, BT709)
     matte = np.zeros((128, 256), np.uint8)
     with pytest.raises(ValueError, match="expected yuv420p"):
         packer.pack(flat_frame(130), matte)
@@ -388,7 +393,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="expected yuv420p"):
         packer.pack(flat_frame(128, YUV420P10), matte)
     with pytest.raises(ValueError, match="chroma samples"):
-        AlphaPacker(127, 190, "grey", YUV420P, BT709)
+        AlphaPacker(HalfEquirect(127), 190, "grey", YUV420P, BT709)
     square = PlanarFrame(
         *[plane[:, : plane.shape[1] // 2] for plane in planes(flat_frame(128))], YUV420P, BT709
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -21,6 +22,7 @@ from vrmatte.people.document import (
 )
 from vrmatte.people.read_document import MAX_BYTES, read_people
 from vrmatte.people.sphere import AngularBox
+from vrmatte.stereo.lenses import LensAlignment
 
 LEFT, RIGHT = AngularBox(-10.25, 12, -40, 8.5), AngularBox(-12, 10, -40, 8)
 
@@ -56,6 +58,37 @@ def written(tmp_path):
 
 def test_round_trip(written):
     assert read_people(written) == (people(), True)
+
+
+LENSES = LensAlignment(0.251, -0.034, 0.6, True, False, 2.31, 1.07, 812)
+
+
+def test_lenses_come_back_as_written(tmp_path):
+    path = tmp_path / "people.json"
+    with_lenses = replace(people(), lenses=LENSES)
+    write_people(with_lenses, path)
+    assert read_people(path) == (with_lenses, True)
+    (line,) = [line for line in path.read_text().splitlines() if '"lenses"' in line]
+    assert '"roll": 0.251, "pitch": -0.034, "toe_in": 0.6' in line
+
+
+def test_unknown_lenses_are_left_out_so_that_older_versions_read_the_document(written):
+    assert "lenses" not in written.read_text()
+
+
+def test_lenses_told_by_hand_are_corrected(written):
+    tree = json.loads(written.read_text())
+    tree["lenses"] = {"roll": 0.5, "pitch": 0, "toe_in": -0.25}
+    written.write_text(json.dumps(tree))
+    assert read_people(written)[0].lenses == LensAlignment(0.5, 0, -0.25)
+    tree["lenses"] |= {"correct": False}
+    written.write_text(json.dumps(tree))
+    lenses = read_people(written)[0].lenses
+    assert lenses is not None
+    assert not lenses.needs_correction
+    tree["lenses"] = None
+    written.write_text(json.dumps(tree))
+    assert read_people(written)[0].lenses is None
 
 
 def test_one_box_a_line(written):
@@ -136,6 +169,20 @@ BOX = ("people", 0, "boxes", 0)
         (("viewports", 0, "projection"), "stereographic", "only a perspective viewport can turn"),
         (("viewports", 1, "name"), "person-1", "viewports[1].name 'person-1' is there twice"),
         (("viewports", 1, "name"), " ", "viewports[1].name must be a text"),
+        (("lenses",), {"roll": 1, "pitch": 0}, "lenses.toe_in is missing"),
+        (("lenses",), [], "lenses must be an object with roll, pitch, toe_in"),
+        (("lenses",), {"roll": 11, "pitch": 0, "toe_in": 0}, "lenses.roll must be a number from"),
+        (("lenses",), {"roll": 1, "pitch": 0, "toe_in": 0, "yaw": 0}, "lenses.yaw is unknown"),
+        (
+            ("lenses",),
+            {"roll": 1, "pitch": 0, "toe_in": 0, "correct": 1},
+            "lenses.correct must be true or false",
+        ),
+        (
+            ("lenses",),
+            {"roll": 1, "pitch": 0, "toe_in": 0, "matches": -1},
+            "lenses.matches must be a whole number",
+        ),
         (("exclude_regions", 0, "box"), None, "exclude_regions[0].box must be a list"),
     ],
 )

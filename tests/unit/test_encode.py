@@ -8,10 +8,20 @@ import av
 import numpy as np
 import pytest
 
+from vrmatte.config import OutputConfig
 from vrmatte.errors import OutputError
-from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
+from vrmatte.frames import (
+    YUV420P,
+    YUV420P10,
+    YUVA420P,
+    YUVA444P10,
+    ColorTags,
+    PixelLayout,
+    PlanarFrame,
+    StraightFrame,
+)
 from vrmatte.media.encode import ChunkWriter, commit_file, sha256_of
-from vrmatte.media.encoders import MATTE_STORE, EncoderSpec
+from vrmatte.media.encoders import MATTE_STORE, EncoderSpec, choose_encoder
 
 X264 = EncoderSpec("libx264", YUV420P, (("crf", "18"), ("preset", "ultrafast")), None, "mp4")
 X265 = EncoderSpec(
@@ -21,6 +31,7 @@ X265 = EncoderSpec(
     "hvc1",
     "mp4",
 )
+PRORES = EncoderSpec("prores_ks", YUVA444P10, (("profile", "4444"),), None, "mov")
 SIZE = (128, 64)
 COLOR = ColorTags(9, 16, 9, full_range=True)
 TICK = Fraction(1, 30000)
@@ -28,7 +39,8 @@ TICK = Fraction(1, 30000)
 
 def picture(level: int, layout: PixelLayout = YUV420P) -> PlanarFrame:
     y = np.full((64, 128), level << (layout.bit_depth - 8), layout.dtype)
-    chroma = np.full((32, 64), 128 << (layout.bit_depth - 8), layout.dtype)
+    small = 64 >> layout.chroma_shift_y, 128 >> layout.chroma_shift_x
+    chroma = np.full(small, 128 << (layout.bit_depth - 8), layout.dtype)
     return PlanarFrame(y, chroma, chroma, layout, COLOR)
 
 
@@ -75,6 +87,31 @@ def test_nothing_half_made_stays(tmp_path):
 def test_times_start_at_zero_and_are_exact(tmp_path, spec):
     write(tmp_path / "chunk.mp4", spec)
     assert [pts for pts, _ in frames_of(tmp_path / "chunk.mp4")] == [0, 1001, 2500]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_a_chunk_shorter_than_x265_reorders(tmp_path, frames):
+    output = OutputConfig(encoder="software", codec="hevc")
+    spec = choose_encoder(output, *SIZE, 8, Fraction(30)).spec
+    times = [1001 * index for index in range(frames)]
+    for number in range(6):
+        path = tmp_path / f"chunk{number}.mp4"
+        write(path, spec, pts=times)
+        assert [pts for pts, _ in frames_of(path)] == times
+
+
+@pytest.mark.parametrize(
+    ("pts", "dts", "repaired"),
+    [(0, -193_273_528_365, -16), (0, 7, -16), (0, None, -16), (0, -2002, -2002), (90, 90, 90)],
+)
+def test_decode_times_from_memory_x265_never_wrote(tmp_path, pts, dts, repaired):
+    """Which ones it makes up changes from try to try, so that no chunk shows them for sure."""
+    packet = av.Packet(b"coded")
+    packet.pts, packet.dts = pts, dts
+    with writer(tmp_path / "chunk.mp4") as opened:
+        opened._repair_decode_time(packet)
+        opened.discard()
+    assert packet.dts == repaired
 
 
 def test_a_time_base_that_is_no_unit_fraction(tmp_path):
@@ -129,3 +166,33 @@ def test_commit_replaces_what_was_there(tmp_path):
     assert path.read_text() == "new"
     with pytest.raises(OutputError):
         commit_file(part, path, 3)
+
+
+def test_a_picture_with_alpha_is_written_with_exact_times(tmp_path):
+    color = replace(COLOR, full_range=False)
+    opened = ChunkWriter(tmp_path / "chunk", PRORES, SIZE, color, TICK, Fraction(30))
+    with opened:
+        for time in (500, 1501, 1502):
+            opaque = np.full((64, 128), 1023, np.uint16)
+            opened.write(StraightFrame(picture(60, YUVA444P10), opaque), time)
+        assert opened.commit().frames == 3
+    shown = frames_of(tmp_path / "chunk")
+    assert [pts for pts, _ in shown] == [0, 1001, 1002]
+    assert {frame.format.name for _, frame in shown} == {"yuva444p12le"}
+
+
+def test_alpha_in_another_layout_is_not_converted(tmp_path):
+    other = StraightFrame(picture(60, YUVA420P), np.zeros((64, 128), np.uint8))
+    spec = EncoderSpec("ffv1", YUVA444P10, (("level", "3"),), None, "matroska")
+    with (
+        pytest.raises(ValueError, match="is yuva420p; want yuva444p10le"),
+        writer(tmp_path / "chunk", spec) as opened,
+    ):
+        opened.write(other, 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_prores_refuses_full_range(tmp_path):
+    with pytest.raises(OutputError, match="video range only"):
+        writer(tmp_path / "chunk", PRORES)
+    assert not list(tmp_path.iterdir())

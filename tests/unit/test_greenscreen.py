@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from composed_edges import hair, to_frame, to_rgb, twice
+from vrmatte.compose.foreground import ForegroundEstimator
 from vrmatte.compose.greenscreen import GreenScreen
-from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
+from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PixelLayout, PlanarFrame
 
 BT709 = ColorTags(1, 1, 1)
 GREEN = (0, 255, 0)
@@ -102,3 +104,23 @@ def test_halves_of_larger_arrays_are_fine():
     whole = screen.compose(frame, matte)
     assert np.array_equal(screen.compose(half, matte[:, :70]).y, whole.y[:, :70])
     assert np.array_equal(screen.compose(half, matte[:, :70]).u, whole.u[:, :35])
+
+
+def test_edges_carry_no_old_background_when_asked():
+    truth = hair()
+    frame, matte = twice(truth.frame()), np.hstack((truth.matte, truth.matte))
+    own = ForegroundEstimator(frame.layout, frame.color)
+    plain = GreenScreen(GREEN, YUV420P, BT709).compose(frame, matte)
+    clean = GreenScreen(GREEN, YUV420P, BT709, own).compose(frame, matte)
+    wanted = truth.over(np.broadcast_to((0.0, 1.0, 0.0), truth.front.shape))
+    band = (truth.matte > 0) & (truth.matte < 255)
+    errors = [np.abs(to_rgb(f.eye(Eye.LEFT)) - wanted)[band].mean() for f in (plain, clean)]
+    # What is left is the green itself, which 4:2:0 can't hold at single strands.
+    coarse = twice(to_frame(wanted, YUV420P)).eye(Eye.LEFT)
+    floor = np.abs(to_rgb(coarse) - wanted)[band].mean()
+    assert errors[1] - floor < (errors[0] - floor) / 2
+    assert np.array_equal(clean.y[matte == 255], frame.y[matte == 255])
+    assert (clean.y[matte == 0] == 173).all()
+    untouched = chroma_alpha(matte) == 0
+    assert (clean.u[untouched] == 42).all()
+    assert (clean.v[untouched] == 26).all()

@@ -30,7 +30,7 @@ def timeline(*steps: int, start: int = 0) -> Timeline:
 
 
 def join(folder, parts, line, container="mp4", observer=ignore, **more):
-    target = folder / ("joined.mkv" if container == "matroska" else "joined.mp4")
+    target = folder / f"joined.{'mkv' if container == 'matroska' else container}"
     request = JoinRequest(
         parts,
         line,
@@ -55,9 +55,10 @@ UNEVEN = [1001, 700, 3000, 1, 999, 4000, 1001, 1001, 1001, 1001, 1200, 800]
 
 @pytest.mark.parametrize("start", [0, 90, 100_000])
 @pytest.mark.parametrize("bframes", [False, True])
-def test_every_frame_gets_its_planned_time(tmp_path, start, bframes):
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+def test_every_frame_gets_its_planned_time(tmp_path, start, bframes, container):
     line = timeline(*UNEVEN, start=start)
-    path, _ = join(tmp_path, chunks(tmp_path, 5, 1, 6, bframes=bframes), line)
+    path, _ = join(tmp_path, chunks(tmp_path, 5, 1, 6, bframes=bframes), line, container)
     with av.open(str(path)) as container:
         shown = [frame.pts for frame in container.decode(video=0)]
     assert shown == line.pts.tolist()
@@ -118,3 +119,16 @@ def test_progress_counts_frames(tmp_path):
     assert events[0] == Started("join", 12, "joined.mp4")
     assert [e.done for e in events if isinstance(e, Advanced)] == list(range(1, 13))
     assert events[-1] == Finished("join")
+
+
+@pytest.mark.parametrize("start", [0, 90, 100_000])
+def test_a_webm_has_a_clock_for_every_time(tmp_path, start):
+    line = timeline(*UNEVEN, start=start)
+    parts = chunks(tmp_path, 5, 1, 6, bframes=False, codec="libvpx-vp9")
+    path, _ = join(tmp_path, parts, line, "webm")
+    assert b"webm" in path.read_bytes()[:64]
+    with av.open(str(path)) as container:
+        tick = container.streams.video[0].time_base
+        shown = [frame.pts * tick for frame in container.decode(video=0)]
+        assert "alpha_mode" not in {key.lower() for key in container.streams.video[0].metadata}
+    assert [round(time / TICK) for time in shown] == line.pts.tolist()

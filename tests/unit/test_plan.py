@@ -25,6 +25,7 @@ from vrmatte.plan import (
     key_of,
     make_plan,
 )
+from vrmatte.stereo.lenses import LensAlignment
 
 TICK = Fraction(1, 30000)
 
@@ -102,7 +103,7 @@ def test_a_whole_video_keeps_a_late_start(source):
         ({"rotation_deg": 90}, "turned by 90 degrees"),
         ({"stereo": "top_bottom"}, "looks like top bottom"),
         ({"eyes_swapped": True}, "has the right eye on the left"),
-        ({"projection": "fisheye"}, "looks like fisheye projection"),
+        ({"projection": "equirect"}, "looks like equirect projection"),
         ({"width": 200}, "is 200x128; side-by-side VR180 is twice as wide"),
         ({"width": 258, "height": 129}, "the height must be even"),
     ],
@@ -226,11 +227,69 @@ def test_a_matte_hangs_on_the_viewports_of_its_own_time(source):
     assert late[1] != alone[1]
 
 
-def test_boxes_matter_only_where_somebody_leaves(source):
+def test_lenses_matter_only_where_the_eyes_are_made_to_agree(source):
+    def key(lenses: LensAlignment | None, mode: str) -> str:
+        subjects = Subjects((path(10),), (person(keep=False),), lenses=lenses)
+        plan = plan_of(source, subjects=subjects, stereo__consistency_mode=mode)
+        return key_of(plan.matte_parameters()[0])
+
+    turned, straight = LensAlignment(2, 0, 0), LensAlignment(0.1, 0, 0, needs_correction=False)
+    assert key(None, "independent") == key(turned, "independent")
+    assert key(None, "joint") == key(straight, "joint") != key(turned, "joint")
+    assert key(None, "joint") != key(replace(straight, rows_agree=False), "joint")
+
+
+def test_how_the_eyes_agree_shapes_the_matte(source):
+    def key(**settings: object) -> str:
+        return key_of(plan_of(source, **settings).matte_parameters()[0])
+
+    keys = [
+        key(),
+        key(stereo__consistency_mode="independent"),
+        key(stereo__consistency_mode="reference_eye"),
+        key(stereo__correction_method="transfer"),
+        key(stereo__validation_threshold=0.8),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key(matting__use_disparity_mapping=False) == keys[1]
+    assert key(stereo__warn_threshold=0.99) == keys[0]
+
+
+def test_the_agreement_hangs_on_peoples_boxes(source):
     def key(*people: PersonBoxes) -> str:
         plan = plan_of(source, subjects=Subjects((path(10),), people))
+        return key_of(plan.matte_parameters()[0])
+
+    assert key(person(keep=True)) != key(person(keep=True, yaw_deg=3))
+
+
+def test_independent_eyes_know_boxes_only_where_somebody_leaves(source):
+    def key(*people: PersonBoxes) -> str:
+        subjects = Subjects((path(10),), people)
+        plan = plan_of(source, subjects=subjects, stereo__consistency_mode="independent")
         return key_of(plan.matte_parameters()[0])
 
     assert key(person(keep=True)) == key(person(keep=True, yaw_deg=3)) == key()
     assert key(person(keep=False)) != key()
     assert key(person(keep=False)) != key(person(keep=False, yaw_deg=3))
+
+
+def by_fisheye(source, fov_deg, evidence="flag"):
+    return replace(source, projection="fisheye", projection_fov_deg=fov_deg, fov_evidence=evidence)
+
+
+def test_fisheyes_are_accepted_and_their_view_shapes_the_matte(source):
+    sources = [source, *(by_fisheye(source, fov_deg) for fov_deg in (180.0, 190.0))]
+    for one in sources:
+        check_source(one)
+    first = [plan_of(one).matte_parameters()[0] for one in sources]
+    assert "fisheye_deg" not in first[0]
+    assert len({key_of(parameters) for parameters in first}) == 3
+
+
+def test_an_assumed_field_of_view_is_said(source):
+    assumed, known = (
+        plan_of(by_fisheye(source, 180.0, evidence)).notices for evidence in ("assumed", "name")
+    )
+    (said,) = set(assumed) - set(known)
+    assert "180 degrees are assumed" in said

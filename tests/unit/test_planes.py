@@ -6,8 +6,24 @@ import av
 import numpy as np
 import pytest
 
-from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PlanarFrame
-from vrmatte.media.planes import grey_frame, plane_view, to_planar, video_frame
+from vrmatte.frames import (
+    YUV420P,
+    YUV420P10,
+    YUVA420P,
+    YUVA444P10,
+    ColorTags,
+    PlanarFrame,
+    StraightFrame,
+)
+from vrmatte.media.planes import (
+    grey_frame,
+    plane_view,
+    straight_frame,
+    straight_layout,
+    to_planar,
+    to_straight,
+    video_frame,
+)
 
 LIMITED, FULL = ColorTags(1, 1, 1), ColorTags(1, 1, 1, full_range=True)
 
@@ -23,7 +39,8 @@ def flat(pix_fmt: str, codes: tuple[int, int, int], full_range: bool = False) ->
 
 def noise(layout, height: int = 34, width: int = 62) -> PlanarFrame:
     random = np.random.default_rng(1)
-    shapes = [(height, width)] + [(height // 2, width // 2)] * 2
+    shift_x, shift_y = layout.chroma_shift_x, layout.chroma_shift_y
+    shapes = [(height, width)] + [(height >> shift_y, width >> shift_x)] * 2
     y, u, v = (random.integers(0, layout.peak + 1, s).astype(layout.dtype) for s in shapes)
     return PlanarFrame(y, u, v, layout, LIMITED, 7)
 
@@ -89,3 +106,52 @@ def test_a_matte_is_full_range_grey():
     frame = grey_frame(matte)
     assert (frame.format.name, int(frame.color_range)) == ("gray", 2)
     assert np.array_equal(plane_view(frame.planes[0], 1), matte)
+
+
+def straight_noise(layout) -> StraightFrame:
+    picture = noise(layout)
+    return StraightFrame(picture, picture.y[::-1, ::-1])
+
+
+@pytest.mark.parametrize("layout", [YUVA420P, YUVA444P10])
+def test_alpha_survives_the_way_through_a_frame(layout):
+    straight = straight_noise(layout)
+    frame = straight_frame(straight)
+    assert straight_layout(frame) == layout
+    back = to_straight(frame, layout, LIMITED)
+    assert np.array_equal(back.alpha, straight.alpha)
+    assert not np.array_equal(back.alpha, straight.picture.y)
+    for ours, theirs in zip(planes_of(back.picture), planes_of(straight.picture), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_an_odd_width_with_alpha():
+    """Rows are padded to the width of FFmpeg's memory, and chroma is rounded up."""
+    random = np.random.default_rng(2)
+    y, u, v, alpha = (
+        random.integers(0, 256, size, np.uint8) for size in [(35, 61), (18, 31), (18, 31), (35, 61)]
+    )
+    straight = StraightFrame(PlanarFrame(y, u, v, YUVA420P, FULL), alpha)
+    frame = straight_frame(straight)
+    assert int(frame.color_range) == 2
+    back = to_straight(frame, YUVA420P, FULL)
+    assert np.array_equal(back.alpha, alpha)
+    assert np.array_equal(back.picture.v, v)
+
+
+def test_twelve_bits_become_the_ten_they_were_made_from():
+    frame = av.VideoFrame(62, 34, "yuva444p12le")
+    ten = np.resize(np.arange(1024, dtype=np.uint16), (34, 62))
+    for plane in frame.planes[:3]:
+        plane_view(plane, 2)[:] = (ten << 2) + 1
+    plane_view(frame.planes[3], 2)[:] = ten << 2 | ten >> 8
+    straight = to_straight(frame, YUVA444P10, LIMITED)
+    assert all(np.array_equal(p, ten) for p in (*planes_of(straight.picture), straight.alpha))
+    for plane in frame.planes[:3]:
+        plane_view(plane, 2)[:] = 4095
+    assert to_straight(frame, YUVA444P10, LIMITED).picture.y.max() == 1023
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv444p10le", "gray", "rgba"])
+def test_frames_that_are_no_picture_with_alpha(pix_fmt):
+    assert straight_layout(av.VideoFrame(62, 34, pix_fmt)) is None

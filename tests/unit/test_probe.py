@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import av
 import pytest
 
 from media_fixtures import BT709, PQ, camera_clip, write_clip, write_edit_list_clip
-from vrmatte.errors import DamagedInputError, InputError
+from vrmatte.config import LensName
+from vrmatte.errors import ConfigError, DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags
+from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.media.geometry_evidence import read_geometry
+from vrmatte.media.naming import FISHEYE_FOV_DEG
 from vrmatte.media.probe import probe
-from vrmatte.media.spherical import SphericalBoxes, inject_half_equirect
+from vrmatte.media.spherical import SphericalBoxes, inject_boxes
 
 HALF = SphericalBoxes(2, "equi", (0.0, 0.0, 0.25, 0.25))
 
@@ -271,10 +276,65 @@ def test_layout_and_projection_have_evidence_of_their_own() -> None:
     assert (mono.projection, mono.projection_evidence) == ("equirect", "shape")
 
 
+@pytest.mark.parametrize(
+    ("lens", "fov_deg"),
+    [
+        ("fisheye180", 180),
+        ("fisheye190", 190),
+        ("fisheye200", 200),
+        ("mkx200", 200),
+        ("mkx220", 220),
+        ("rf52", 190),
+        ("vrca220", 220),
+    ],
+)
+def test_a_lens_is_known_by_flag_or_by_name(lens: LensName, fov_deg: float) -> None:
+    frame = av.VideoFrame(256, 128, "gray")
+    by_name = read_geometry(f"clip_{lens.upper()}", frame, None, "auto", "auto")
+    assert (by_name.stereo, by_name.projection, by_name.fov_deg) == (
+        "side_by_side",
+        "fisheye",
+        fov_deg,
+    )
+    assert by_name.fov_evidence == "name"
+    for projection in ("auto", "fisheye"):
+        by_flag = read_geometry("clip_FISHEYE", frame, HALF, "auto", projection, lens)
+        assert (by_flag.projection, by_flag.fov_deg) == ("fisheye", fov_deg)
+        assert by_flag.projection_evidence == by_flag.fov_evidence == "flag"
+
+
+def test_every_lens_of_the_settings_is_known() -> None:
+    assert set(get_args(LensName)) == FISHEYE_FOV_DEG.keys() - {"fisheye"}
+
+
+def test_a_fisheye_that_nothing_tells_of_is_taken_for_180_degrees() -> None:
+    frame = av.VideoFrame(256, 128, "gray")
+    found = read_geometry("clip", frame, None, "auto", "fisheye")
+    assert (found.projection_evidence, found.fov_deg, found.fov_evidence) == (
+        "flag",
+        180,
+        "assumed",
+    )
+    named = read_geometry("clip_MKX220", frame, None, "auto", "fisheye")
+    assert (named.fov_deg, named.fov_evidence) == (220, "name")
+
+
+def test_a_lens_with_another_projection_is_refused(clip: Path) -> None:
+    with pytest.raises(ConfigError, match="mkx200 is a fisheye, but"):
+        probe(clip, projection="half_equirect", lens="mkx200")
+
+
+def test_what_each_eye_shows(clip: Path) -> None:
+    assert probe(clip).eye_projection == HalfEquirect(128)
+    assert probe(clip, lens="rf52").eye_projection == Fisheye(128, 190)
+    with pytest.raises(ValueError, match="mesh projection can't"):
+        _ = replace(probe(clip), projection="mesh").eye_projection
+
+
 def test_boxes_survive_in_matroska(clip: Path, tmp_path: Path) -> None:
     tagged, path = tmp_path / "tagged.mp4", tmp_path / "tagged.mkv"
     shutil.copy(clip, tagged)
-    inject_half_equirect(tagged)
+    inject_boxes(tagged)
     assert probe(tagged).spherical == HALF
     with av.open(str(tagged)) as read, av.open(str(path), "w") as write:
         stream = write.add_stream_from_template(read.streams.video[0])

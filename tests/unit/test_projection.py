@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vrmatte.geometry.projection import Fisheye, HalfEquirect
+from vrmatte.geometry.projection import Fisheye, HalfEquirect, shown_pixels
 
 
 def centres(size):
@@ -68,3 +68,18 @@ def test_what_pictures_cover():
     assert abs(circle.sum() - math.pi * 100**2) < 200
     assert not circle[0, 0]
     assert HalfEquirect(200).covers(x, y).all()
+
+
+def test_the_same_view_at_another_size():
+    assert HalfEquirect(64).resized(32) == HalfEquirect(32)
+    assert Fisheye(64, 190).resized(32) == Fisheye(32, 190)
+    assert HalfEquirect(360).px_per_deg == 2
+    assert Fisheye(380, 190).px_per_deg == 2
+    assert (HalfEquirect(64).span_deg, Fisheye(64, 190).span_deg) == (180, 190)
+
+
+def test_pixels_are_shown_by_their_centres():
+    assert shown_pixels(HalfEquirect(5)).all()
+    circle = shown_pixels(Fisheye(4, 190))
+    assert np.array_equal(circle[0], [False, True, True, False])
+    assert circle[1:3].all()

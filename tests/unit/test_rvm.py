@@ -9,6 +9,7 @@ from onnx import helper
 from matting_engines import halves, side_by_side, trail_engine
 from matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
 from vrmatte.frames import EYES, ColorTags, half_of
+from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Viewport, homography
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.matting.network_input import sampled_rgb
@@ -375,7 +376,9 @@ def test_turning_memory_beats_forgetting_it(weights, bench_dir):
     def error(change_turn):
         engine = load_rvm(weights, on_cpu, batch_pictures=False)
         change_turn(engine)
-        matting = ViewportMatting(engine, [SizedPath(path, 192, 304)], frames[0].width // 2)
+        matting = ViewportMatting(
+            engine, [SizedPath(path, 192, 304)], HalfEquirect(frames[0].width // 2)
+        )
         return np.abs(mattes_of(matting, frames)[turn_at].astype(int) - truth).mean()
 
     def empty(engine):

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 
 from vrmatte.config import Config
+from vrmatte.demo.scene import Scene, render_pair
 from vrmatte.errors import ConfigError
 from vrmatte.frames import Eye
+from vrmatte.geometry.projection import HalfEquirect
+from vrmatte.geometry.remap import make_sampling_grid, resample
+from vrmatte.geometry.turned import Turned, rotation_of
 from vrmatte.jobs.scouting import scout_video, telling_frames
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
@@ -38,6 +42,15 @@ class RedDetector:
             _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
             found.append([ViewBox(x, y, x + w, y + h, 0.9) for x, y, w, h, _ in stats[1:].tolist()])
         return found
+
+
+class NobodyThere:
+    """Finds nobody."""
+
+    input_px = 64
+
+    def detect(self, pictures):
+        return [[] for _ in pictures]
 
 
 def eye_picture(ground, people):
@@ -76,9 +89,10 @@ def film(tmp_path):
     return write_film(tmp_path / "film_180_LR.mp4", frames)
 
 
-def scouted(path, observer=ignore):
+def scouted(path, observer=ignore, detector=None):
     source = probe(path)
-    return scout(source, scan_timeline(source, ignore), RedDetector(), Config(), observer)
+    timeline = scan_timeline(source, ignore)
+    return scout(source, timeline, detector or RedDetector(), Config(), observer)
 
 
 def test_shots_people_and_viewports(tmp_path):
@@ -186,6 +200,39 @@ def test_the_sheet_shows_everybody(tmp_path, monkeypatch):
         assert any(person.box_at(frame, Eye.LEFT) for frame in frames)
     assert result.sheet.read_bytes().startswith(b"\x89PNG")
     assert result.document.exists()
+
+
+@pytest.mark.parametrize("roll_deg", [0, 0.6])
+def test_the_lenses_are_compared(tmp_path, roll_deg):
+    eye = HalfEquirect(512)
+    rolled = make_sampling_grid(Turned(eye, rotation_of(roll_deg=roll_deg)), eye)
+    video = tmp_path / "lenses.mp4"
+    with av.open(str(video), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 1024, 512, "yuv420p"
+        for index in range(4):
+            left, right = render_pair(Scene(), 512, index).rgb
+            planes = [resample(np.ascontiguousarray(right[..., i]), rolled) for i in range(3)]
+            picture = np.concatenate([left, np.stack(planes, axis=2)], axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    lenses = scouted(video, detector=NobodyThere()).lenses
+    assert lenses is not None
+    # As test_lenses.py has it; a coarsely coded video is matched no worse.
+    assert lenses.roll_deg == pytest.approx(roll_deg, abs=0.03)
+    assert lenses.needs_correction == (roll_deg > 0)
+    assert lenses.rows_agree
+
+
+def test_a_plain_film_tells_nothing_of_the_lenses(tmp_path):
+    assert scouted(write_film(tmp_path / "plain.mp4", [("sky", [])] * 30)).lenses is None
+
+
+def test_long_videos_take_no_more_looks_at_the_lenses(tmp_path, monkeypatch):
+    compared = []
+    monkeypatch.setattr("vrmatte.scout.matches_in", lambda frame, eye: compared.append(eye) or [])
+    scouted(write_film(tmp_path / "long.mp4", [("sky", [])] * (12 * RATE)))
+    assert len(compared) == 16
 
 
 TRUTH = {

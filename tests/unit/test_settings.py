@@ -109,7 +109,7 @@ def test_spec_base_loads_unchanged(write: WriteFile) -> None:
     assert config.input.video_path == Path("path/to/input.mp4")
     assert config.output.background_color == (0, 255, 0)
     assert (config.hardware.device, config.hardware.max_vram_gb) == ("cuda", 10)
-    assert config.deliverables == ("alpha-packed",)
+    assert config.deliverables == ("prores4444",)
 
 
 def test_spec_extended_loads_unchanged(write: WriteFile) -> None:
@@ -305,7 +305,7 @@ def test_faults_of_all_sources_at_once(write: WriteFile) -> None:
         ("processing: {parallel_eyes: 1}", "can't be 1, it takes true or false"),
         ("matting: {fp16: 'yes'}", 'can\'t be "yes", it takes true or false'),
         ("processing: {chunk_size: {a: 1}}", 'can\'t be {"a": 1}, it takes a whole number'),
-        ("output: {deliver: matte}", "it takes a list, each item matte, matte-lossless, green"),
+        ("output: {deliver: matte}", "it takes a list, each item matte, matte-lossless, xalpha,"),
         ("output: {path: 5}", "output.path can't be 5, it takes a path, or null"),
         ('output: {path: "\\udcff"}', "output.path can't be"),
         ("input: {start: .nan}", "input.start can't be NaN"),
@@ -455,7 +455,8 @@ def test_every_key_is_described() -> None:
     for key in KEYS.values():
         assert key.meaning, key.path
         assert key.accepted, key.path
-    assert set(SECTIONS) == {*Config.model_fields, "output.alpha_packed"}
+    inside_output = {"output.alpha_packed", "output.edge", "output.foreground"}
+    assert set(SECTIONS) == {*Config.model_fields, *inside_output}
     assert all(SECTIONS.values())
 
 
@@ -469,15 +470,10 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
     base, extended = write(SPEC_BASE, "base.yaml"), write(SPEC_EXTENDED, "extended.yaml")
     said = notices(load_config([base, extended]))
     assert [line.removeprefix(f"{base.parent}/").split(" = ")[0] for line in said] == [
-        "base.yaml:14: matting.use_disparity_mapping",
         "base.yaml:15: matting.memory_offload",
         "base.yaml:16: matting.fp16",
-        "base.yaml:20: output.format",
-        "extended.yaml:14: stereo.consistency_mode",
-        "extended.yaml:15: stereo.validation_threshold",
-        "extended.yaml:16: stereo.correction_method",
     ]
-    assert said[2].endswith(
+    assert said[1].endswith(
         "matting.fp16 = true has no effect: "
         "networks run in fp32, half precision drifts in the recurrent state"
     )
@@ -497,20 +493,48 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
         (["detection.model=yolox_m"], True),
         (["detection.model=yolox_s"], False),
         (["people.viewer_body=exclude", "people.file=people.json"], False),
-        (["matting.use_disparity_mapping=true"], True),
+        (["matting.use_disparity_mapping=true"], False),
         (["matting.use_disparity_mapping=false"], False),
         (["matting.memory_offload=true"], True),
         (["matting.memory_offload=false"], False),
         (["matting.fp16=true"], True),
         (["matting.fp16=false"], False),
-        (["output.format=alpha"], True),
+        (["input.lens=mkx200"], False),
+        (["output.format=alpha"], False),
         (["output.format=greenscreen"], False),
         (["output.format=greenscreen", "output.deliver=[matte]"], True),
+        (["output.alpha_container=exr"], True),
+        (["output.alpha_container=exr", "output.format=alpha"], False),
+        (["output.alpha_container=exr", "output.format=greenscreen"], True),
+        (["output.alpha_container=prores4444"], False),
+        (["output.name_template='{stem}_{kind}'"], False),
+        (["output.name_template='{stem}_{kind}'", "output.deliver=[png, xalpha]"], True),
         (["output.background_color=[0, 0, 255]"], True),
         (["output.background_color=[0, 255, 0]"], False),
         (["output.background_color=[0, 0, 255]", "output.deliver=[greenscreen]"], False),
         (["output.maintain_sbs=false"], True),
+        (["output.maintain_sbs=false", "output.deliver=[png, alpha-packed]"], True),
+        (["output.maintain_sbs=false", "output.deliver=[png]"], False),
         (["output.maintain_sbs=true"], False),
+        (["output.projection=fisheye"], True),
+        (["output.projection=fisheye", "output.deliver=[matte, alpha-packed]"], False),
+        (["output.projection=source"], False),
+        (["output.fisheye_fov_deg=200", "output.deliver=[matte]"], True),
+        (["output.prores_alpha_bits=8"], True),
+        (["output.prores_alpha_bits=8", "output.deliver=[prores4444]"], False),
+        (["output.prores_alpha_bits=16"], False),
+        (["output.apple_boxes=true"], True),
+        (["output.apple_boxes=true", "output.deliver=[webm-alpha, prores4444]"], False),
+        (["output.apple_boxes=true", "output.deliver=[matte-lossless, png]"], True),
+        (["output.apple_boxes=false"], False),
+        (["output.verify_alpha=false"], False),
+        (["output.verify_alpha=false", "output.deliver=[matte]"], True),
+        (["output.edge.choke_px=1", "output.edge.feather_px=2"], False),
+        (["output.foreground.estimate='on'"], False),
+        (["output.foreground.estimate='on'", "output.deliver=[matte, xalpha]"], True),
+        (["output.foreground.estimate=auto", "output.deliver=[matte]"], False),
+        (["output.foreground.despill=0.5", "output.deliver=[matte-lossless]"], True),
+        (["output.foreground.despill=0.5", "output.deliver=[matte, exr]"], False),
         (["output.alpha_packed.fov_deg=200"], False),
         (["output.alpha_packed.fov_deg=200", "output.deliver=[matte]"], True),
         (["output.alpha_packed.fov_deg=190", "output.deliver=[matte]"], False),
@@ -519,10 +543,10 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
         (["hardware.max_vram_gb=10", "hardware.device=cpu"], True),
         (["hardware.max_vram_gb=null", "hardware.device=cpu"], False),
         (["hardware.device=cuda"], False),
-        (["stereo.consistency_mode=joint"], True),
+        (["stereo.consistency_mode=joint"], False),
         (["stereo.consistency_mode=independent"], False),
-        (["stereo.validation_threshold=0.9"], True),
-        (["stereo.correction_method=transfer"], True),
+        (["stereo.warn_threshold=0.9", "stereo.validation_threshold=0.8"], False),
+        (["stereo.correction_method=transfer"], False),
         (["debugging.save_detection_visualization=true"], False),
         (["debugging.save_detection_visualization=false"], False),
         (["performance.profile_enabled=true", "audio.preserve_audio=false"], False),
@@ -533,6 +557,50 @@ def test_notices(assignments: list[str], noticed: bool) -> None:
     assert len(said) == int(noticed)
     key = assignments[0].partition("=")[0]
     assert all(line.startswith(f"--set: {key} = ") for line in said)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "noticed"),
+    [
+        (
+            ["output.projection=fisheye", "output.fisheye_fov_deg=200"],
+            ["output.projection", "output.fisheye_fov_deg"],
+        ),
+        (
+            [
+                "output.projection=fisheye",
+                "output.fisheye_fov_deg=200",
+                "output.apple_boxes=true",
+                "output.deliver=[matte]",
+            ],
+            ["output.apple_boxes"],
+        ),
+        (
+            ["matting.use_disparity_mapping=true", "stereo.consistency_mode=independent"],
+            ["matting.use_disparity_mapping"],
+        ),
+        (
+            ["matting.use_disparity_mapping=false", "stereo.consistency_mode=joint"],
+            ["stereo.consistency_mode"],
+        ),
+        (["matting.use_disparity_mapping=false", "stereo.consistency_mode=independent"], []),
+        (
+            ["matting.use_disparity_mapping=false", "stereo.warn_threshold=0.9"],
+            ["stereo.warn_threshold"],
+        ),
+        (
+            ["stereo.consistency_mode=independent", "stereo.validation_threshold=0.9"],
+            ["stereo.validation_threshold"],
+        ),
+        (
+            ["stereo.consistency_mode=independent", "stereo.correction_method=transfer"],
+            ["stereo.correction_method"],
+        ),
+    ],
+)
+def test_notices_of_keys_that_need_each_other(assignments: list[str], noticed: list[str]) -> None:
+    said = notices(load_config(assignments=assignments))
+    assert [line.removeprefix("--set: ").split(" = ")[0] for line in said] == noticed
 
 
 def test_defaults_say_nothing() -> None:
@@ -578,6 +646,14 @@ def test_stale_or_missing_page_fails_the_check(
     page.write_text(page.read_text(encoding="utf-8").replace("190", "191"), encoding="utf-8")
     assert make_docs.main(["--check"]) == 1
     assert "out of date" in capsys.readouterr().err
+
+
+def test_format_says_which_file_is_made() -> None:
+    assert Config().deliverables == ("alpha-packed",)
+    assert Config(output=OutputConfig(format="greenscreen")).deliverables == ("greenscreen",)
+    assert Config(output=OutputConfig(format="alpha")).deliverables == ("prores4444",)
+    folder = OutputConfig(format="alpha", alpha_container="exr")
+    assert Config(output=folder).deliverables == ("exr",)
 
 
 def test_deliverables_without_repeats() -> None:

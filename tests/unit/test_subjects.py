@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -24,6 +25,7 @@ from vrmatte.people.sphere import AngularBox
 from vrmatte.plan import WHOLE_EYES
 from vrmatte.progress import Notice
 from vrmatte.scout import people_file
+from vrmatte.stereo.lenses import LensAlignment
 
 FRAMES = 60
 RATE = Fraction(30)
@@ -51,10 +53,11 @@ def document(source, *people: Person) -> People:
     return People(identity, (Shot(0, FRAMES),), people, ())
 
 
-def find(source, tmp_path, *people: Person, **settings):
+def find(source, tmp_path, *people: Person, lenses: LensAlignment | None = None, **settings):
     said: list[str] = []
     config = Config.model_validate({"processing": settings})
-    write_people(document(source, *people), people_file(source.path, tmp_path))
+    written = replace(document(source, *people), lenses=lenses)
+    write_people(written, people_file(source.path, tmp_path))
     found = find_subjects(
         tmp_path,
         source,
@@ -88,6 +91,28 @@ def test_an_empty_document_means_whole_eyes_and_is_said(source, tmp_path):
     assert found.viewports is None
     assert len(said) == 1
     assert "nobody was found" in said[0]
+
+
+@pytest.mark.parametrize("people", [(), (person(keep=True),)], ids=["nobody", "somebody"])
+def test_lenses_are_handed_on_and_told(source, tmp_path, people):
+    turned = LensAlignment(0.5, -0.25, 0.1, row_error_px=2.4)
+    found, said = find(source, tmp_path, *people, lenses=turned)
+    assert found.lenses == turned
+    (text,) = [line for line in said if "rows of the two eyes" in line]
+    assert "2.4 px" in text
+    assert "turned by 0.50 (roll), -0.25 (pitch) and 0.10 degrees (toe-in)" in text
+
+
+def test_straight_lenses_are_not_worth_a_word(source, tmp_path):
+    straight = LensAlignment(0.01, 0, 0.02, needs_correction=False, row_error_px=0.2)
+    found, said = find(source, tmp_path, person(keep=True), lenses=straight)
+    assert (found.lenses, said) == (straight, [])
+
+
+def test_rows_that_never_agree_are_told(source, tmp_path):
+    bent = LensAlignment(0, 0, 0, needs_correction=False, rows_agree=False, row_error_px=5)
+    _, said = find(source, tmp_path, person(keep=True), lenses=bent)
+    assert "no turn of a lens explains" in said[0]
 
 
 def test_excluded_people_linger_and_kept_ones_do_not(source, tmp_path):

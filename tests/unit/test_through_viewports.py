@@ -41,7 +41,9 @@ def still(name, viewport, size=SIZE, first=0, last=100):
 
 
 def through(viewports, engine, size=SIZE, eye_px=EYE):
-    return ViewportMatting(engine, [still(name, v, size) for name, v in viewports.items()], eye_px)
+    return ViewportMatting(
+        engine, [still(name, v, size) for name, v in viewports.items()], HalfEquirect(eye_px)
+    )
 
 
 def grey_eye(luma):
@@ -208,13 +210,13 @@ def test_the_network_looks_the_right_way_with_each_eye(eye_px, viewport, left_de
 def test_sizes_by_which_eyes_are_reduced():
     factors = []
     for eye_px in (512, 1024, 2048, 4096):
-        window = ViewWindow(Viewport(0, 0, 60, 70), DENSE, eye_px)
+        window = ViewWindow(Viewport(0, 0, 60, 70), DENSE, HalfEquirect(eye_px))
         factors.append(_reduction(window))
         density, _ = window.viewport.scales(*DENSE)
         assert eye_px / math.pi / factors[-1] >= 0.9 * density or factors[-1] == 1
     assert factors == [1, 2, 4, 8]
     # Chroma must be whole, too.
-    assert _reduction(ViewWindow(Viewport(0, 0, 60, 70), DENSE, 2050)) == 1
+    assert _reduction(ViewWindow(Viewport(0, 0, 60, 70), DENSE, HalfEquirect(2050))) == 1
 
 
 def test_beyond_the_edge_there_is_no_black():
@@ -240,12 +242,12 @@ def test_a_viewport_that_sees_nothing_of_the_eye_is_harmless():
 
 def test_no_viewport_no_matte():
     engine = PaintingEngine(constant(1.0))
-    matting = ViewportMatting(engine, [still("a", THREE["a"], first=2, last=3)], EYE)
+    matting = ViewportMatting(engine, [still("a", THREE["a"], first=2, last=3)], HalfEquirect(EYE))
     frame = grey_frame(soft_luma())
     mattes = [matting.matte(index, frame) for index in range(5)]
     assert [bool(matte.any()) for matte in mattes] == [False, False, True, False, False]
     assert mattes[0].shape == (EYE, 2 * EYE)
-    assert not ViewportMatting(engine, [], EYE).matte(0, frame).any()
+    assert not ViewportMatting(engine, [], HalfEquirect(EYE)).matte(0, frame).any()
 
 
 def test_ten_bits_give_the_same_matte():
@@ -275,7 +277,9 @@ def test_colour_reaches_the_network():
 
 def test_paths_of_one_name_are_refused():
     with pytest.raises(ValueError, match="must differ"):
-        ViewportMatting(PaintingEngine(constant(1)), [still("a", THREE["a"])] * 2, EYE)
+        ViewportMatting(
+            PaintingEngine(constant(1)), [still("a", THREE["a"])] * 2, HalfEquirect(EYE)
+        )
 
 
 FOLLOWING = (
@@ -289,7 +293,9 @@ SMALL = (48, 64)
 
 
 def following(engine):
-    return ViewportMatting(engine, [SizedPath(path, *SMALL) for path in FOLLOWING], SMALL_EYE)
+    return ViewportMatting(
+        engine, [SizedPath(path, *SMALL) for path in FOLLOWING], HalfEquirect(SMALL_EYE)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def view(request):
 
 
 def window_of(viewport, size=SIZE, eye_px=EYE):
-    return ViewWindow(viewport, size, eye_px)
+    return ViewWindow(viewport, size, HalfEquirect(eye_px))
 
 
 def on_the_eye(viewport, size=SIZE, eye_px=EYE):

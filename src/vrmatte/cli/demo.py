@@ -66,7 +66,8 @@ def _render(clip: Path, truth: Path, frames: int, eye_px: int, observer: Observe
 
 
 def _draw(clip: Path, matte: Path, index: int, config: Config, target: Path) -> None:
-    source = probe(clip, layout=config.input.layout, projection=config.input.projection)
+    told = config.input
+    source = probe(clip, layout=told.layout, projection=told.projection, lens=told.lens)
     timeline = scan_timeline(source, ignore)
     frame = next(read_frames(source, timeline, index, index + 1))
     for at, (_, grey) in enumerate(read_grey(matte)):

@@ -35,7 +35,7 @@ def _facts(source: SourceInfo, decoded: int | None) -> dict[str, str]:
         "size": f"{source.width}x{source.height}, {size_text(source.size_bytes)}",
         "codec": f"{source.codec} {source.pixel_format} in {source.container}",
         "layout": f"{source.stereo.replace('_', ' ')} (from {source.stereo_evidence})",
-        "projection": f"{source.projection.replace('_', '-')} (from {source.projection_evidence})",
+        "projection": _projection_text(source),
         "rate": f"{source.average_rate} fps, time base {source.time_base}",
         "duration": f"{source.duration_seconds or 0:.3f} s",
         "frames": f"{source.frames_from_header or 'unknown'} by the header"
@@ -53,6 +53,14 @@ def _facts(source: SourceInfo, decoded: int | None) -> dict[str, str]:
     if source.chapters:
         facts["chapters"] = str(source.chapters)
     return facts
+
+
+def _projection_text(source: SourceInfo) -> str:
+    text = f"{source.projection.replace('_', '-')} (from {source.projection_evidence})"
+    if source.projection != "fisheye":
+        return text
+    how = "assumed" if source.fov_evidence == "assumed" else f"from {source.fov_evidence}"
+    return f"{text}, {source.projection_fov_deg:g} degrees ({how})"
 
 
 def verify_command(directory: Path, *, as_json: bool) -> None:

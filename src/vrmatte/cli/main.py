@@ -6,10 +6,11 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
+from vrmatte.config import DeliverableName
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -36,6 +37,7 @@ Assignments = Annotated[
     list[str] | None, typer.Option("--set", help="key=value, e.g. processing.scale_factor=0.5")
 ]
 Preset = Annotated[str | None, typer.Option(help="draft, balanced or best.")]
+_DELIVERABLES = get_args(DeliverableName)
 
 
 @app.command()
@@ -52,7 +54,7 @@ def run(
     engine: Annotated[str | None, typer.Option(help="auto, rvm or selfie.")] = None,
     deliver: Annotated[
         str | None,
-        typer.Option(help="Comma list: alpha-packed, greenscreen, matte, matte-lossless."),
+        typer.Option(help=f"Comma list of {', '.join(_DELIVERABLES)}."),
     ] = None,
     start: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to begin at.")] = None,
     end: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to stop before.")] = None,
@@ -71,6 +73,20 @@ def run(
         "input.end": end,
     }
     run_command(config or [], assign or [], preset, options, fresh=fresh, as_json=json)
+
+
+@app.command()
+def render(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="--out of an earlier run.")],
+    deliver: Annotated[str, typer.Option(help=f"Comma list of {', '.join(_DELIVERABLES)}.")],
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    json: Json = False,
+) -> None:
+    """Make further files from the mattes of an earlier run; no network runs."""
+    from vrmatte.cli.run import render_command
+
+    render_command(directory, deliver, config or [], assign or [], as_json=json)
 
 
 @app.command()

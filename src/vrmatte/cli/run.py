@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from vrmatte.cli.render import print_report, terminal_progress
+from vrmatte.config import Config
 from vrmatte.errors import ConfigError
 from vrmatte.progress import Notice
 from vrmatte.setting_notices import notices
@@ -44,6 +45,31 @@ def run_command(
         typer.echo(report.as_json())
     else:
         print_report(report)
+
+
+def render_command(
+    directory: Path,
+    deliver: str,
+    files: Sequence[Path],
+    assignments: Sequence[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Make further files of an earlier run's mattes; print a table or the JSON report of each."""
+    from vrmatte.jobs.render import render_output
+
+    def change(config: Config) -> Config:
+        overrides = _overrides({"output.deliver": deliver})
+        earlier = config.model_dump(mode="json")
+        return load_config(files, assignments, None, overrides, earlier).config
+
+    with terminal_progress(quiet=as_json) as observer:
+        reports = render_output(directory, change, observer)
+    for report in reports:
+        if as_json:
+            typer.echo(report.as_json())
+        else:
+            print_report(report)
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, object]:

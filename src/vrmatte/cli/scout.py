@@ -33,7 +33,7 @@ def scout_command(
         return
     console = Console()
     console.print(_people_table(scouted.people))
-    console.print(_viewport_table(scouted.people, scouted.eye_px))
+    console.print(_viewport_table(scouted.people, scouted.px_per_deg))
     console.print(f"{scouted.document} (edit it, and a run uses it as it is)", soft_wrap=True)
     console.print(f"{scouted.sheet}", soft_wrap=True)
 
@@ -56,13 +56,13 @@ def _people_table(people: People) -> Table:
     return table
 
 
-def _viewport_table(people: People, eye_px: int) -> Table:
+def _viewport_table(people: People, px_per_deg: float) -> Table:
     table = Table(title="viewports (degrees; pixels at the source's density)")
     for name in ("name", "frames", "yaw, pitch", "field of view", "pixels", "turns"):
         table.add_column(name)
     for path in people.viewports:
         view = path.at(path.first)
-        width, height = view.size_for(eye_px / 180)
+        width, height = view.size_for(px_per_deg)
         table.add_row(
             path.name,
             f"{path.first}-{path.last - 1}",

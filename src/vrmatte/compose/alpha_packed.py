@@ -19,13 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.colorimetry import rgb_to_yuv, yuv_to_rgb
+from vrmatte.compose.reproject import Reprojector
 from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, Plane, half_of
-from vrmatte.geometry.projection import Array, Fisheye, HalfEquirect
+from vrmatte.geometry.edges import held_to_edge
+from vrmatte.geometry.projection import Array, EyeProjection, Fisheye, HalfEquirect
 from vrmatte.geometry.remap import (
     LUMA_SITES,
     Interpolation,
     PlaneSites,
-    SamplingGrid,
     chroma_sites,
     resample,
     sampling_grid,
@@ -85,11 +86,14 @@ class MatteDisc:
 
 
 class AlphaPacker:
-    """Makes packed frames from half-equirectangular ones, all of one size and kind."""
+    """Makes packed frames from side-by-side ones, all of one size and kind.
+
+    Fisheye pictures of the very field of view that is packed are not resampled.
+    """
 
     def __init__(
         self,
-        eye_px: int,
+        source: EyeProjection,
         fov_deg: float,
         channel: AlphaChannel,
         layout: PixelLayout,
@@ -98,7 +102,7 @@ class AlphaPacker:
         """Work out all positions; takes a moment and about 10 bytes per pixel of an eye.
 
         Args:
-            eye_px: height and width of an eye in the source and in the packed frame.
+            source: what an eye shows; it is as large in the packed frame.
             fov_deg: field of view of the packed fisheye circle.
             channel: grey, or red as the format's first tools wrote it. Players read red of both;
                 grey keeps edges better, being luma at full resolution.
@@ -108,14 +112,15 @@ class AlphaPacker:
         Raises:
             ValueError: the eye isn't a whole number of chroma samples wide.
         """
+        eye_px = source.size
         _check_eye(eye_px, layout)
         self.eye_px, self.layout = eye_px, layout
-        source = HalfEquirect(eye_px)
         picture, disc = Fisheye(eye_px, fov_deg), MatteDisc(eye_px, fov_deg)
         sites = chroma_sites(layout, color)
-        self._luma_grid = sampling_grid(picture, source)
-        self._chroma_grid = sampling_grid(picture, source, sites, sites)
-        self._alpha_grid = sampling_grid(disc, source)
+        self._reprojector = Reprojector(source, picture, layout, color)
+        self._luma_circle = _inside(picture, LUMA_SITES)
+        self._chroma_circle = _inside(picture, sites)
+        self._alpha_grid = sampling_grid(disc, held_to_edge(source))
         black = rgb_to_yuv((0, 0, 0), color.matrix, layout.bit_depth, color.full_range)
         opaque_rgb = (255, 255, 255) if channel == "grey" else (255, 0, 0)
         opaque = rgb_to_yuv(opaque_rgb, color.matrix, layout.bit_depth, color.full_range)
@@ -130,8 +135,8 @@ class AlphaPacker:
         """One packed frame.
 
         Args:
-            frame: side by side, half-equirectangular, (eye_px, 2 * eye_px).
-            matte: side by side, half-equirectangular, same shape.
+            frame: side by side, in the source's projection, (eye_px, 2 * eye_px).
+            matte: the same.
 
         Raises:
             ValueError: a shape or layout that was not announced.
@@ -142,9 +147,7 @@ class AlphaPacker:
                 f"expected {self.layout.name} and a matte of {shape}; "
                 f"got {frame.layout.name} of {frame.y.shape} and {matte.shape}"
             )
-        y = self._pictures(frame.y, self._luma_grid, self._black[0])
-        u = self._pictures(frame.u, self._chroma_grid, self._black[1])
-        v = self._pictures(frame.v, self._chroma_grid, self._black[2])
+        y, u, v = self._pictures(frame)
         for eye in EYES:
             alpha = self._disc_alpha(half_of(matte, eye))
             _write_disc(y, eye, alpha, self._codes[0], self._luma_disc)
@@ -154,18 +157,19 @@ class AlphaPacker:
                 _write_disc(v, eye, coarse, self._codes[2], self._chroma_disc)
         return PlanarFrame(y, u, v, frame.layout, frame.color, frame.pts)
 
-    def _pictures(self, plane: Plane, grid: SamplingGrid, black: int) -> Plane:
-        """Both eyes of a plane as fisheye pictures on black."""
-        out = np.empty_like(plane)
-        for eye in EYES:
-            resample(
-                half_of(plane, eye),
-                grid,
-                peak=self.layout.peak,
-                border=black,
-                out=half_of(out, eye),
+    def _pictures(self, frame: PlanarFrame) -> tuple[Plane, Plane, Plane]:
+        """New planes with both eyes as fisheye pictures on black."""
+        made = self._reprojector.frame(frame)
+        if made is not frame:
+            return made.y, made.u, made.v
+        circles = self._luma_circle, self._chroma_circle, self._chroma_circle
+        y, u, v = (
+            _on_black(plane, circle, black)
+            for plane, circle, black in zip(
+                (frame.y, frame.u, frame.v), circles, self._black, strict=True
             )
-        return out
+        )
+        return y, u, v
 
     def _disc_alpha(self, matte: Matte) -> Matte:
         """The tile with one eye's disc, alpha 0..255."""
@@ -179,7 +183,10 @@ class AlphaPacker:
 
 
 def unpack_alpha(
-    frame: PlanarFrame, fov_deg: float, interpolation: Interpolation = Interpolation.LINEAR
+    frame: PlanarFrame,
+    fov_deg: float,
+    interpolation: Interpolation = Interpolation.LINEAR,
+    view: EyeProjection | None = None,
 ) -> Matte:
     """The matte as players see it: red of the discs, spread over each eye's view.
 
@@ -187,9 +194,10 @@ def unpack_alpha(
         frame: a packed frame, (E, 2 E).
         fov_deg: field of view of the fisheye circle, as the file's name tells players.
         interpolation: how the discs are read; players read linearly.
+        view: what each eye of the matte shows, as large as the frame's; None: half-equirectangular.
 
     Returns:
-        Side by side, half-equirectangular, same shape as the frame's luma; 0 beyond the view.
+        Side by side, same shape as the frame's luma; 0 beyond what was packed.
 
     Raises:
         ValueError: a frame that isn't twice as wide as high.
@@ -198,7 +206,7 @@ def unpack_alpha(
     if frame.width != 2 * eye_px:
         raise ValueError(f"packed frames are twice as wide as high; got {frame.width}x{eye_px}")
     _check_eye(eye_px, layout)
-    view, disc = HalfEquirect(eye_px), MatteDisc(eye_px, fov_deg)
+    view, disc = view or HalfEquirect(eye_px), MatteDisc(eye_px, fov_deg)
     sites = chroma_sites(layout, color)
     luma_grid = sampling_grid(view, disc)
     chroma_grid = sampling_grid(view, disc, LUMA_SITES, sites)
@@ -230,8 +238,13 @@ def _codes(low: int, high: int, layout: PixelLayout) -> Plane:
     return cast(Plane, codes.astype(layout.dtype))
 
 
-def _inside(disc: MatteDisc, sites: PlaneSites) -> npt.NDArray[np.bool_]:
-    """Which samples of a tile's plane lie in the disc."""
+def _on_black(plane: Plane, circle: npt.NDArray[np.bool_], black: int) -> Plane:
+    """A copy of both eyes' plane, black outside each eye's circle."""
+    return np.where(np.tile(circle, 2), plane, plane.dtype.type(black))
+
+
+def _inside(disc: MatteDisc | Fisheye, sites: PlaneSites) -> npt.NDArray[np.bool_]:
+    """Which samples of a disc's or circle's square plane lie inside."""
     columns = sites.columns(0, disc.size // sites.step_x)
     return disc.covers(*np.meshgrid(columns, sites.rows(0, disc.size // sites.step_y)))
 

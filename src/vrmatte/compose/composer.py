@@ -1,31 +1,68 @@
-"""What turns a frame and its matte into the picture of one deliverable."""
+"""What turns a prepared frame into the picture of one deliverable."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from vrmatte.compose.alpha_packed import AlphaPacker
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.matte_video import matte_frame
+from vrmatte.compose.preview import Preview
+from vrmatte.compose.straight import StraightComposer
+from vrmatte.compose.view import PreparedFrame, SourceView
 from vrmatte.config import Config, DeliverableName
-from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
+from vrmatte.frames import ColorTags, Eye, Matte, PixelLayout, PlanarFrame, StraightFrame, half_of
+
+Picture = PlanarFrame | StraightFrame | Matte
 
 
-class Composer(Protocol):
-    """Makes the pictures of one deliverable."""
-
-    def __call__(self, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
-        """Side-by-side frame and matte (H, W) of the same size in, one picture out."""
-        ...
+Composer = Callable[[PreparedFrame], Picture]
+"""Makes one side-by-side picture of a frame for one deliverable."""
 
 
 def make_composer(
-    name: DeliverableName, config: Config, layout: PixelLayout, color: ColorTags, eye_px: int
+    name: DeliverableName,
+    config: Config,
+    view: SourceView,
+    target: PixelLayout,
+    color: ColorTags,
+    *,
+    own_colours: bool,
 ) -> Composer:
-    """The composer of a deliverable for frames in `layout` with `color` tags."""
+    """The composer of a deliverable.
+
+    Args:
+        name: which.
+        config: settings of its pictures.
+        view: how frames come and are shown.
+        target: layout of its pictures.
+        color: tags of its pictures.
+        own_colours: whether soft edges get the people's own colours.
+    """
     if name == "greenscreen":
-        return GreenScreen(config.output.background_color, layout, color).compose
+        screen = GreenScreen(config.output.background_color, view.layout, view.color)
+        return lambda p: screen.compose(p.foreground if own_colours else p.shown, p.shown_matte)
     if name == "alpha-packed":
         packed = config.output.alpha_packed
-        return AlphaPacker(eye_px, packed.fov_deg, packed.channel, layout, color).pack
-    return lambda frame, matte: matte_frame(matte, layout, color.full_range)
+        packer = AlphaPacker(view.shows, packed.fov_deg, packed.channel, view.layout, view.color)
+        return lambda p: packer.pack(p.decontaminated if own_colours else p.frame, p.matte)
+    if name == "preview":
+        preview = Preview(view.layout, view.color)
+        return lambda p: preview(p.shown, p.shown_matte)
+    if name == "matte" or name == "xalpha":
+        return lambda p: matte_frame(p.shown_matte, target, color.full_range)
+    if name == "matte-lossless":
+        return lambda p: p.shown_matte
+    straight = StraightComposer(view.layout, target, view.color, full_range=color.full_range)
+    return lambda p: straight(p.foreground if own_colours else p.shown, p.shown_matte)
+
+
+def eye_of(picture: Picture, eye: Eye | None) -> Picture:
+    """One eye's half of a side-by-side picture, as views on the same memory; None: all of it."""
+    if eye is None:
+        return picture
+    if isinstance(picture, PlanarFrame):
+        return picture.eye(eye)
+    if isinstance(picture, StraightFrame):
+        return StraightFrame(picture.picture.eye(eye), half_of(picture.alpha, eye))
+    return half_of(picture, eye)

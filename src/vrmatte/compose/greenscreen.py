@@ -12,6 +12,7 @@ import numba
 import numpy as np
 
 from vrmatte.colorimetry import rgb_to_yuv
+from vrmatte.compose.foreground import ForegroundEstimator
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 
 
@@ -19,7 +20,11 @@ class GreenScreen:
     """Replaces what is not matted by one colour."""
 
     def __init__(
-        self, background_rgb: tuple[int, int, int], layout: PixelLayout, color: ColorTags
+        self,
+        background_rgb: tuple[int, int, int],
+        layout: PixelLayout,
+        color: ColorTags,
+        foreground: ForegroundEstimator | None = None,
     ) -> None:
         """Prepare the colour.
 
@@ -27,6 +32,7 @@ class GreenScreen:
             background_rgb: each 0..255.
             layout: of all frames to come; 4:2:0.
             color: of all frames to come.
+            foreground: takes the old background out of soft edges; None: it stays in them.
 
         Raises:
             ValueError: a layout other than 4:2:0.
@@ -34,6 +40,7 @@ class GreenScreen:
         if (layout.chroma_shift_x, layout.chroma_shift_y) != (1, 1):
             raise ValueError(f"green screens are made in 4:2:0; got {layout.name}")
         self.layout = layout
+        self._foreground = foreground
         self.key_yuv = rgb_to_yuv(background_rgb, color.matrix, layout.bit_depth, color.full_range)
         """Code values of the colour."""
 
@@ -52,6 +59,8 @@ class GreenScreen:
                 f"expected {self.layout.name} and a matte of {frame.y.shape}; "
                 f"got {frame.layout.name} and {matte.shape}"
             )
+        if self._foreground is not None:
+            frame = self._foreground(frame, matte)
         y, u, v = (np.empty_like(plane) for plane in (frame.y, frame.u, frame.v))
         _blend(frame.y, frame.u, frame.v, matte, *self.key_yuv, y, u, v)
         return PlanarFrame(y, u, v, frame.layout, frame.color, frame.pts)

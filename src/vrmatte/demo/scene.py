@@ -83,6 +83,8 @@ class StereoPicture:
     """Each person's own alpha as if alone, shape (people, 2, H, W); 1 - union = prod(1 - own)."""
     depth_m: tuple[float, ...]
     """Depth of each person in this frame."""
+    foreground: Field
+    """The people's own colours times `alpha`, before noise, shape (2, H, W, 3), 0..1."""
 
     def side_by_side(self) -> npt.NDArray[np.uint8]:
         """Both eyes as one picture, shape (H, 2 W, 3)."""
@@ -105,6 +107,7 @@ def render_pair(scene: Scene, eye_px: int, frame_index: int) -> StereoPicture:
     eyes = scene.eye_x_m()
     alphas = np.zeros((len(scene.people), 2, eye_px, eye_px), np.float32)
     pictures = [room_view(scene.room, eye_px, eye_x_m).copy() for eye_x_m in eyes]
+    fronts = np.zeros((2, eye_px, eye_px, 3), np.float32)
     depths = tuple(person.place(seconds)[1] for person in scene.people)
     for number in sorted(range(len(depths)), key=lambda n: -depths[n]):
         person = scene.people[number]
@@ -117,10 +120,11 @@ def render_pair(scene: Scene, eye_px: int, frame_index: int) -> StereoPicture:
             )
         card = _card_of(person, eye_px, depths[number], seconds)
         for eye, eye_x_m in enumerate(eyes):
-            _place(card, person, scene, seconds, eye_x_m, pictures[eye], alphas[number, eye])
+            layers = (pictures[eye], fronts[eye])
+            _place(card, person, scene, seconds, eye_x_m, layers, alphas[number, eye])
     union = 1 - np.prod(1 - alphas, axis=0)
     noisy = [_with_noise(p, scene, frame_index, eye) for eye, p in enumerate(pictures)]
-    return StereoPicture(np.stack(noisy), union.astype(np.float32), alphas, depths)
+    return StereoPicture(np.stack(noisy), union.astype(np.float32), alphas, depths, fronts)
 
 
 def _card_of(person: Person, eye_px: int, depth_m: float, seconds: float) -> Card:
@@ -134,10 +138,10 @@ def _place(
     scene: Scene,
     seconds: float,
     eye_x_m: float,
-    picture: Field,
+    pictures: tuple[Field, ...],
     alpha: Field,
 ) -> None:
-    """Lay the card into one eye's picture and its alpha, inside the card's box only."""
+    """Lay the card over pictures of one eye and into its alpha, inside the card's box only."""
     x_m, z_m = person.place(seconds)
     scale = person.height_m / HEIGHT_M
     eye_px = alpha.shape[0]
@@ -155,7 +159,8 @@ def _place(
     fine = cv2.remap(card.rgba, card_x - 0.5, card_y - 0.5, cv2.INTER_LINEAR)
     size = (columns.stop - columns.start, rows.stop - rows.start)
     layer = cv2.resize(fine, size, interpolation=cv2.INTER_AREA)
-    picture[rows, columns] = layer[..., :3] + (1 - layer[..., 3:]) * picture[rows, columns]
+    for picture in pictures:
+        picture[rows, columns] = layer[..., :3] + (1 - layer[..., 3:]) * picture[rows, columns]
     alpha[rows, columns] = layer[..., 3]
 
 

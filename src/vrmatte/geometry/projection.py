@@ -8,8 +8,8 @@ as used by DeoVR and HereSphere, docs/formats.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,10 +60,24 @@ class _Square:
         """Height in pixels."""
         return self.size
 
+    def resized(self, size: int) -> Self:
+        """The same view, `size` pixels wide and high."""
+        return replace(self, size=size)
+
 
 @dataclass(frozen=True, slots=True)
 class HalfEquirect(_Square):
     """180 x 180 degrees: columns are longitudes, rows are latitudes."""
+
+    @property
+    def span_deg(self) -> float:
+        """Angle across the picture's middle."""
+        return 180
+
+    @property
+    def px_per_deg(self) -> float:
+        """Density in the middle."""
+        return self.size / 180
 
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions seen at pixel coordinates."""
@@ -89,6 +103,16 @@ class Fisheye(_Square):
     fov_deg: float
     """Field of view of the full circle in degrees."""
 
+    @property
+    def span_deg(self) -> float:
+        """Angle across the picture's middle."""
+        return self.fov_deg
+
+    @property
+    def px_per_deg(self) -> float:
+        """Density, the same everywhere along the radius."""
+        return self.size / self.fov_deg
+
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions seen at pixel coordinates."""
         half = self.size / 2
@@ -110,3 +134,14 @@ class Fisheye(_Square):
         """Inside the circle."""
         half = self.size / 2
         return np.hypot(x - half, y - half) <= half
+
+
+EyeProjection = HalfEquirect | Fisheye
+"""What one eye of a video may show."""
+
+
+def shown_pixels(projection: Projection) -> npt.NDArray[np.bool_]:
+    """Which pixels show anything, shape (height, width): those whose centres are covered."""
+    columns = np.arange(projection.width, dtype=np.float64) + 0.5
+    rows = np.arange(projection.height, dtype=np.float64) + 0.5
+    return projection.covers(*np.meshgrid(columns, rows))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from vrmatte.deliverables import Deliverable
 from vrmatte.errors import OutputError
 from vrmatte.jobs.finish import product_key
 from vrmatte.jobs.journal import Journal
@@ -13,10 +14,11 @@ from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.matting.base import Engine
 from vrmatte.matting.choose import load_engine
-from vrmatte.pipeline import ChunkJob, piece_name, process_chunk
+from vrmatte.media.sequence import drop_broken_frames
+from vrmatte.outputs import ChunkJob, piece_name
+from vrmatte.pipeline import process_chunk
 from vrmatte.plan import (
     Chunk,
-    Deliverable,
     Parameters,
     Plan,
     changed_parameters,
@@ -64,7 +66,21 @@ class ChunkWork:
         self._engine: Engine | None = None
         self._matte_parameters = plan.matte_parameters()
         self.matte_keys = [key_of(p) for p in self._matte_parameters]
-        self.promised = {d.name: product_key(plan, d, self.matte_keys) for d in plan.deliverables}
+        self.promised = {d.id: product_key(plan, d, self.matte_keys) for d in plan.deliverables}
+
+    def refuse_missing_mattes(self) -> None:
+        """See that every matte is there, so that no network has to run.
+
+        Raises:
+            OutputError: one is not, or was made from other settings.
+        """
+        lacking = [chunk.index for chunk in self._plan.chunks if self._missing(chunk).matte]
+        if lacking:
+            raise OutputError(
+                f"{self._place.output}: the mattes of {len(lacking)} of {len(self._plan.chunks)} "
+                f"chunks (first: {lacking[0]}) are not there, or people.json or the settings "
+                "changed since they were made; `vrmatte run` makes them"
+            )
 
     def make_chunks(self) -> None:
         """Make every missing piece, chunk by chunk, committing each chunk whole."""
@@ -113,6 +129,7 @@ class ChunkWork:
             make_matte=missing.matte,
             state_in=self._state_before(chunk) if missing.matte else None,
             deliverables=missing.deliverables,
+            keys={name: key_of(p) for name, p in self._parameters(chunk).items()},
         )
         engine = self._loaded_engine() if missing.matte else None
         self._journal.note(
@@ -120,7 +137,7 @@ class ChunkWork:
             chunk=chunk.index,
             frames=[chunk.first, chunk.last],
             matte=missing.matte,
-            files=[d.name for d in missing.deliverables],
+            files=[d.id for d in missing.deliverables],
             goes_on_from=job.state_in,
         )
         result = process_chunk(self._plan, job, engine, advance)
@@ -139,7 +156,23 @@ class ChunkWork:
         broken = self._manifest.broken_pieces()
         for chunk, name, _ in broken:
             self._drop_if_broken(chunk, name)
-        return bool(broken)
+        return self._drop_broken_pictures() or bool(broken)
+
+    def _drop_broken_pictures(self) -> bool:
+        """Forget chunks of sequences with damaged pictures; whole pictures are kept."""
+        found = False
+        for deliverable in self._plan.deliverables:
+            if deliverable.sequence is None or self._is_finished(deliverable):
+                continue
+            name = piece_name(deliverable)
+            for chunk in self._plan.chunks:
+                key = key_of(self._parameters(chunk)[name])
+                listing = self._manifest.piece(chunk.index, name, key)
+                if listing is not None and drop_broken_frames(listing):
+                    self._manifest.forget_piece(chunk.index, name)
+                    self._observer(Notice(f"{listing}: pictures were damaged and are made again"))
+                    found = True
+        return found
 
     def _drop_broken_inputs(self) -> None:
         """Forget damaged pieces that others would be made from, before the damage spreads.
@@ -180,11 +213,11 @@ class ChunkWork:
         return _Missing(matte, lacking)
 
     def _is_finished(self, deliverable: Deliverable) -> bool:
-        product = self._manifest.product(deliverable.name)
+        product = self._manifest.product(deliverable.id)
         return (
             product is not None
             and product.is_in_place
-            and product.key == self.promised[deliverable.name]
+            and product.key == self.promised[deliverable.id]
         )
 
     def _state_before(self, chunk: Chunk) -> Path | None:
@@ -207,7 +240,7 @@ class ChunkWork:
         """What each piece of a chunk is made from, by piece name."""
         matte = self._matte_parameters[chunk.index]
         key = self.matte_keys[chunk.index]
-        return {"matte": matte, "state": matte} | {
+        return {"matte": matte, "state": matte, "stereo": matte} | {
             piece_name(d): deliverable_parameters(self._plan, d, key)
             for d in self._plan.deliverables
         }
@@ -230,6 +263,6 @@ class ChunkWork:
             if deliverable.is_matte_store:
                 continue
             name = piece_name(deliverable)
-            finished = self._manifest.product_parameters(deliverable.name)
+            finished = self._manifest.product_parameters(deliverable.id)
             of_first = None if finished is None else (0, finished)
-            yield name, deliverable.name, self._manifest.piece_parameters(name) or of_first
+            yield name, deliverable.id, self._manifest.piece_parameters(name) or of_first

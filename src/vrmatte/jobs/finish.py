@@ -6,18 +6,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from vrmatte.deliverables import Deliverable
 from vrmatte.errors import OutputError
-from vrmatte.jobs.packed_check import PackedCheck
+from vrmatte.jobs.alpha_check import alpha_check
 from vrmatte.jobs.store import Manifest, Product
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.media.carried import Carried
 from vrmatte.media.encode import commit_file
 from vrmatte.media.join import JoinRequest, join_chunks
-from vrmatte.media.spherical import inject_half_equirect
+from vrmatte.media.sequence import drop_frames
+from vrmatte.media.sequence_folder import gather_sequence, publish_sequence, verify_sequence
+from vrmatte.media.spherical import inject_boxes
 from vrmatte.media.verify import verify_frames
 from vrmatte.media.verify_copies import verify_copies
-from vrmatte.pipeline import piece_name
-from vrmatte.plan import Deliverable, Plan, deliverable_parameters, key_of
+from vrmatte.outputs import piece_name
+from vrmatte.plan import Plan, deliverable_parameters, key_of
 from vrmatte.progress import Notice, Observer
 
 
@@ -37,13 +40,17 @@ def finish_deliverables(
     products: list[Product] = []
     for deliverable in plan.deliverables:
         key = product_key(plan, deliverable, matte_keys)
-        product = manifest.product(deliverable.name)
+        product = manifest.product(deliverable.id)
         if product is None or product.key != key or not product.is_in_place:
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
-            product = _finish(plan, place, deliverable, chunks, key, observer)
+            finish = _finish_video if deliverable.sequence is None else _finish_sequence
+            product = finish(plan, place, deliverable, chunks, key, observer)
             first = deliverable_parameters(plan, deliverable, matte_keys[0])
             manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:
+            if deliverable.sequence is not None:
+                for listing in manifest.pieces(piece_name(deliverable)):
+                    drop_frames(listing)
             manifest.drop_pieces(piece_name(deliverable))
         products.append(product)
     return tuple(products)
@@ -54,7 +61,8 @@ def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str])
     return key_of(
         {
             "file": deliverable.file_name,
-            "streams": plan.config.audio.preserve_audio,
+            "streams": plan.config.audio.preserve_audio and deliverable.carries_streams,
+            **({"boxes": "apple"} if _wants_apple_boxes(plan, deliverable) else {}),
             "chunks": [key_of(deliverable_parameters(plan, deliverable, k)) for k in matte_keys],
         }
     )
@@ -78,7 +86,7 @@ def _chunk_files(
     return files
 
 
-def _finish(
+def _finish_video(
     plan: Plan,
     place: Workplace,
     deliverable: Deliverable,
@@ -95,17 +103,40 @@ def _finish(
         container=deliverable.container,
         rate=plan.rate,
         source=plan.source.path,
-        carry=_carried_streams(plan),
+        carry=_carried_streams(plan) if deliverable.carries_streams else (),
         window=plan.window,
     )
     carried = join_chunks(request, observer)
     for text in _losses(plan, carried, deliverable):
         observer(Notice(f"{target.name} {text}"))
-    if deliverable.name != "alpha-packed" and deliverable.container == "mp4":
-        inject_half_equirect(part)
+    if deliverable.takes_boxes:
+        eyes = "side_by_side" if deliverable.eye is None else "mono"
+        inject_boxes(part, eyes, apple=plan.config.output.apple_boxes)
     checks = verify_file(plan, place, deliverable, part, carried.indices, observer)
     file = commit_file(part, target, len(plan.selected))
-    return Product(deliverable.name, key, target, file.bytes, file.sha256, checks)
+    return Product(deliverable.id, key, target, file.bytes, file.sha256, checks)
+
+
+def _finish_sequence(
+    plan: Plan,
+    place: Workplace,
+    deliverable: Deliverable,
+    chunks: Sequence[Path],
+    key: str,
+    observer: Observer,
+) -> Product:
+    spec = deliverable.sequence
+    assert spec is not None
+    target = place.output / deliverable.file_name
+    part = gather_sequence(chunks, target, spec, plan.selected, observer)
+    checks = verify_file(plan, place, deliverable, part, (), observer)
+    checks["bytes"] = sum(path.stat().st_size for path in part.iterdir())
+    listing = publish_sequence(part, target)
+    return Product(deliverable.id, key, listing.path, listing.bytes, listing.sha256, checks)
+
+
+def _wants_apple_boxes(plan: Plan, deliverable: Deliverable) -> bool:
+    return plan.config.output.apple_boxes and deliverable.takes_boxes
 
 
 def _carried_streams(plan: Plan) -> tuple[int, ...]:
@@ -121,7 +152,7 @@ def _losses(plan: Plan, carried: Carried, deliverable: Deliverable) -> Iterator[
             f"does not carry source stream {stream.stream_index}, {stream.description}: "
             f"{stream.reason}; it is still in the source"
         )
-    if plan.config.audio.preserve_audio:
+    if plan.config.audio.preserve_audio and deliverable.carries_streams:
         for stream in plan.source.streams:
             if stream.kind == "video":
                 yield (
@@ -138,7 +169,7 @@ def _losses(plan: Plan, carried: Carried, deliverable: Deliverable) -> Iterator[
 
 def verify_file(
     plan: Plan,
-    place: Workplace,
+    place: Workplace | None,
     deliverable: Deliverable,
     path: Path,
     carried: Sequence[int],
@@ -146,18 +177,32 @@ def verify_file(
 ) -> dict[str, object]:
     """Check a finished file against plan, source and matte store; returns what was found.
 
+    `place` is where the mattes lie that it was made of; None: they are gone, and not compared.
+
     Raises:
         VerificationError: something differs.
     """
     checks: dict[str, object] = {"carried_streams": list(carried)}
-    size = (plan.source.width, plan.source.height)
-    if plan.config.debugging.frame_count_validation:
-        packed = PackedCheck(plan, place) if deliverable.name == "alpha-packed" else None
-        look = packed.look if packed else None
-        checks["frames"] = verify_frames(path, plan.promised, size, observer, look)
+    if not plan.config.debugging.frame_count_validation:
+        return checks
+    if deliverable.sequence is not None:
+        first = plan.chunks[0].first
+        spec = deliverable.sequence
+        checks["frames"] = verify_sequence(path, spec, plan.selected, first, observer)
         checks["times"] = "equal to the source's"
-        if packed:
-            checks["packed_alpha"] = asdict(packed.result())
+        return checks
+    alpha = None if place is None else alpha_check(plan, place, deliverable)
+    checks["frames"] = verify_frames(
+        path,
+        plan.promised,
+        deliverable.size,
+        observer,
+        alpha.look if alpha else None,
+        has_alpha=deliverable.has_alpha,
+    )
+    checks["times"] = "equal to the source's"
+    if alpha:
+        checks[alpha.name] = asdict(alpha.result())
     if plan.config.audio.verify_sync and carried:
         digests = verify_copies(path, plan.source.path, carried, plan.window)
         checks["streams"] = [asdict(d) for d in digests]

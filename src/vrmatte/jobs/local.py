@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from vrmatte.config import Config
@@ -16,6 +17,7 @@ from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.subjects import find_subjects
 from vrmatte.jobs.workplace import open_workplace
+from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import choose_engine
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
@@ -35,6 +37,7 @@ def matte_video(
     config: Config | None = None,
     *,
     fresh: bool = False,
+    stored: EngineChoice | None = None,
     observer: Observer = ignore,
 ) -> RunReport:
     """Matte a VR180 video: make every deliverable of `config` in the directory `output`.
@@ -43,10 +46,12 @@ def matte_video(
     are kept, everything else is made anew. `fresh` sets earlier work aside first.
 
     Args:
-        video: side-by-side half-equirectangular video, 8 or 10 bit.
+        video: side-by-side half-equirectangular or fisheye video, 8 or 10 bit.
         output: directory for the finished files; made when missing.
         config: settings; defaults where None.
         fresh: start over.
+        stored: the engine that made all mattes in an earlier run; no network runs then, and mattes
+            that are not there are refused. None: choose one as settings say.
         observer: receives progress events and notices.
 
     Raises:
@@ -55,7 +60,8 @@ def matte_video(
     video, output, config = Path(video), Path(output), config or Config()
     began = time.time()
     listener = _NoticeKeeper(observer)
-    source = probe(video, layout=config.input.layout, projection=config.input.projection)
+    told = config.input
+    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
     check_source(source)
     with (
         open_workplace(output, video.stem, fresh=fresh) as place,
@@ -63,7 +69,7 @@ def matte_video(
     ):
         identity = _check_identity(manifest, video)
         timeline = scan_timeline(source, listener)
-        engine = choose_engine(config, listener)
+        engine = stored or choose_engine(config, listener)
         # Whatever can be refused is refused before the video is looked through for people.
         plan = make_plan(
             source,
@@ -79,6 +85,8 @@ def matte_video(
         plan = plan.of(find_subjects(output, source, identity, timeline, config, listener))
         journal = Journal(place.folder, is_on=config.debugging.log_intermediate_workflow)
         work = ChunkWork(plan, place, manifest, journal, listener)
+        if stored is not None:
+            work.refuse_missing_mattes()
         _remember(manifest, plan, work.promised)
         work.make_chunks()
         if work.drop_broken_pieces():
@@ -155,5 +163,11 @@ def _remember(manifest: Manifest, plan: Plan, promised: Mapping[str, str]) -> No
         manifest.set_fact("input", plan.fingerprint)
         manifest.set_fact("chunk_frames", plan.chunks[0].frames)
     manifest.set_fact("video", str(plan.source.path.absolute()))
-    manifest.set_fact("config", plan.config.model_dump(mode="json"))
-    manifest.set_fact("promised", dict(promised))
+    settings = plan.config.model_dump(mode="json")
+    manifest.set_fact("config", settings)
+    manifest.set_fact("engine", asdict(plan.engine))
+    # Files of earlier runs in this directory are promised still, under the settings they had.
+    before = manifest.fact("promised")
+    manifest.set_fact("promised", {**(before if isinstance(before, dict) else {}), **promised})
+    for name in promised:
+        manifest.set_fact(f"config:{name}", settings)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from vrmatte.errors import output_error
 from vrmatte.jobs.store import Manifest, Product
-from vrmatte.plan import Plan
+from vrmatte.matting.stereo_stage import rules_of
+from vrmatte.plan import Plan, key_of
+from vrmatte.quality.stereo_findings import load_findings, summed_up
 
 REPORT_VERSION = 1
 
@@ -45,6 +47,8 @@ class RunReport:
     """Wall time of this run; an earlier, interrupted run's is not in it."""
     stage_seconds: Mapping[str, float]
     """Wall time by stage over all runs that made chunks here."""
+    stereo: Mapping[str, object] | None
+    """How the eyes agreed, person by person; None where they weren't compared."""
     settings: Mapping[str, object]
 
     @classmethod
@@ -57,7 +61,7 @@ class RunReport:
         seconds: float,
     ) -> RunReport:
         """Gather the report of a finished run."""
-        encoders = {d.name: d.encoder.label for d in plan.deliverables}
+        encoders = {d.id: d.label for d in plan.deliverables}
         return cls(
             source=str(plan.source.path),
             frames=len(plan.selected),
@@ -72,12 +76,15 @@ class RunReport:
             },
             chunks=len(plan.chunks),
             files=tuple(
-                FileReport(p.name, str(p.path), p.bytes, p.sha256, encoders[p.name], p.checks)
+                FileReport(
+                    p.name, str(p.shown_path), p.all_bytes, p.sha256, encoders[p.name], p.checks
+                )
                 for p in products
             ),
             notices=tuple(notices),
             seconds=round(seconds, 3),
             stage_seconds=manifest.stage_seconds(),
+            stereo=_stereo(plan, manifest),
             settings=plan.config.model_dump(mode="json"),
         )
 
@@ -85,6 +92,24 @@ class RunReport:
         """The report as JSON text."""
         facts = {"report_version": REPORT_VERSION, "vrmatte": version("vrmatte"), **asdict(self)}
         return json.dumps(facts, indent=1, ensure_ascii=False)
+
+
+def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
+    rules = rules_of(plan.config)
+    if rules is None:
+        return None
+    found = [
+        finding
+        for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True)
+        if (path := manifest.piece(chunk.index, "stereo", key)) is not None and path.exists()
+        for finding in load_findings(path)
+    ]
+    lenses = plan.subjects.lenses
+    return {
+        **asdict(rules),
+        "lenses": None if lenses is None else asdict(lenses),
+        "people": [asdict(person) for person in summed_up(found)],
+    }
 
 
 def write_report(report: RunReport, path: Path) -> None:

@@ -31,7 +31,8 @@ class Scouted:
     """As a run uses them: who isn't kept is marked so."""
     document: Path
     sheet: Path
-    eye_px: int
+    px_per_deg: float
+    """Density of the source's eyes."""
 
 
 def scout_video(
@@ -40,7 +41,7 @@ def scout_video(
     """Find the people of a video, or read an edited document of them, and draw both.
 
     Args:
-        video: side-by-side half-equirectangular video.
+        video: side-by-side half-equirectangular or fisheye video.
         output: directory for the document and the sheet; made when missing.
         config: settings; defaults where None.
         observer: receives progress events and notices.
@@ -49,7 +50,8 @@ def scout_video(
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
     video, output, config = Path(video), Path(output), config or Config()
-    source = probe(video, layout=config.input.layout, projection=config.input.projection)
+    told = config.input
+    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
     check_source(source)
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -59,13 +61,14 @@ def scout_video(
     document = config.people.file or people_file(video, output)
     people = load_or_scout(document, source, fingerprint(video), timeline, config, observer)
     sheet = draw_people(source, timeline, people, output)
-    return Scouted(people, document, sheet, source.height)
+    return Scouted(people, document, sheet, source.eye_projection.px_per_deg)
 
 
 def draw_people(source: SourceInfo, timeline: Timeline, people: People, output: Path) -> Path:
     """Write the contact sheet of a video's people beside their document; returns its path."""
     sheet = output / f"{people_file(source.path, output).stem}.png"
-    write_png(people_sheet(_sheet_frames(source, timeline, people)), sheet)
+    frames = _sheet_frames(source, timeline, people)
+    write_png(people_sheet(frames, projection=source.eye_projection), sheet)
     return sheet
 
 

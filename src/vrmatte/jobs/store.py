@@ -40,7 +40,7 @@ _SPARE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A finished, verified file."""
+    """A finished, verified file, or a folder of pictures by the listing in it."""
 
     name: str
     key: str
@@ -54,6 +54,17 @@ class Product:
     def is_in_place(self) -> bool:
         """Whether the file is still there with the size it had."""
         return self.path.is_file() and self.path.stat().st_size == self.bytes
+
+    @property
+    def shown_path(self) -> Path:
+        """What the user asked for: the file, or the folder."""
+        return self.path.parent if "bytes" in self.checks else self.path
+
+    @property
+    def all_bytes(self) -> int:
+        """Size of all of it."""
+        told = self.checks.get("bytes")
+        return told if isinstance(told, int) else self.bytes
 
 
 class Manifest:
@@ -164,6 +175,11 @@ class Manifest:
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE chunk = ? AND name = ?", (chunk, name))
 
+    def pieces(self, name: str) -> list[Path]:
+        """Files of all chunks of a piece."""
+        rows = self._db.execute("SELECT file FROM piece WHERE name = ?", (name,)).fetchall()
+        return [self._folder / file for (file,) in rows]
+
     def drop_pieces(self, name: str) -> None:
         """Delete all chunks of a joined file; the rows go first."""
         rows = self._db.execute("SELECT file FROM piece WHERE name = ?", (name,)).fetchall()
@@ -198,7 +214,7 @@ class Manifest:
                 (
                     product.name,
                     product.key,
-                    product.path.name,
+                    str(product.path.relative_to(self._output)),
                     product.bytes,
                     product.sha256,
                     json.dumps(product.checks),

@@ -60,9 +60,9 @@ def find_subjects(
                 f"there, lower detection.confidence_threshold, or write boxes into {path}"
             )
         )
-        return Subjects(None, (), _regions(people))
+        return Subjects(None, (), _regions(people), people.lenses)
     boxes = tuple(_boxes(person, people) for person in people.people)
-    return Subjects(people.viewports, boxes, _regions(people))
+    return Subjects(people.viewports, boxes, _regions(people), people.lenses)
 
 
 def _boxes(person: Person, people: People) -> PersonBoxes:

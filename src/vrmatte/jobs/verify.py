@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vrmatte.config import Config
+from vrmatte.deliverables import Deliverable
 from vrmatte.errors import InputError, OutputError, VrmatteError
+from vrmatte.jobs.earlier import EarlierRun, earlier_run
 from vrmatte.jobs.finish import verify_file
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace, job_stems, open_workplace
-from vrmatte.matting.choose import choose_engine
 from vrmatte.media.encode import sha256_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
@@ -66,49 +66,62 @@ def _check_chunks(stem: str, manifest: Manifest) -> list[CheckedPiece]:
 def _check_products(
     stem: str, place: Workplace, manifest: Manifest, observer: Observer
 ) -> list[CheckedPiece]:
-    plan = _stored_plan(manifest, observer)
     promised = manifest.fact("promised")
-    assert isinstance(promised, dict)
+    if not isinstance(promised, dict):
+        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
+    plans: dict[str, Plan] = {}
     checked: list[CheckedPiece] = []
-    for deliverable in plan.deliverables:
-        product = manifest.product(deliverable.name)
-        problem: str | None = None
-        if product is None or product.key != promised.get(deliverable.name):
-            problem = "was not finished; run the same command again"
-        elif not product.path.is_file():
-            problem = "is gone; run the same command again"
-        elif product.path.stat().st_size != product.bytes or (
-            sha256_of(product.path) != product.sha256
-        ):
-            problem = "was changed after it was finished"
-        else:
-            carried = product.checks.get("carried_streams", [])
-            assert isinstance(carried, list)
-            try:
-                verify_file(plan, place, deliverable, product.path, carried, observer)
-            except VrmatteError as error:
-                problem = str(error)
+    for name, key in promised.items():
+        run = earlier_run(manifest, name)
+        told = run.config.model_dump_json()
+        if told not in plans:
+            plans[told] = _stored_plan(manifest, run, observer)
+        deliverable = next(d for d in plans[told].deliverables if d.id == name)
+        problem = _problem(plans[told], place, manifest, deliverable, key, observer)
         checked.append(CheckedPiece(stem, deliverable.file_name, problem))
     return checked
 
 
-def _stored_plan(manifest: Manifest, observer: Observer) -> Plan:
-    """The plan of the last run, laid out again from what the manifest remembers."""
-    video, settings = manifest.fact("video"), manifest.fact("config")
-    if not isinstance(video, str) or settings is None:
-        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
-    path, config = Path(video), Config.model_validate(settings)
-    identity = fingerprint(path)
+def _problem(
+    plan: Plan,
+    place: Workplace,
+    manifest: Manifest,
+    deliverable: Deliverable,
+    key: str,
+    observer: Observer,
+) -> str | None:
+    """What is wrong with a file; None: nothing."""
+    product = manifest.product(deliverable.id)
+    if product is None or product.key != key:
+        return "was not finished; run the same command again"
+    if not product.path.is_file():
+        return "is gone; run the same command again"
+    if product.path.stat().st_size != product.bytes or sha256_of(product.path) != product.sha256:
+        return "was changed after it was finished"
+    carried = product.checks.get("carried_streams", [])
+    assert isinstance(carried, list)
+    where = product.path if deliverable.sequence is None else product.path.parent
+    try:
+        verify_file(plan, place, deliverable, where, carried, observer)
+    except VrmatteError as error:
+        return str(error)
+    return None
+
+
+def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Plan:
+    """The plan of a run, laid out again from what the manifest remembers."""
+    identity = fingerprint(run.video)
     if identity != manifest.fact("input"):
-        raise InputError(f"{path}: is another video than the one this output was made from")
-    source = probe(path, layout=config.input.layout, projection=config.input.projection)
+        raise InputError(f"{run.video}: is another video than the one this output was made from")
+    told = run.config.input
+    source = probe(run.video, layout=told.layout, projection=told.projection, lens=told.lens)
     chunk_frames = manifest.fact("chunk_frames")
     return make_plan(
         source,
         identity,
         scan_timeline(source, observer),
         WHOLE_EYES,
-        choose_engine(config, observer),
-        config,
+        run.engine,
+        run.config,
         chunk_frames if isinstance(chunk_frames, int) else None,
     )

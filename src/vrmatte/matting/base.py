@@ -109,6 +109,10 @@ class Engine(Protocol):
         ...
 
 
+AGAIN = "/again"
+"""Ending of the name of a view that is looked at once more, without the memory of the first."""
+
+
 def infer_settled(engine: Engine, view: str, pictures: FloatArray) -> Coefficients:
     """As `engine.infer`; a view without memory first settles on its first pictures.
 
@@ -126,6 +130,10 @@ class FrameMatting(Protocol):
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
         """The matte of frame `index` of the video, shape (H, W) like its luma."""
+        ...
+
+    def again(self, index: int, frame: PlanarFrame) -> Matte:
+        """The matte of the frame just matted as it is found without memory; nothing is kept."""
         ...
 
     def state(self) -> dict[str, FloatArray]:

@@ -19,6 +19,10 @@ class ExcludingMatting:
         """The matte of frame `index`, shape (H, W), without the excluded."""
         return self._exclusion.apply(index, frame, self._matting.matte(index, frame))
 
+    def again(self, index: int, frame: PlanarFrame) -> Matte:
+        """The same, found without the matting's memory."""
+        return self._exclusion.apply(index, frame, self._matting.again(index, frame))
+
     def state(self) -> dict[str, FloatArray]:
         """Both memories."""
         return self._matting.state() | self._exclusion.state()

@@ -8,7 +8,6 @@ their fate and the gate's edge runs through what is transparent wherever people 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import reduce
 from typing import TypeVar, cast
@@ -17,10 +16,13 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
+from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.matting.base import FloatArray, State
+from vrmatte.matting.eye_chart import EyeChart
 from vrmatte.matting.person_labels import PersonLabels, SmallPicture
 from vrmatte.matting.person_places import Box, Stander, Window
+from vrmatte.matting.region_gates import RegionGates
 from vrmatte.matting.worn_colours import colour_bins
 
 _REDUCED_PX = 288
@@ -41,16 +43,15 @@ class Exclusion:
     """Takes excluded people out of the mattes of side-by-side frames, one after the other."""
 
     def __init__(
-        self, people: Sequence[PersonBoxes], regions: Sequence[ExcludedRegion], eye_px: int
+        self, people: Sequence[PersonBoxes], regions: Sequence[ExcludedRegion], eye: EyeProjection
     ) -> None:
-        """Take everybody, kept or not, and the size of an eye."""
+        """Take everybody, kept or not, and what an eye shows."""
         self._people = people
         self._regions = regions
-        self._factor = max(1, round(eye_px / _REDUCED_PX))
-        self._px_per_deg = eye_px / self._factor / 180
-        # An even size: windows start at even pixels, to keep step with halved chroma.
-        self._small_px = 2 * -(-eye_px // (2 * self._factor))
-        self._labels = PersonLabels(self._small_px)
+        self._factor = max(1, round(eye.size / _REDUCED_PX))
+        self._chart = EyeChart(eye, self._factor)
+        self._labels = PersonLabels(self._chart)
+        self._gates = RegionGates(eye)
         self._index: int | None = None
 
     def apply(self, index: int, frame: PlanarFrame, matte: Matte) -> Matte:
@@ -87,7 +88,7 @@ class Exclusion:
             else:
                 self._shut_people_out(eye, standers, window, frame.eye(eye), half)
             for bounds in regions:
-                _shut_region_out(bounds, half)
+                self._gates.shut(bounds, half)
         return result
 
     def state(self) -> dict[str, FloatArray]:
@@ -111,30 +112,22 @@ class Exclusion:
         for number, person in enumerate(self._people):
             bounds, earlier = person.at(index, eye), person.at(before, eye)
             if bounds is not None:
-                box = self._box(bounds)
+                box = self._chart.box(bounds)
                 disparity = person.disparity_deg(index)
                 standers.append(
                     Stander(
                         number,
                         box,
-                        self._box(earlier) if earlier else box,
-                        None if disparity is None else disparity * self._px_per_deg,
+                        self._chart.box(earlier) if earlier else box,
+                        None if disparity is None else disparity * self._chart.px_per_deg,
                     )
                 )
         return standers
 
-    def _box(self, bounds: Bounds) -> Box:
-        return Box(
-            (bounds.yaw_min_deg + 90) * self._px_per_deg,
-            (bounds.yaw_max_deg + 90) * self._px_per_deg,
-            (90 - bounds.pitch_max_deg) * self._px_per_deg,
-            (90 - bounds.pitch_min_deg) * self._px_per_deg,
-        )
-
     def _window(self, standers: Sequence[Stander]) -> Window | None:
         """The surroundings of those excluded, with all of whoever is near; None: nobody is."""
         around = [
-            s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._px_per_deg)
+            s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._chart.px_per_deg)
             for s in standers
             if not self._people[s.number].keep
         ]
@@ -143,12 +136,7 @@ class Exclusion:
         whole = reduce(Box.union, around)
         # All of those near, or their colours would be learned from a hand alone.
         near = [s.box for s in standers if any(s.box.meets(box) for box in around)]
-        whole = reduce(Box.union, near, whole)
-        top, left = (2 * max(0, math.floor(at / 2)) for at in (whole.top, whole.left))
-        bottom, right = (
-            min(self._small_px, 2 * math.ceil(at / 2)) for at in (whole.bottom, whole.right)
-        )
-        return Window(top, left, bottom, right) if top < bottom and left < right else None
+        return self._chart.window(reduce(Box.union, near, whole))
 
     def _shut_people_out(
         self,
@@ -160,7 +148,7 @@ class Exclusion:
     ) -> None:
         """Gate one eye's matte, in place."""
         size = Box(window.left, window.right, window.top, window.bottom)
-        seen = [stander for stander in standers if stander.box.meets(size)]
+        seen = [s for s in standers if self._chart.rectangle(s.box).meets(size)]
         small = self._reduced(window, picture, matte)
         labels = self._labels.label(eye, seen, window, small)
         out = [s.number for s in seen if not self._people[s.number].keep]
@@ -211,25 +199,3 @@ class Exclusion:
         top, bottom = (at * self._factor >> shift_y for at in (window.top, window.bottom))
         left, right = (at * self._factor >> shift_x for at in (window.left, window.right))
         return cast(_PlaneT, plane[top:bottom, left:right])
-
-
-def _shut_region_out(bounds: Bounds, matte: Matte) -> None:
-    """Gate an angular region of one eye's matte, in place; soft over the pixels around it."""
-    px_per_deg = matte.shape[0] / 180
-    soft_px = max(1.0, matte.shape[0] / 1024)
-
-    def inside(low_deg: float, high_deg: float) -> FloatArray:
-        at = np.arange(matte.shape[0], dtype=np.float32) + 0.5
-        beyond = np.maximum(low_deg * px_per_deg - at, at - high_deg * px_per_deg)
-        return np.clip(1 - beyond / np.float32(soft_px), 0, 1).astype(np.float32)
-
-    down = inside(90 - bounds.pitch_max_deg, 90 - bounds.pitch_min_deg)
-    across = inside(90 + bounds.yaw_min_deg, 90 + bounds.yaw_max_deg)
-    rows, columns = (_extent(inside) for inside in (down, across))
-    gate = 1 - down[rows, None] * across[None, columns]
-    matte[rows, columns] = np.rint(matte[rows, columns] * gate).astype(np.uint8)
-
-
-def _extent(inside: FloatArray) -> slice:
-    touched = np.flatnonzero(inside)
-    return slice(int(touched[0]), int(touched[-1]) + 1) if touched.size else slice(0, 0)

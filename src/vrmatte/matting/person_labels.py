@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye
 from vrmatte.matting.base import FloatArray, State
+from vrmatte.matting.eye_chart import EyeChart
 from vrmatte.matting.person_places import Stander, Window
 from vrmatte.matting.worn_colours import Bins, WornColours
 
@@ -52,9 +53,9 @@ class SmallPicture:
 class PersonLabels:
     """Labels frame after frame, with a memory of where people were and what they wear."""
 
-    def __init__(self, size_px: int) -> None:
-        """Take the size of a reduced eye."""
-        self._size_px = size_px
+    def __init__(self, chart: EyeChart) -> None:
+        """Take the chart of a reduced eye."""
+        self._chart = chart
         self._shares: dict[Eye, dict[int, FloatArray]] = {eye: {} for eye in EYES}
         """How surely each pixel of an eye was a person's in the frame before, 0..1."""
         self.colours = WornColours()
@@ -97,7 +98,8 @@ class PersonLabels:
             self.forget(eye)
             return np.full(seen.shape, NOBODY, np.int32)
         numbers = [stander.number for stander in standers]
-        outside = np.stack([stander.box.outside(window) for stander in standers])
+        across, down = self._chart.places(window)
+        outside = np.stack([stander.box.outside(across, down) for stander in standers])
         cost = _strangers(outside == 0, seen)
         cost[:-1] += np.minimum(_BOX_WEIGHT * outside * outside, _FAR_COST)
         cost[-1] += _NOBODY_COST
@@ -109,7 +111,7 @@ class PersonLabels:
         best = _spread(np.argmax(shares, axis=0).astype(np.int32), seen)
         self.forget(eye)
         for number, share in zip(numbers, shares, strict=False):
-            whole = np.zeros((self._size_px, self._size_px), np.float32)
+            whole = np.zeros(2 * (self._chart.size_px,), np.float32)
             whole[window.slices] = share * seen
             self._shares[eye][number] = whole
         return np.array([*numbers, NOBODY], np.int32)[best]
@@ -119,22 +121,19 @@ class PersonLabels:
 
         Where two people's former places are moved over each other, the nearer one hides the other.
         """
-        size = window.width, window.height
         moved = np.zeros((len(standers), window.height, window.width), np.float32)
         for at, stander in enumerate(standers):
             share = self._shares[eye].get(stander.number)
             if share is not None:
-                warp = stander.box.warp_to(stander.before)
-                warp[:, 2] += warp[:, :2] @ (window.left, window.top)
-                flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-                moved[at] = cv2.warpAffine(share, warp, size, flags=flags)
+                moved[at] = self._chart.carried(share, stander.before, stander.box, window)
+        across, _ = self._chart.places(window)
         prior = np.full((len(standers) + 1, *moved.shape[1:]), _FORGETTING, np.float32)
         for at, stander in enumerate(standers):
             visible = moved[at].copy()
             for other, hiding in zip(standers, moved, strict=True):
                 if other is not stander:
                     visible *= 1 - np.float32(other.nearer_than(stander)) * hiding
-            prior[at] = visible + np.float32(_FORGETTING) * stander.box.occupied(window)
+            prior[at] = visible + np.float32(_FORGETTING) * stander.box.occupied(across)
         return np.log(prior / prior.sum(axis=0))
 
     def _learn(

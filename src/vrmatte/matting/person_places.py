@@ -1,4 +1,4 @@
-"""Where people are in a reduced eye: their boxes in its pixels, and what a box says of a pixel."""
+"""Where people are in a reduced eye: their boxes, and what a box says of a pixel."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a person is in a reduced eye, in its pixels."""
+    """Where a person is in a reduced eye: longitudes and latitudes as an `EyeChart` counts them.
+
+    On a half-equirectangular eye these are its pixels.
+    """
 
     left: float
     right: float
@@ -76,25 +79,31 @@ class Box:
             max(self.bottom, other.bottom),
         )
 
-    def occupied(self, window: Window) -> FloatArray:
-        """How much of each column of a window a person in this box may fill, 0..1, one row."""
-        at = np.arange(window.left, window.right, dtype=np.float32) + np.float32(0.5)
+    def occupied(self, across: FloatArray) -> FloatArray:
+        """How much a person in this box may fill at each longitude, 0..1."""
         half = max((self.right - self.left) / 2, 0.5)
-        off = (at - np.float32((self.left + self.right) / 2)) / np.float32(half)
+        off = (across - np.float32((self.left + self.right) / 2)) / np.float32(half)
         return np.maximum(1 - off * off, np.float32(_LEAST_OCCUPIED))
 
-    def outside(self, window: Window) -> FloatArray:
-        """How far each pixel of a window lies outside the box, in margins; 0 inside."""
-        columns = np.arange(window.left, window.right, dtype=np.float32) + np.float32(0.5)
-        rows = np.arange(window.top, window.bottom, dtype=np.float32) + np.float32(0.5)
-        across = _beyond(columns, self.left, self.right)
-        down = _beyond(rows, self.top, self.bottom)
-        return np.hypot(across[None, :], down[:, None])
+    def outside(self, across: FloatArray, down: FloatArray) -> FloatArray:
+        """How far each place lies outside the box, in margins; 0 inside."""
+        return np.hypot(
+            _beyond(across, self.left, self.right), _beyond(down, self.top, self.bottom)
+        )
+
+    def scales_to(self, other: Box) -> tuple[float, float]:
+        """How much larger another box is, across and down."""
+        return (
+            (other.right - other.left) / max(self.right - self.left, 1.0),
+            (other.bottom - other.top) / max(self.bottom - self.top, 1.0),
+        )
 
     def warp_to(self, other: Box) -> npt.NDArray[np.float64]:
-        """Shape (2, 3): from pixel centres in this box to those at the same place in another."""
-        scale_x = (other.right - other.left) / max(self.right - self.left, 1.0)
-        scale_y = (other.bottom - other.top) / max(self.bottom - self.top, 1.0)
+        """Shape (2, 3): from pixel centres in this box to those at the same place in another.
+
+        Where boxes are counted in pixels, that is on half-equirectangular eyes.
+        """
+        scale_x, scale_y = self.scales_to(other)
         return np.array(
             [
                 [scale_x, 0, other.left - scale_x * self.left + (scale_x - 1) / 2],

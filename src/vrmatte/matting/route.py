@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from vrmatte.config import Config
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import ViewProjection
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.matting.base import Engine, FrameMatting
@@ -33,24 +34,24 @@ def whole_sphere(frames: int, projection: ViewProjection) -> tuple[ViewportPath,
 
 
 def sized_paths(
-    paths: Sequence[ViewportPath], config: Config, eye_px: int
+    paths: Sequence[ViewportPath], config: Config, eye: EyeProjection
 ) -> tuple[SizedPath, ...]:
     """Viewports with the sizes their network pictures get."""
-    return tuple(SizedPath(path, *_network_size(path, config, eye_px)) for path in paths)
+    return tuple(SizedPath(path, *_network_size(path, config, eye)) for path in paths)
 
 
 def make_matting(
-    engine: Engine, paths: Sequence[SizedPath] | None, config: Config, eye_px: int
+    engine: Engine, paths: Sequence[SizedPath] | None, config: Config, eye: EyeProjection
 ) -> FrameMatting:
     """Matting through viewports; through whole eyes where `paths` is None."""
     if paths is None:
-        return WholeEyeMatting(engine, network_scale(config, eye_px))
-    return ViewportMatting(engine, paths, eye_px)
+        return WholeEyeMatting(engine, network_scale(config, eye.size), eye)
+    return ViewportMatting(engine, paths, eye)
 
 
-def _network_size(path: ViewportPath, config: Config, eye_px: int) -> tuple[int, int]:
+def _network_size(path: ViewportPath, config: Config, eye: EyeProjection) -> tuple[int, int]:
     viewport = path.at(path.first)
-    density = eye_px / 180
+    density = eye.px_per_deg
     scale = config.processing.scale_factor
     if scale == "auto":
         width, height = viewport.size_for(density)

@@ -5,6 +5,7 @@ Measured against whole eyes at equal cost in docs/quality.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -13,9 +14,10 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import homography
 from vrmatte.geometry.viewport_path import ViewportPath
-from vrmatte.matting.base import Engine, FloatArray, State, infer_settled
+from vrmatte.matting.base import AGAIN, Engine, FloatArray, State, infer_settled
 from vrmatte.matting.guided import add_weighted
 from vrmatte.matting.network_input import packed, sampled_rgb
 from vrmatte.matting.view_window import ViewWindow, blend_weights
@@ -31,10 +33,10 @@ class SizedPath:
 
 
 class ViewportMatting:
-    """Mattes of half-equirectangular frames through viewports that open, turn and close."""
+    """Mattes of side-by-side frames through viewports that open, turn and close."""
 
-    def __init__(self, engine: Engine, paths: Sequence[SizedPath], eye_px: int) -> None:
-        """Take an engine, all viewports of the video, and the size of an eye.
+    def __init__(self, engine: Engine, paths: Sequence[SizedPath], eye: EyeProjection) -> None:
+        """Take an engine, all viewports of the video, and what an eye shows.
 
         Raises:
             ValueError: two paths of one name.
@@ -44,7 +46,7 @@ class ViewportMatting:
             raise ValueError(f"names of viewports must differ: {sorted(names)}")
         self._engine = engine
         self._paths = paths
-        self._eye_px = eye_px
+        self._eye = eye
         self._windows: dict[str, ViewWindow] = {}
         self._weights: list[Matte] = []
         self._index: int | None = None
@@ -56,6 +58,18 @@ class ViewportMatting:
         reset or has the state after frame `index - 1`; the same frame may be shown again.
         """
         self._follow(index)
+        return self._matte(frame, "")
+
+    def again(self, index: int, frame: PlanarFrame) -> Matte:
+        """The matte of the frame just matted as it is found without memory; nothing is kept."""
+        if index != self._index:
+            raise ValueError(f"frame {index} was not matted last, {self._index} was")
+        matte = self._matte(frame, AGAIN)
+        for name in self._windows:
+            self._engine.forget(f"{name}{AGAIN}")
+        return matte
+
+    def _matte(self, frame: PlanarFrame, ending: str) -> Matte:
         matte = np.zeros((frame.height, frame.width), np.uint8)
         eyes = [packed(frame.eye(eye)) for eye in EYES]
         reduced: dict[int, list[PlanarFrame]] = {}
@@ -65,7 +79,7 @@ class ViewportMatting:
                 reduced[factor] = [_shrunk(eye, factor) for eye in eyes]
             size = window.picture.width, window.picture.height
             pictures = [sampled_rgb(window.read(eye, factor), *size) for eye in reduced[factor]]
-            found = infer_settled(self._engine, name, np.stack(pictures))
+            found = infer_settled(self._engine, f"{name}{ending}", np.stack(pictures))
             for view, eye in enumerate(EYES):
                 laid = window.lay_back(found.slope[view], found.offset[view])
                 target = half_of(matte, eye)
@@ -103,19 +117,19 @@ class ViewportMatting:
                 self._engine.turn(name, homography(before, viewport, size))
             window = self._windows.get(name)
             if window is None or window.viewport != viewport:
-                window = ViewWindow(viewport, size, self._eye_px)
+                window = ViewWindow(viewport, size, self._eye)
             windows[name] = window
         if self._index is None or list(windows.values()) != list(self._windows.values()):
-            self._weights = blend_weights(list(windows.values()), self._eye_px)
+            self._weights = blend_weights(list(windows.values()), self._eye.size)
         self._windows, self._index = windows, index
 
 
 def _reduction(window: ViewWindow) -> int:
     """By which whole number eyes are shrunk first, so that no pixel is skipped in reading."""
     density, _ = window.viewport.scales(window.picture.width, window.picture.height)
-    source = window.eye_px / np.pi
+    source = window.eye.size / math.radians(window.eye.span_deg)
     factor = 1
-    while source / (2 * factor) >= 0.9 * density and window.eye_px % (4 * factor) == 0:
+    while source / (2 * factor) >= 0.9 * density and window.eye.size % (4 * factor) == 0:
         factor *= 2
     return factor
 

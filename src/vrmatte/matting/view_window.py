@@ -14,7 +14,8 @@ import numpy.typing as npt
 from numba import njit
 
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
-from vrmatte.geometry.projection import HalfEquirect
+from vrmatte.geometry.edges import endless
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.remap import (
     LUMA_SITES,
     PlaneSites,
@@ -51,21 +52,11 @@ class Region:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
-class WholeSphere(HalfEquirect):
-    """A half-equirectangular eye whose edge pixels go on forever: nothing is ever uncovered."""
-
-    def covers(
-        self, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.bool_]:
-        """Everywhere."""
-        return np.isfinite(x) & np.isfinite(y)
-
-
 class ViewWindow:
     """A viewport of a fixed size in pixels on eyes of a fixed size."""
 
-    def __init__(self, viewport: Viewport, size: tuple[int, int], eye_px: int) -> None:
-        """Take the viewport, its picture's width and height, and the eye's size.
+    def __init__(self, viewport: Viewport, size: tuple[int, int], eye: EyeProjection) -> None:
+        """Take the viewport, its picture's width and height, and what the eye shows.
 
         Raises:
             ValueError: a picture of a single row or column.
@@ -74,8 +65,8 @@ class ViewWindow:
             raise ValueError(f"a viewport's picture can't be {size[0]} x {size[1]} pixels")
         self.viewport = viewport
         self.picture = ViewportPicture(viewport, *size)
-        self.eye_px = eye_px
-        self.region = _footprint(self.picture, eye_px)
+        self.eye = eye
+        self.region = _footprint(self.picture, eye)
         self._back, self.border_px = self._way_back()
         self._grids: dict[
             tuple[PixelLayout, ColorTags, int], tuple[SamplingGrid, SamplingGrid]
@@ -116,16 +107,20 @@ class ViewWindow:
         """For each pixel of the picture: which samples of luma and of chroma make it."""
         key = layout, color, reduced_by
         if key not in self._grids:
-            source = WholeSphere(self.eye_px // reduced_by)
+            eye = self.eye.resized(self.eye.size // reduced_by)
             chroma = _reduced(chroma_sites(layout, color), reduced_by)
+            coarse = endless(eye, max(chroma.step_x, chroma.step_y))
             self._grids[key] = (
-                make_sampling_grid(self.picture, source),
-                make_sampling_grid(self.picture, source, LUMA_SITES, chroma),
+                make_sampling_grid(self.picture, endless(eye)),
+                make_sampling_grid(self.picture, coarse, LUMA_SITES, chroma),
             )
         return self._grids[key]
 
     def _way_back(self) -> tuple[tuple[Taps, Phases, Phases], FloatArray]:
-        """For each pixel of the region: where it lies in the picture, how far from its border."""
+        """For each pixel of the region: where it lies in the picture, how far from its border.
+
+        What a fisheye has outside its circle lies on the border.
+        """
         region = self.region
         x, y = np.meshgrid(
             np.arange(region.left, region.right, dtype=np.float64) + 0.5,
@@ -133,8 +128,9 @@ class ViewWindow:
             sparse=True,
         )
         width, height = self.picture.width, self.picture.height
-        u, v = self.picture.pixels(*HalfEquirect(self.eye_px).directions(x, y))
+        u, v = self.picture.pixels(*self.eye.directions(x, y))
         border = np.minimum(np.minimum(u, width - u), np.minimum(v, height - v))
+        border = np.where(self.eye.covers(x, y), border, 0)
         across, phase_x = _split(u, width)
         down, phase_y = _split(v, height)
         first = (down * width + across).astype(np.uint32)
@@ -186,12 +182,12 @@ def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:
     )
 
 
-def _footprint(picture: ViewportPicture, eye_px: int) -> Region:
+def _footprint(picture: ViewportPicture, eye: EyeProjection) -> Region:
     """The smallest rectangle of the eye that holds all the viewport sees of it."""
+    eye_px = eye.size
     sites = np.append(np.arange(0, eye_px, _OUTLINE_STEP_PX), eye_px).astype(np.float64)
     x, y = np.meshgrid(sites, sites)
-    eye = HalfEquirect(eye_px)
-    seen = picture.covers(*picture.pixels(*eye.directions(x, y)))
+    seen = picture.covers(*picture.pixels(*eye.directions(x, y))) & eye.covers(x, y)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
         return Region(0, 0, 0, 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import av.container
@@ -16,9 +16,10 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Discard, Stream
 
+from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import open_input
 
-Container = Literal["mp4", "matroska"]
+Container = FileFormat
 
 _USUAL_LAYOUT = {1: "mono", 2: "stereo"}
 _PACKETS_TO_LOOK_AT = 4000
@@ -82,7 +83,7 @@ def choose_carried(source: Path, indices: Sequence[int], container: Container) -
                 carried.append(stream.index)
             else:
                 codec = stream.codec_context.name if stream.codec_context else "unknown codec"
-                reason = f"{'mp4' if container == 'mp4' else 'mkv'} can't carry it"
+                reason = f"{'mkv' if container == 'matroska' else container} can't carry it"
                 dropped.append(Dropped(stream.index, f"{stream.type} ({codec})", reason))
         begins = [
             (first[i].pts or 0) * Fraction(first[i].time_base or 1) for i in carried if i in first

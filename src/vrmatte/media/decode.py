@@ -1,4 +1,7 @@
-"""Reads exactly the planned frames of a source as YUV planes. Knows nothing of mattes."""
+"""Reads exactly the planned frames of a source as YUV planes, and finished files with their alpha.
+
+Knows nothing of mattes.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,16 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import av
+import av.container
 import av.error
 import numpy as np
+from av.codec.context import CodecContext
 from av.video.frame import VideoFrame
 
-from vrmatte.errors import DamagedInputError
-from vrmatte.frames import Matte, PlanarFrame, Timeline
+from vrmatte.errors import DamagedInputError, InputError
+from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame, Timeline
 from vrmatte.media.opening import open_input
-from vrmatte.media.planes import plane_view, to_planar
+from vrmatte.media.planes import plane_view, straight_layout, to_planar, to_straight
 from vrmatte.media.probe import SourceInfo
 
 _SEEK_BACK_SECONDS = (0, 2, 10)
@@ -80,3 +85,47 @@ def read_grey(path: Path) -> Generator[tuple[int, Matte]]:
     with open_input(path) as container:
         for frame in container.decode(video=0):
             yield frame.pts or 0, np.array(plane_view(frame.planes[0], 1), dtype=np.uint8)
+
+
+def read_straight(path: Path) -> Generator[StraightFrame]:
+    """Yield every frame of a file with straight alpha, times in the stream's time base.
+
+    8-bit files come as yuva420p, ProRes and 10-bit FFV1 as yuva444p10le; planes may be views on
+    the decoder's memory. Colour tags are those of the container.
+
+    Raises:
+        InputError: a frame has no alpha.
+    """
+    with open_input(path) as container:
+        stream = container.streams.video[0]
+        context = stream.codec_context
+        color = ColorTags(
+            context.color_primaries,
+            context.color_trc,
+            context.colorspace,
+            full_range=context.color_range == 2,
+        )
+        for frame in decode_with_alpha(container, stream):
+            layout = straight_layout(frame)
+            if layout is None:
+                raise InputError(
+                    f"{path}: a frame is {frame.format.name}; accepted are files with alpha as "
+                    "vrmatte writes them. Make the file anew"
+                )
+            yield to_straight(frame, layout, color)
+
+
+def decode_with_alpha(
+    container: av.container.InputContainer, stream: av.VideoStream
+) -> Iterator[VideoFrame]:
+    """All frames of a stream, VP9 with the alpha that FFmpeg's own decoder leaves out."""
+    # A copied stream's tag comes back in capitals.
+    marks = {key.lower(): value for key, value in stream.metadata.items()}
+    if stream.codec_context.name != "vp9" or marks.get("alpha_mode") != "1":
+        stream.thread_type = "AUTO"
+        yield from container.decode(stream)
+        return
+    decoder = CodecContext.create("libvpx-vp9", "r")
+    assert isinstance(decoder, av.VideoCodecContext)
+    for packet in container.demux(stream):
+        yield from decoder.decode(packet)

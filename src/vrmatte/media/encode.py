@@ -12,13 +12,19 @@ from types import TracebackType
 from typing import Self
 
 import av
+from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from vrmatte.errors import OutputError, output_error
-from vrmatte.frames import ColorTags, Matte, PlanarFrame
+from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
-from vrmatte.media.planes import grey_frame, video_frame
+from vrmatte.media.planes import grey_frame, straight_frame, video_frame
+
+_MOST_REORDERED_FRAMES = 16
+"""More than any codec holds back."""
+_LONGEST_REORDER_TICKS = 2**30
+"""What mp4 can say in 32 bits, with room to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +59,16 @@ class ChunkWriter:
         self._first_pts: int | None = None
         self._frames = 0
         self._packets = 0
-        # An exact track time scale keeps every pts; 1/N is all that mp4 can say.
-        options = (
-            {"video_track_timescale": str(time_base.denominator)} if spec.container == "mp4" else {}
-        )
+        if color.full_range and not spec.holds_full_range:
+            raise OutputError(
+                f"can't write {path}: {spec.encoder} holds pictures of video range only; choose "
+                "another file, or a source of video range"
+            )
+        # An exact track time scale keeps every pts; 1/N is all that mp4 and mov can say. The other
+        # containers round to milliseconds, which keeps frames in order; more joining needs not.
+        options: dict[str, str] = {}
+        if spec.container in ("mp4", "mov"):
+            options["video_track_timescale"] = str(time_base.denominator)
         try:
             self._container = av.open(
                 file_url(self._part), "w", format=spec.container, options=options
@@ -75,17 +87,30 @@ class ChunkWriter:
         if spec.codec_tag:
             context.codec_tag = spec.codec_tag
 
-    def write(self, picture: PlanarFrame | Matte, pts: int) -> None:
-        """Encode one picture (planes in the spec's layout, or a grey matte) shown at `pts`."""
+    def write(self, picture: PlanarFrame | Matte | StraightFrame, pts: int) -> None:
+        """Encode one picture shown at `pts`.
+
+        Planes, with or without alpha, must be in the spec's layout; a matte makes a grey picture.
+        """
         if self._first_pts is None:
             self._first_pts = pts
-        frame = video_frame(picture) if isinstance(picture, PlanarFrame) else grey_frame(picture)
+        frame = self._frame_of(picture)
         if frame.format.name != self._spec.layout.name:  # nv12 and p010 of hardware encoders
             frame = frame.reformat(format=self._spec.layout.name)
         frame.pts = (pts - self._first_pts) * self._time_base.numerator
         frame.time_base = Fraction(1, self._time_base.denominator)
         self._encode(frame)
         self._frames += 1
+
+    def _frame_of(self, picture: PlanarFrame | Matte | StraightFrame) -> VideoFrame:
+        if isinstance(picture, PlanarFrame):
+            return video_frame(picture)
+        if not isinstance(picture, StraightFrame):
+            return grey_frame(picture)
+        layout = picture.picture.layout
+        if layout != self._spec.layout:  # a conversion would not know alpha from luma
+            raise ValueError(f"picture is {layout.name}; want {self._spec.layout.name}")
+        return straight_frame(picture)
 
     def commit(self) -> ChunkFile:
         """Flush, count, fsync and rename; the chunk then exists, whole.
@@ -128,10 +153,21 @@ class ChunkWriter:
     def _encode(self, frame: VideoFrame | None) -> None:
         try:
             for packet in self._stream.encode(frame):
+                self._repair_decode_time(packet)
                 self._packets += 1
                 self._container.mux(packet)
         except WRITING_ERRORS as error:
             raise writing_error(error, self._path) from error
+
+    def _repair_decode_time(self, packet: Packet[av.VideoStream]) -> None:
+        """Replace a decode time no muxer takes.
+
+        x265 makes them up from memory it never wrote where a chunk has fewer frames than it
+        reorders. Joining lays decode times anew, so any that rise and precede `pts` will do.
+        """
+        pts = packet.pts or 0
+        if packet.dts is None or not pts - _LONGEST_REORDER_TICKS < packet.dts <= pts:
+            packet.dts = self._packets - _MOST_REORDERED_FRAMES
 
 
 def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:

@@ -18,10 +18,13 @@ from av.video.frame import VideoFrame
 
 from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
-from vrmatte.frames import YUV420P, YUV420P10, PixelLayout
-from vrmatte.media.planes import plane_view
+from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
 
+AlphaFormat = Literal["prores4444", "webm-alpha", "ffv1-alpha"]
+"""Files that hold pictures with straight alpha."""
 Codec = Literal["h264", "hevc", "av1"]
+FileFormat = Literal["mp4", "mov", "matroska", "webm"]
+"""FFmpeg's names of the containers that files and their chunks are written to."""
 
 _SOFTWARE: dict[str, str] = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 _HARDWARE: dict[str, tuple[str, ...]] = {
@@ -50,6 +53,12 @@ _LARGE_HEVC = "bframes=0:rc-lookahead=2:frame-threads=1"
 """A frame of 6144x3072 costs x265 170 MB (230 in 10 bit) from look-ahead to last reference: with
 B-frames and ten frames of look-ahead 2.1 GB, like this 1.0 GB."""
 
+_VP9_DEFAULT_QUALITY = 18
+_VP9_DEFAULT_PRESET = 6
+_VP9_PRESETS = range(9)
+_VP9_FIRST_REALTIME = 6
+"""libvpx's own speeds: up to 5 for its careful mode, above for its quick one."""
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
@@ -60,14 +69,20 @@ class EncoderSpec:
     layout: PixelLayout
     options: tuple[tuple[str, str], ...]
     codec_tag: str | None
-    container: Literal["mp4", "matroska"]
+    container: FileFormat
     """What its chunks are written to."""
 
     @property
     def label(self) -> str:
         """For people: "libx265 yuv420p10le crf=20 preset=veryfast"."""
-        shown = [f"{k}={v}" for k, v in self.options if k in ("crf", "cq", "preset", "level")]
+        told = ("crf", "cq", "preset", "cpu-used", "level", "profile", "alpha_bits")
+        shown = [f"{k}={v}" for k, v in self.options if k in told]
         return " ".join([self.encoder, self.layout.name, *shown])
+
+    @property
+    def holds_full_range(self) -> bool:
+        """Whether pictures may use all codes; ProRes has no word for it."""
+        return self.encoder != "prores_ks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +134,95 @@ def choose_encoder(
     return EncoderChoice(spec, tuple(notices))
 
 
+def alpha_encoder(
+    name: AlphaFormat, bit_depth: int, width: int, height: int, rate: Fraction, output: OutputConfig
+) -> EncoderChoice:
+    """The encoder of a file with straight alpha, for pictures of `bit_depth` (8 or 10).
+
+    Raises:
+        ConfigError: FFmpeg here can't make such a file.
+    """
+    if name == "webm-alpha":
+        spec, notices = _vp9_spec(rate, output), _vp9_notices(bit_depth, output)
+    else:
+        spec = _prores_spec(output) if name == "prores4444" else _ffv1_spec(bit_depth)
+        notices = tuple(
+            f"{name} has no steps of quality: output.{key} is not used for it"
+            for key in ("quality", "preset")
+            if getattr(output, key) is not None
+        )
+    refusal = trial_encode(spec, min(width, 256), min(height, 128))
+    if refusal is not None:
+        raise ConfigError(
+            f"{name} can't be made here: {spec.encoder} refuses its settings ({refusal}); "
+            "deliver another file with alpha"
+        )
+    return EncoderChoice(spec, notices)
+
+
+def _prores_spec(output: OutputConfig) -> EncoderSpec:
+    options = {
+        "profile": "4444",
+        "alpha_bits": str(output.prores_alpha_bits),
+        "vendor": "apl0",  # some editors take only what says it is Apple's
+    }
+    return EncoderSpec("prores_ks", YUVA444P10, tuple(options.items()), None, "mov")
+
+
+def _ffv1_spec(bit_depth: int) -> EncoderSpec:
+    """Lossless, every frame a key frame, with checksums per slice; slices are coded in parallel."""
+    options = {"level": "3", "slices": "24", "slicecrc": "1", "g": "1"}
+    layout = YUVA420P if bit_depth == 8 else YUVA444P10
+    return EncoderSpec("ffv1", layout, tuple(options.items()), None, "matroska")
+
+
+def _vp9_spec(rate: Fraction, output: OutputConfig) -> EncoderSpec:
+    speed = _vp9_speed(output)
+    options = {
+        "crf": str(_VP9_DEFAULT_QUALITY if output.quality is None else output.quality),
+        "b": "0",  # without it crf is only a bound
+        "g": _gop(rate),
+        "deadline": "good" if speed < _VP9_FIRST_REALTIME else "realtime",
+        "cpu-used": str(speed),
+        "row-mt": "1",
+        "tile-columns": "4",  # log2 of the most; libvpx takes as many as the width has room for
+        "auto-alt-ref": "0",  # picture and alpha are two streams that must stay in step
+        "lag-in-frames": "0",
+    }
+    return EncoderSpec("libvpx-vp9", YUVA420P, tuple(options.items()), None, "webm")
+
+
+def _vp9_speed(output: OutputConfig) -> int:
+    speeds = {str(speed): speed for speed in _VP9_PRESETS}
+    return speeds.get(output.preset or "", _VP9_DEFAULT_PRESET)
+
+
+def _vp9_notices(bit_depth: int, output: OutputConfig) -> tuple[str, ...]:
+    notices: list[str] = []
+    if bit_depth > YUVA420P.bit_depth:
+        notices.append(
+            f"webm-alpha holds 8 bit only: {bit_depth}-bit pictures are rounded for it. "
+            "prores4444 and ffv1-alpha keep 10 bit"
+        )
+    if output.preset is not None and output.preset != str(_vp9_speed(output)):
+        notices.append(
+            f"webm-alpha takes presets 0 (slow) to {_VP9_PRESETS[-1]}: "
+            f"output.preset={output.preset} is not used for it"
+        )
+    return tuple(notices)
+
+
+def preview_encoder(rate: Fraction) -> EncoderChoice:
+    """H.264 in 8 bit that opens everywhere, for small pictures."""
+    options = {
+        "crf": "24",
+        "g": _gop(rate),
+        "preset": _DEFAULT_PRESET["libx264"],
+        "x264-params": f"rc-lookahead={_LOOKAHEAD_FRAMES}:sync-lookahead=0",
+    }
+    return EncoderChoice(EncoderSpec("libx264", YUV420P, tuple(options.items()), None, "mp4"))
+
+
 def _codec_for(output: OutputConfig, width: int, bit_depth: int) -> Codec:
     if output.codec != "auto":
         return output.codec
@@ -144,7 +248,7 @@ def _software_spec(
     if name == "libx264":
         options["x264-params"] = f"{look}:sync-lookahead=0"
     elif name == "libx265":
-        effort = f"{look}:frame-threads=2" if width <= _WIDEST_REORDERED else _LARGE_HEVC
+        effort = f"{look}:frame-threads=1" if width <= _WIDEST_REORDERED else _LARGE_HEVC
         options["x265-params"] = f"log-level=none:open-gop=0:{effort}"
     elif name == "libsvtav1":
         options["svtav1-params"] = f"lookahead={_LOOKAHEAD_FRAMES}"
@@ -177,21 +281,29 @@ def _gop(rate: Fraction) -> str:
 
 @cache
 def trial_encode(spec: EncoderSpec, width: int, height: int) -> str | None:
-    """Really encode two frames; None when that works, else the reason it doesn't, in few words."""
+    """Really encode two frames into the spec's own container.
+
+    None when that works, else the reason it doesn't, in few words.
+    """
     try:
-        with av.open(BytesIO(), "w", format="mp4") as container:
+        with av.open(BytesIO(), "w", format=spec.container) as container:
             stream = container.add_stream(spec.encoder, rate=30, options=dict(spec.options))
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = width, height, spec.layout.name
+            container.start_encoding()  # a container that doesn't take the codec says so here
             packets = 0
             for index in range(2):
-                frame = VideoFrame(width, height, spec.layout.name)
-                for plane in frame.planes:
-                    plane_view(plane, 1)[:] = 0
-                frame.pts = index
-                packets += len(stream.encode(frame))
+                packets += len(stream.encode(_black_frame(spec, width, height, index)))
             packets += len(stream.encode(None))
             return None if packets == 2 else f"{packets} of 2 frames came out"
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         return (reason.splitlines() or [type(error).__name__])[0][:120]
+
+
+def _black_frame(spec: EncoderSpec, width: int, height: int, pts: int) -> VideoFrame:
+    frame = VideoFrame(width, height, spec.layout.name)
+    for plane in frame.planes:
+        plane.update(bytes(plane.buffer_size))
+    frame.pts = pts
+    return frame

@@ -13,12 +13,16 @@ from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
-from vrmatte.media.naming import NameHint, projection_from_name
+from vrmatte.errors import ConfigError
+from vrmatte.media.naming import FISHEYE_FOV_DEG, NameHint, projection_from_name
 from vrmatte.media.spherical import SphericalBoxes
 
 StereoName = Literal["side_by_side", "top_bottom", "mono"]
 ProjectionName = Literal["half_equirect", "fisheye", "equirect", "flat", "mesh"]
-Evidence = Literal["flag", "boxes", "name", "shape"]
+Evidence = Literal["flag", "boxes", "name", "shape", "assumed"]
+
+ASSUMED_FOV_DEG = 180.0
+"""Of a fisheye whose field of view nothing tells: what a name tag without a number means."""
 
 _STEREO_OF_BOX: dict[int, StereoName] = {
     0: "mono",
@@ -54,6 +58,8 @@ class Geometry:
     projection: ProjectionName
     projection_evidence: Evidence
     fov_deg: float | None
+    fov_evidence: Evidence
+    """What the field of view was read from; that of the projection wherever it follows from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +72,40 @@ class _Metadata:
 
 
 def read_geometry(
-    stem: str, frame: VideoFrame, boxes: SphericalBoxes | None, layout: str, projection: str
+    stem: str,
+    frame: VideoFrame,
+    boxes: SphericalBoxes | None,
+    layout: str,
+    projection: str,
+    lens: str = "auto",
 ) -> Geometry:
-    """Weigh the evidence; `layout` and `projection` are the user's word, or "auto"."""
+    """Weigh the evidence; `layout`, `projection` and `lens` are the user's word, or "auto".
+
+    Raises:
+        ConfigError: a lens with a projection that no lens makes.
+    """
+    if lens != "auto":
+        if projection not in ("auto", "fisheye"):
+            raise ConfigError(
+                f"input.lens={lens} is a fisheye, but input.projection={projection}; leave one out"
+            )
+        projection = "fisheye"
     metadata = _from_boxes(boxes) if boxes else _from_side_data(frame)
     name = projection_from_name(stem)
     stereo, stereo_evidence, swapped = _stereo(frame, metadata, name, layout)
     found, evidence = _projection(frame, metadata, name, projection, stereo, stereo_evidence)
-    fov_deg = {"half_equirect": 180.0, "equirect": 360.0, "fisheye": name.fov_deg}.get(found)
-    return Geometry(stereo, stereo_evidence, swapped, found, evidence, fov_deg)
+    fov_deg, fov_evidence = {"half_equirect": 180.0, "equirect": 360.0}.get(found), evidence
+    if found == "fisheye":
+        fov_deg, fov_evidence = _fisheye_fov(name, lens)
+    return Geometry(stereo, stereo_evidence, swapped, found, evidence, fov_deg, fov_evidence)
+
+
+def _fisheye_fov(name: NameHint, lens: str) -> tuple[float, Evidence]:
+    if lens != "auto":
+        return float(FISHEYE_FOV_DEG[lens]), "flag"
+    if name.fov_deg is not None:
+        return name.fov_deg, "name"
+    return ASSUMED_FOV_DEG, "assumed"
 
 
 def _stereo(

@@ -102,7 +102,7 @@ def _mp4_options(request: JoinRequest, carried: Carried) -> dict[str, str]:
 
 
 def _clock(request: JoinRequest, carried: Carried) -> MatroskaClock | None:
-    if request.container != "matroska":
+    if request.container not in ("matroska", "webm"):
         return None
     earliest = carried.earliest if request.window is None else Fraction(0)
     return choose_clock(earliest, (request.timeline.time_base, *carried.time_bases))
@@ -113,7 +113,7 @@ def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -
 
     Args:
         window: seconds of the source where only a part is processed.
-        tick: of a Matroska file's clock, which reaches back only so far; None for mp4.
+        tick: of a Matroska or WebM file's clock, which reaches back only so far; None for mp4, mov.
     """
     if window is not None:
         return Span(*window)
@@ -130,6 +130,9 @@ def _join(
     with open_input(request.chunks[0]) as first:
         video = output.add_stream_from_template(first.streams.video[0])
         video.codec_context.codec_tag = first.streams.video[0].codec_context.codec_tag
+        # Says that blocks have alpha beside them; without it no reader looks for it.
+        if "alpha_mode" in first.streams.video[0].metadata:
+            video.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
     video.time_base = Fraction(1, request.timeline.time_base.denominator)
     tracks: list[Iterator[Packet[Any]]] = [_video_packets(request, video)]
     if request.source is None:

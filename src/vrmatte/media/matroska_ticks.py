@@ -1,9 +1,10 @@
-"""Gives a Matroska file a clock so fine that frame times survive exactly.
+"""Gives a Matroska or WebM file a clock so fine that frame times survive exactly.
 
-FFmpeg always writes Matroska on a millisecond clock, which rounds 29.97 fps to steps of 33 and
-34 ms. All times in the format are multiples of one element, TimestampScale (RFC 9559, 5.1.2.9).
-So the file is written with finer ticks where FFmpeg believes in milliseconds, and that element is
-corrected afterwards, with the per-track DURATION tags, which are text.
+FFmpeg always writes Matroska (of which WebM is a part) on a millisecond clock, which rounds
+29.97 fps to steps of 33 and 34 ms. All times in the format are multiples of one element,
+TimestampScale (RFC 9559, 5.1.2.9). So the file is written with finer ticks where FFmpeg believes in
+milliseconds, and that element is corrected afterwards, with the per-track DURATION tags, which are
+text.
 
 A tick shorter than the source's own gives every source time back by rounding. Microseconds do for
 all; but a block lies at most 32768 ticks before the first cluster, which begins at 0 (5.1.3.5), and

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_FISHEYE_FOV_DEG = {
+FISHEYE_FOV_DEG = {
     "fisheye": 180,
     "fisheye180": 180,
     "fisheye190": 190,
@@ -20,6 +20,7 @@ _FISHEYE_FOV_DEG = {
     "mkx220": 220,
     "vrca220": 220,
 }
+"""Field of view of the full circle, by the names that cameras' and players' fisheyes go by."""
 _EYES: dict[str, Literal["side_by_side", "top_bottom"]] = {
     "lr": "side_by_side",
     "rl": "side_by_side",
@@ -39,11 +40,11 @@ _SPANS: dict[str, Literal["half_equirect", "equirect"]] = {
 }
 _PACKED = frozenset({"alpha", "alphapacked"})
 
-_CLEAR = frozenset({"180x180", "vr180", "alphapacked"}) | (_FISHEYE_FOV_DEG.keys() - {"fisheye"})
+_CLEAR = frozenset({"180x180", "vr180", "alphapacked"}) | (FISHEYE_FOV_DEG.keys() - {"fisheye"})
 """Tags that are no ordinary words: they count wherever they stand."""
 _CLEAR_AT_END = frozenset({"fisheye", "lr", "sbs", "3dh"})
 """Tags that count alone, but only at the end of a name."""
-_TAGS = _FISHEYE_FOV_DEG.keys() | _EYES.keys() | _SPANS.keys() | _PACKED
+_TAGS = FISHEYE_FOV_DEG.keys() | _EYES.keys() | _SPANS.keys() | _PACKED
 
 _TOKEN = re.compile(r"[^\W_]+")
 _JOINTS = frozenset(" _-.")
@@ -59,6 +60,8 @@ class NameHint:
     projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
     fov_deg: float | None = None
     """Field of view of the full fisheye circle."""
+    lens: str | None = None
+    """Which of `FISHEYE_FOV_DEG` the name holds."""
     eyes_swapped: bool = False
     """The right eye comes first."""
     alpha_packed: bool = False
@@ -69,18 +72,19 @@ def projection_from_name(stem: str) -> NameHint:
     tags = [tag for run in _tag_runs(stem) for tag in run.tags]
     stereo: Literal["side_by_side", "top_bottom"] | None = None
     projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
-    fov_deg: float | None = None
+    lens: str | None = None
     for tag in tags:
         if tag in _EYES:
             stereo = _EYES[tag]
         if tag in _SPANS and projection != "fisheye":
             projection = _SPANS[tag]
-        if tag in _FISHEYE_FOV_DEG:
-            projection, fov_deg = "fisheye", float(_FISHEYE_FOV_DEG[tag])
+        if tag in FISHEYE_FOV_DEG:
+            projection, lens = "fisheye", tag
     return NameHint(
         stereo=stereo,
         projection=projection,
-        fov_deg=fov_deg,
+        fov_deg=None if lens is None else float(FISHEYE_FOV_DEG[lens]),
+        lens=lens,
         eyes_swapped=any(tag in _SWAPPED for tag in tags),
         alpha_packed=any(tag in _PACKED for tag in tags),
     )
@@ -124,7 +128,7 @@ def _means_projection(run: _Run, stem: str) -> bool:
     at_end = not _TOKEN.search(stem, run.end)
     if tags & _CLEAR:
         return True
-    if tags & _EYES.keys() and tags & (_SPANS.keys() | _FISHEYE_FOV_DEG.keys()):
+    if tags & _EYES.keys() and tags & (_SPANS.keys() | FISHEYE_FOV_DEG.keys()):
         return True
     if at_end and tags & _CLEAR_AT_END:
         return True

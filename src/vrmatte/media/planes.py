@@ -8,7 +8,24 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
-from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame, Plane
+from vrmatte.frames import (
+    YUVA420P,
+    YUVA444P10,
+    ColorTags,
+    Matte,
+    PixelLayout,
+    PlanarFrame,
+    Plane,
+    StraightFrame,
+)
+
+_PRORES_FORMAT = "yuva444p12le"
+"""What ProRes 4444 is decoded to, though it is encoded from 10 bit."""
+_STRAIGHT_LAYOUTS = {
+    YUVA420P.name: YUVA420P,
+    YUVA444P10.name: YUVA444P10,
+    _PRORES_FORMAT: YUVA444P10,
+}
 
 
 def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> PlanarFrame:
@@ -33,13 +50,43 @@ def plane_view(plane: VideoPlane, sample_bytes: int) -> Plane:
 
 def video_frame(picture: PlanarFrame) -> VideoFrame:
     """Copy planes into a frame of FFmpeg's, tags included."""
+    return _filled_frame(picture, picture.y, picture.u, picture.v)
+
+
+def straight_frame(straight: StraightFrame) -> VideoFrame:
+    """Copy a picture and its alpha into a frame of FFmpeg's, tags included."""
+    picture = straight.picture
+    return _filled_frame(picture, picture.y, picture.u, picture.v, straight.alpha)
+
+
+def _filled_frame(picture: PlanarFrame, *planes: Plane) -> VideoFrame:
     frame = VideoFrame(picture.width, picture.height, picture.layout.name)
     sample_bytes = np.dtype(picture.layout.dtype).itemsize
-    for target, plane in zip(frame.planes, (picture.y, picture.u, picture.v), strict=True):
+    for target, plane in zip(frame.planes, planes, strict=True):
         plane_view(target, sample_bytes)[:] = plane
     frame.color_range = 2 if picture.color.full_range else 1
     frame.colorspace = picture.color.matrix
     return frame
+
+
+def straight_layout(frame: VideoFrame) -> PixelLayout | None:
+    """The layout in which `to_straight` gives a decoded frame; None: it can't, or has no alpha."""
+    return _STRAIGHT_LAYOUTS.get(frame.format.name)
+
+
+def to_straight(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> StraightFrame:
+    """A decoded frame with its alpha, in its `straight_layout`."""
+    sample_bytes = np.dtype(layout.dtype).itemsize
+    y, u, v, alpha = (plane_view(plane, sample_bytes) for plane in frame.planes)
+    if frame.format.name == _PRORES_FORMAT:
+        y, u, v = (_ten_of_twelve_bits(plane) for plane in (y, u, v))
+        # FFmpeg fills the lower bits of alpha with its upper ones; taking them off is exact.
+        alpha = cast(Plane, alpha >> 2)
+    return StraightFrame(PlanarFrame(y, u, v, layout, color, frame.pts or 0), alpha)
+
+
+def _ten_of_twelve_bits(plane: Plane) -> Plane:
+    return cast(Plane, np.minimum((plane + 2) >> 2, YUVA444P10.peak))
 
 
 def grey_frame(matte: Matte) -> VideoFrame:

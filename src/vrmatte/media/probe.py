@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
+from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
 from vrmatte.media.geometry_evidence import Evidence, ProjectionName, StereoName, read_geometry
 from vrmatte.media.opening import open_input
 from vrmatte.media.spherical import SphericalBoxes, read_boxes
@@ -88,6 +89,8 @@ class SourceInfo:
     """Field of view across the picture: 180, 360, or a fisheye's full circle; none: not known."""
     stereo_evidence: Evidence
     projection_evidence: Evidence
+    fov_evidence: Evidence
+    """What a fisheye's field of view was read from; "assumed": nothing tells."""
     streams: tuple[StreamInfo, ...]
     chapters: int
     spherical: SphericalBoxes | None
@@ -97,11 +100,27 @@ class SourceInfo:
         """What layout and projection were read from, for reports."""
         return f"layout: {self.stereo_evidence}, projection: {self.projection_evidence}"
 
+    @property
+    def eye_projection(self) -> EyeProjection:
+        """What each eye shows, where eyes are squares side by side as high as the frame.
 
-def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> SourceInfo:
-    """Describe a source video; `layout` and `projection` as in `InputConfig`.
+        Raises:
+            ValueError: neither half-equirectangular nor fisheye.
+        """
+        if self.projection == "half_equirect":
+            return HalfEquirect(self.height)
+        if self.projection == "fisheye" and self.projection_fov_deg is not None:
+            return Fisheye(self.height, self.projection_fov_deg)
+        raise ValueError(f"an eye in {self.projection} projection can't be processed")
+
+
+def probe(
+    path: Path, *, layout: str = "auto", projection: str = "auto", lens: str = "auto"
+) -> SourceInfo:
+    """Describe a source video; `layout`, `projection` and `lens` as in `InputConfig`.
 
     Raises:
+        ConfigError: a lens named together with a projection that isn't a lens's.
         InputError: missing, a directory, not a video this program reads, or beyond its limits.
         DamagedInputError: cut off before its index, or its first frame can't be decoded.
     """
@@ -120,7 +139,7 @@ def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> Sour
             ) from error
         is_mp4 = "mp4" in container.format.name.split(",")
         boxes = read_boxes(path) if is_mp4 else None
-        geometry = read_geometry(path.stem, first, boxes, layout, projection)
+        geometry = read_geometry(path.stem, first, boxes, layout, projection, lens)
         return SourceInfo(
             path=path,
             size_bytes=size_bytes,
@@ -144,6 +163,7 @@ def probe(path: Path, *, layout: str = "auto", projection: str = "auto") -> Sour
             projection_fov_deg=geometry.fov_deg,
             stereo_evidence=geometry.stereo_evidence,
             projection_evidence=geometry.projection_evidence,
+            fov_evidence=geometry.fov_evidence,
             streams=others,
             chapters=chapters,
             spherical=boxes,

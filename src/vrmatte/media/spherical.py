@@ -1,4 +1,4 @@
-"""Spherical video boxes of MP4 and MOV files: st3d and sv3d, read and written byte by byte.
+"""Spherical video boxes of MP4 and MOV files: st3d and sv3d read, and boxes put into their place.
 
 FFmpeg reads these boxes but drops them on re-encoding, and does not tell a camera's mesh projection
 from an equirectangular one. Layout of the boxes: Google's "Spherical Video V2" description.
@@ -15,6 +15,12 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vrmatte.errors import InputError, OutputError, output_error
+from vrmatte.media.half_equirect_boxes import (
+    WRITTEN_KINDS,
+    StereoLayout,
+    apple_boxes,
+    google_boxes,
+)
 
 SphericalProjection = Literal["equi", "mshp", "cbmp"]
 
@@ -24,9 +30,6 @@ _VISUAL_ENTRY_BYTES = 78
 """Fixed part of a video sample entry, between its header and its child boxes."""
 _LARGEST_INDEX_BYTES = 1 << 30
 _COPY_BLOCK_BYTES = 1 << 20
-_SIDE_BY_SIDE = 2
-_QUARTER = 0x40000000
-"""A quarter of the sphere's width as a 0.32 fixed-point number."""
 _WHOLE = float(1 << 32)
 
 
@@ -80,25 +83,31 @@ def read_boxes(path: Path) -> SphericalBoxes | None:
     return None
 
 
-def inject_half_equirect(path: Path) -> None:
-    """Mark an MP4 or MOV file in place as VR180: side by side, left eye first, 180 degrees.
+def inject_boxes(path: Path, stereo: StereoLayout = "side_by_side", *, apple: bool = False) -> None:
+    """Mark an MP4 or MOV file in place as half-equirectangular, 180 degrees each way.
 
-    Existing spherical boxes are replaced. A file whose index comes last is edited at its end; one
-    whose index comes first is written anew beside it and then takes its place.
+    Existing boxes of these kinds are replaced. A file whose index comes last is edited at its end;
+    one whose index comes first is written anew beside it and then takes its place.
+
+    Args:
+        path: the file, finished and not fragmented; all its video tracks are marked.
+        stereo: "mono" for a file that holds one eye.
+        apple: also write Apple's boxes, behind Google's.
 
     Raises:
         OutputError: not such a file, fragmented, or it can't be written.
         DiskFullError: no space left.
     """
+    boxes = google_boxes(stereo) + (apple_boxes(stereo) if apple else b"")
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            boxes = list(_children(file, 0, size))
-            moov = _index_of(path, boxes)
+            whole = list(_children(file, 0, size))
+            moov = _index_of(path, whole)
             file.seek(moov.start)
             old = file.read(moov.end - moov.start)
-        new = _with_boxes(path, old)
-        if any(box.kind == b"mdat" and box.start > moov.start for box in boxes):
+        new = _with_boxes(path, old, boxes)
+        if any(box.kind == b"mdat" and box.start > moov.start for box in whole):
             growth = len(new) - len(old)
             _shift_offsets(path, new, after=moov.start, by=growth)
             _replace_middle(path, moov, bytes(new))
@@ -203,20 +212,6 @@ def _read_entry(file: BinaryIO, entry: _Box) -> SphericalBoxes | None:
 # --- writing -------------------------------------------------------------------------------------
 
 
-def _box(kind: bytes, *parts: bytes) -> bytes:
-    body = b"".join(parts)
-    return struct.pack(">I4s", len(body) + 8, kind) + body
-
-
-def _half_equirect_boxes() -> bytes:
-    version = bytes(4)
-    st3d = _box(b"st3d", version, bytes([_SIDE_BY_SIDE]))
-    source = _box(b"svhd", version, b"vrmatte\0")
-    pose = _box(b"prhd", version, bytes(12))
-    equi = _box(b"equi", version, struct.pack(">4I", 0, 0, _QUARTER, _QUARTER))
-    return st3d + _box(b"sv3d", source, _box(b"proj", pose, equi))
-
-
 def _index_of(path: Path, boxes: list[_Box]) -> _Box:
     """The moov box of a file that can be edited."""
     moov = next((box for box in boxes if box.kind == b"moov"), None)
@@ -229,8 +224,8 @@ def _index_of(path: Path, boxes: list[_Box]) -> _Box:
     return moov
 
 
-def _with_boxes(path: Path, moov: bytes) -> bytearray:
-    """The moov box with spherical boxes at the end of every video sample entry."""
+def _with_boxes(path: Path, moov: bytes, boxes: bytes) -> bytearray:
+    """The moov box with `boxes` at the end of every video sample entry."""
     file = io.BytesIO(moov)
     whole = next(_children(file, 0, len(moov)))
     entries = list(_video_entries(file, whole))
@@ -241,8 +236,8 @@ def _with_boxes(path: Path, moov: bytes) -> bytearray:
         start = entry.body + _VISUAL_ENTRY_BYTES
         present = list(_children(file, start, entry.end))
         last = present[-1].end if present else start
-        kept = [box for box in present if box.kind not in (b"st3d", b"sv3d")]
-        content = b"".join(moov[box.start : box.end] for box in kept) + _half_equirect_boxes()
+        kept = [box for box in present if box.kind not in WRITTEN_KINDS]
+        content = b"".join(moov[box.start : box.end] for box in kept) + boxes
         result[start:last] = content
         for box in (*around, entry):
             _grow(result, box, len(content) - (last - start))

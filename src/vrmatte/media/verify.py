@@ -16,7 +16,9 @@ from av.video.frame import VideoFrame
 
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
+from vrmatte.media.decode import decode_with_alpha
 from vrmatte.media.opening import open_input
+from vrmatte.media.planes import straight_layout
 from vrmatte.progress import Advanced, Finished, Observer, Started
 
 
@@ -26,11 +28,15 @@ def verify_frames(
     size: tuple[int, int],
     observer: Observer,
     look: Callable[[int, VideoFrame], None] | None = None,
+    *,
+    has_alpha: bool = False,
 ) -> int:
     """Decode all of `path` and compare size, count and every time with `timeline`.
 
     Times are compared exactly: each must round to the planned tick of the source's time base.
-    `look` sees every decoded frame with its index. Returns the number of frames.
+    What counts is what is shown: a hidden frame of VP9 is none. `look` sees every decoded frame
+    with its index. With `has_alpha` every frame must hold straight alpha. Returns the number of
+    frames.
 
     Raises:
         VerificationError: something differs.
@@ -40,13 +46,16 @@ def verify_frames(
     try:
         with open_input(path) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
             if (stream.width, stream.height) != size:
                 raise VerificationError(
                     f"{path}: is {stream.width}x{stream.height}, promised was {size[0]}x{size[1]}"
                 )
-            for frame in container.decode(stream):
+            for frame in decode_with_alpha(container, stream):
                 _check_time(path, timeline, count, frame)
+                if has_alpha and straight_layout(frame) is None:
+                    raise VerificationError(
+                        f"{path}: frame {count} has no alpha, it is {frame.format.name}"
+                    )
                 if look is not None:
                     look(count, frame)
                 count += 1

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from vrmatte.colorimetry import rgb_to_yuv, yuv_to_rgb
 from vrmatte.frames import EYES, PlanarFrame, Plane
-from vrmatte.geometry.projection import HalfEquirect
+from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.remap import Interpolation, SamplingGrid, make_sampling_grid, resample
 from vrmatte.geometry.viewport import Viewport, ViewportPicture
 from vrmatte.people.sphere import AngularBox, CutSides, Sighting, from_viewport_box, merge_sightings
@@ -99,17 +99,22 @@ class StereoDetection:
 
 
 def detect_people(
-    eye: PlanarFrame, detector: Detector, threshold: float, views: Sequence[Viewport] = VIEWS
+    eye: PlanarFrame,
+    detector: Detector,
+    threshold: float,
+    views: Sequence[Viewport] = VIEWS,
+    projection: EyeProjection | None = None,
 ) -> list[Detection]:
-    """The people of one half-equirectangular eye, best score first.
+    """The people of one eye, best score first.
 
     Args:
         eye: the picture of one eye.
         detector: finds them in flat views.
         threshold: least score, 0..1.
         views: where to look.
+        projection: as of `view_pictures`.
     """
-    boxes = detector.detect(view_pictures(eye, detector.input_px, views))
+    boxes = detector.detect(view_pictures(eye, detector.input_px, views, projection))
     return _on_the_sphere(boxes, views, detector.input_px, threshold)
 
 
@@ -119,8 +124,9 @@ def detect_stereo(
     threshold: float,
     weak_threshold: float | None = None,
     views: Sequence[Viewport] = VIEWS,
+    projection: EyeProjection | None = None,
 ) -> list[StereoDetection]:
-    """The people of a side-by-side half-equirectangular frame, best score first.
+    """The people of a side-by-side frame, best score first.
 
     Args:
         frame: both eyes.
@@ -129,10 +135,13 @@ def detect_stereo(
         weak_threshold: least score of the other eye; default: half of `threshold`. Being where the
             better eye expects it counts as evidence too.
         views: where to look, in both eyes.
+        projection: as of `view_pictures`.
     """
     weak = threshold / 2 if weak_threshold is None else weak_threshold
     size = detector.input_px
-    pictures = np.concatenate([view_pictures(frame.eye(eye), size, views) for eye in EYES])
+    pictures = np.concatenate(
+        [view_pictures(frame.eye(eye), size, views, projection) for eye in EYES]
+    )
     boxes = detector.detect(pictures)
     left, right = (
         _on_the_sphere(half, views, size, weak)
@@ -164,16 +173,28 @@ def pair_eyes(left: Sequence[Detection], right: Sequence[Detection]) -> list[Ste
     return sorted(pairs, key=lambda pair: -pair.score)
 
 
-def view_pictures(eye: PlanarFrame, size_px: int, views: Sequence[Viewport] = VIEWS) -> Pictures:
+def view_pictures(
+    eye: PlanarFrame,
+    size_px: int,
+    views: Sequence[Viewport] = VIEWS,
+    projection: EyeProjection | None = None,
+) -> Pictures:
     """What the views show of one eye as RGB, shape (views, size_px, size_px, 3).
 
     Only these small pictures are ever made RGB. A denser eye is first averaged down to little more
     than the views' density, so that nothing flickers through between samples.
+
+    Args:
+        eye: the picture of one eye.
+        size_px: width and height of the pictures.
+        views: where to look.
+        projection: what the eye shows, at whatever size; None: it is half-equirectangular.
     """
     views = tuple(views)
-    eye_px = eye.height // _shrink_factor(eye.height, views, size_px)
-    planes = [_shrunk(plane, eye_px) for plane in (eye.y, eye.u, eye.v)]
-    grids = _grids(views, size_px, eye_px)
+    shown = (projection or HalfEquirect(eye.height)).resized(eye.height)
+    shown = shown.resized(eye.height // _shrink_factor(shown, views, size_px))
+    planes = [_shrunk(plane, shown.size) for plane in (eye.y, eye.u, eye.v)]
+    grids = _grids(views, size_px, shown)
     fill = rgb_to_yuv(
         (_FILL, _FILL, _FILL), eye.color.matrix, eye.layout.bit_depth, eye.color.full_range
     )
@@ -190,9 +211,10 @@ def view_pictures(eye: PlanarFrame, size_px: int, views: Sequence[Viewport] = VI
     return pictures
 
 
-def _shrink_factor(eye_px: int, views: Sequence[Viewport], size_px: int) -> int:
+def _shrink_factor(eye: EyeProjection, views: Sequence[Viewport], size_px: int) -> int:
     """How many pixels of an eye may become one without costing the views any detail."""
-    densest_px = max(view.scales(size_px, size_px)[0] for view in views) * math.pi
+    eye_px, span = eye.size, math.radians(eye.span_deg)
+    densest_px = max(view.scales(size_px, size_px)[0] for view in views) * span
     most = max(1, int(eye_px / densest_px))
     # Blocks of whole pixels are averaged many times faster than parts of pixels.
     whole = [factor for factor in range(most // 2 + 1, most + 1) if eye_px % factor == 0]
@@ -208,8 +230,9 @@ def _shrunk(plane: Plane, size_px: int) -> Any:
 
 
 @lru_cache(maxsize=4)
-def _grids(views: tuple[Viewport, ...], size_px: int, eye_px: int) -> tuple[SamplingGrid, ...]:
-    eye = HalfEquirect(eye_px)
+def _grids(
+    views: tuple[Viewport, ...], size_px: int, eye: EyeProjection
+) -> tuple[SamplingGrid, ...]:
     return tuple(make_sampling_grid(view.picture(size_px, size_px), eye) for view in views)
 
 

@@ -21,6 +21,7 @@ from vrmatte.errors import output_error
 from vrmatte.frames import Eye
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.people.sphere import AngularBox
+from vrmatte.stereo.lenses import LensAlignment
 
 VERSION = 1
 PersonKind = Literal["person", "viewer_body"]
@@ -133,6 +134,8 @@ class People:
     people: tuple[Person, ...]
     viewports: tuple[ViewportPath, ...]
     exclude_regions: tuple[ExcludedRegion, ...] = ()
+    lenses: LensAlignment | None = None
+    """How the right lens stands to the left; None: not known, so rows are taken as they are."""
     version: int = VERSION
 
 
@@ -164,9 +167,11 @@ def write_people(people: People, path: Path) -> None:
 def as_json(people: People) -> str:
     """The document as text: one box, turn or shot a line, angles to a hundredth of a degree."""
     source = people.source
+    lenses = [f'"lenses": {_flat(_lenses(people.lenses))}'] if people.lenses else []
     parts = [
         f'"version": {people.version}',
         f'"source": {_flat(_source(source))}',
+        *lenses,
         f'"shots": {_lines(_flat({"first": s.first, "last": s.last}) for s in people.shots)}',
         f'"people": {_lines(_person(person) for person in people.people)}',
         f'"exclude_regions": {_lines(_region(region) for region in people.exclude_regions)}',
@@ -187,6 +192,20 @@ def _source(source: SourceIdentity) -> dict[str, object]:
         "width": source.width,
         "height": source.height,
         "rate": str(source.rate),
+    }
+
+
+def _lenses(lenses: LensAlignment) -> dict[str, object]:
+    # A hundredth of a degree is a tenth of a pixel in an eye of 1536: too coarse here.
+    return {
+        "correct": lenses.needs_correction,
+        "rows_agree": lenses.rows_agree,
+        "roll": round(lenses.roll_deg, 3) + 0.0,
+        "pitch": round(lenses.pitch_deg, 3) + 0.0,
+        "toe_in": round(lenses.toe_in_deg, 3) + 0.0,
+        "row_error": round(lenses.row_error_px, 2),
+        "corrected_row_error": round(lenses.corrected_row_error_px, 2),
+        "matches": lenses.matches,
     }
 
 

@@ -23,9 +23,11 @@ from vrmatte.people.document import (
     TimedBox,
 )
 from vrmatte.people.sphere import AngularBox
+from vrmatte.stereo.lenses import LensAlignment
 
 MAX_BYTES = 64_000_000
 _MAX_ITEMS = 1_000_000
+_MOST_LENS_TURN_DEG = 10
 
 _T = TypeVar("_T")
 
@@ -116,7 +118,9 @@ class _Place:
 
 
 def _people(root: _Place) -> tuple[People, bool]:
-    fields = root.fields(("version", "source", "shots", "people"), ("exclude_regions", "viewports"))
+    fields = root.fields(
+        ("version", "source", "shots", "people"), ("exclude_regions", "viewports", "lenses")
+    )
     if fields["version"].value != VERSION:
         fields["version"].wrong(f"{VERSION}, the only version known")
     source = _source(fields["source"])
@@ -131,7 +135,8 @@ def _people(root: _Place) -> tuple[People, bool]:
     regions = fields.get("exclude_regions", empty).each(lambda place: _region(place, frames))
     viewports = fields.get("viewports", empty).each(lambda place: _viewport(place, frames))
     _check_unique("viewports", "name", [path.name for path in viewports])
-    return People(source, shots, people, viewports, regions), "viewports" in fields
+    lenses = _lenses(fields["lenses"]) if "lenses" in fields else None
+    return People(source, shots, people, viewports, regions, lenses), "viewports" in fields
 
 
 def _source(place: _Place) -> SourceIdentity:
@@ -148,6 +153,30 @@ def _source(place: _Place) -> SourceIdentity:
         fields["width"].whole(2, 2**16),
         fields["height"].whole(2, 2**16),
         rate,
+    )
+
+
+def _lenses(place: _Place) -> LensAlignment | None:
+    if place.value is None:
+        return None
+    measured = ("row_error", "corrected_row_error")
+    fields = place.fields(
+        ("roll", "pitch", "toe_in"), ("correct", "rows_agree", *measured, "matches")
+    )
+    roll, pitch, toe_in = (
+        fields[name].number(-_MOST_LENS_TURN_DEG, _MOST_LENS_TURN_DEG)
+        for name in ("roll", "pitch", "toe_in")
+    )
+    before, after = (fields[name].number(0, 2**16) if name in fields else 0.0 for name in measured)
+    return LensAlignment(
+        roll,
+        pitch,
+        toe_in,
+        needs_correction=fields["correct"].truth() if "correct" in fields else True,
+        rows_agree=fields["rows_agree"].truth() if "rows_agree" in fields else True,
+        row_error_px=before,
+        corrected_row_error_px=after,
+        matches=fields["matches"].whole(0, 2**31) if "matches" in fields else 0,
     )
 
 

@@ -14,9 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import PlanarFrame
+from vrmatte.geometry.projection import EyeProjection, shown_pixels
 
 Thumbnail = npt.NDArray[np.float32]
-"""Brightness and colour of a frame on a coarse grid, shape (rows, columns, 3), codes of 8 bit."""
+"""Brightness and colour of a frame on a coarse grid, shape (rows, columns, 3), codes of 8 bit.
+
+Of a fisheye only the blocks inside the circles, in one row: black corners never change, and would
+make cuts look small.
+"""
 
 _SIZE = (32, 16)
 _CHANGED = 7.0
@@ -32,14 +37,18 @@ _SETTLED = 3
 """Frames on each side whose median is compared, so that a flash of light is no cut."""
 
 
-def thumbnail(frame: PlanarFrame) -> Thumbnail:
-    """The tiny picture of a frame."""
+def thumbnail(frame: PlanarFrame, projection: EyeProjection | None = None) -> Thumbnail:
+    """The tiny picture of a frame whose eyes show `projection`; None: all of it shows something."""
     scale = 2.0 ** (8 - frame.layout.bit_depth)
     planes = [
         cv2.resize(plane, _SIZE, interpolation=cv2.INTER_AREA)
         for plane in (frame.y, frame.u, frame.v)
     ]
-    return np.dstack(planes).astype(np.float32) * np.float32(scale)
+    tiny = np.dstack(planes).astype(np.float32) * np.float32(scale)
+    if projection is None:
+        return tiny
+    shown = shown_pixels(projection.resized(_SIZE[1]))
+    return tiny if shown.all() else tiny[None, np.tile(shown, 2)]
 
 
 def change(before: Thumbnail, after: Thumbnail) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Eye, PlanarFrame, Plane, half_of
+from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.people.detect import StereoDetection
 from vrmatte.people.sphere import AngularBox
 
@@ -133,8 +134,13 @@ class Track:
         self.speed = yaw, pitch
 
 
-def colours_in(frame: PlanarFrame, detection: StereoDetection) -> Colours:
-    """What a person wears: the histogram of the middle of their box, in the better eye."""
+def colours_in(
+    frame: PlanarFrame, detection: StereoDetection, projection: EyeProjection | None = None
+) -> Colours:
+    """What a person wears: the histogram of the middle of their box, in the better eye.
+
+    `projection` is what an eye shows, at whatever size; None: it is half-equirectangular.
+    """
     seen = max(
         (
             (eye.score, side.value, eye.box)
@@ -153,6 +159,8 @@ def colours_in(frame: PlanarFrame, detection: StereoDetection) -> Colours:
         upper + 0.25 * box.height_deg,
     )
     shift = frame.layout.bit_depth - 8
+    if isinstance(projection, Fisheye):
+        middle = _as_equirect(middle, projection)
     counts = _histogram(
         [_cut_out(half_of(p, Eye(side)), middle) >> shift for p in (frame.y, frame.u, frame.v)]
     )
@@ -252,6 +260,16 @@ def _apart_deg(a: AngularBox, b: AngularBox) -> float:
         math.cos(yaw_a - yaw_b)
     )
     return math.degrees(math.acos(max(-1.0, min(1.0, cosine))))
+
+
+def _as_equirect(box: AngularBox, eye: Fisheye) -> AngularBox:
+    """The box whose pixels in a half-equirectangular eye are those of `box` in a fisheye."""
+    yaw, pitch = np.radians(box.center)
+    sides = np.radians([[box.yaw_min_deg, box.yaw_max_deg], [box.pitch_min_deg, box.pitch_max_deg]])
+    lon, lat = np.array([*sides[0], yaw, yaw]), np.array([pitch, pitch, *sides[1]])
+    x, y = eye.pixels(np.sin(lon) * np.cos(lat), -np.sin(lat), np.cos(lon) * np.cos(lat))
+    across, down = (np.sort(at) * 180 / eye.size - 90 for at in (x, -y))
+    return AngularBox(across[0], across[-1], down[0] + 180, down[-1] + 180)
 
 
 def _cut_out(plane: Plane, box: AngularBox) -> npt.NDArray[np.int64]:

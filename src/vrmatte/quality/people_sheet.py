@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
-from vrmatte.geometry.projection import HalfEquirect
+from vrmatte.geometry.projection import Array, EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.quality.picture import Rgb, to_rgb
 
@@ -40,43 +41,68 @@ class SheetFrame:
     """Each with the number that says its colour."""
 
 
-def people_sheet(frames: Sequence[SheetFrame], eye_px: int = 480) -> Rgb:
-    """The frames one below the other, each with both eyes, `eye_px` wide each."""
-    return np.concatenate([_strip(frame, eye_px) for frame in frames], axis=0)
+def people_sheet(
+    frames: Sequence[SheetFrame], eye_px: int = 480, projection: EyeProjection | None = None
+) -> Rgb:
+    """The frames one below the other, each with both eyes, `eye_px` wide each.
+
+    `projection` is what an eye shows, at whatever size; None: it is half-equirectangular.
+    """
+    eye = (projection or HalfEquirect(eye_px)).resized(eye_px)
+    return np.concatenate([_strip(frame, eye) for frame in frames], axis=0)
 
 
-def _strip(shown: SheetFrame, eye_px: int) -> Rgb:
-    rgb = np.ascontiguousarray(to_rgb(shown.frame, 2 * eye_px))
+def _strip(shown: SheetFrame, eye_projection: EyeProjection) -> Rgb:
+    rgb = np.ascontiguousarray(to_rgb(shown.frame, 2 * eye_projection.size))
     for eye in EYES:
         # Drawing on the half draws on the whole: the view shares its memory.
         picture = half_of(rgb, eye)
         drawn = np.ascontiguousarray(picture)
         for number, viewport in shown.viewports:
-            _draw_outline(drawn, viewport, _colour(number))
+            _draw_outline(drawn, eye_projection, viewport, _colour(number))
         for mark in shown.boxes.get(eye, ()):
-            _draw_box(drawn, mark)
+            _draw_box(drawn, eye_projection, mark)
         picture[:] = drawn
     title = np.full((_TITLE_PX, rgb.shape[1], 3), 32, np.uint8)
     _write(title, shown.title, (8, _TITLE_PX - 8), (235, 235, 235))
     return np.concatenate([title, rgb], axis=0)
 
 
-def _draw_box(picture: Rgb, mark: BoxMark) -> None:
-    size = picture.shape[0]
-    left, right = (round((yaw + 90) / 180 * size) for yaw in mark.yaw_deg)
-    bottom, top = (round((90 - pitch) / 180 * size) for pitch in mark.pitch_deg)
+def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
     colour = _colour(mark.id) if mark.kept else _GREY
-    cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
+    if isinstance(eye, HalfEquirect):
+        left, right = (round((yaw + 90) / 180 * eye.size) for yaw in mark.yaw_deg)
+        bottom, top = (round((90 - pitch) / 180 * eye.size) for pitch in mark.pitch_deg)
+        cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
+    else:
+        outline = _box_outline(eye, mark)
+        cv2.polylines(picture, [outline], isClosed=True, color=colour, thickness=2)
+        left, top = outline[0].tolist()
     label = str(mark.id) if mark.kept else f"{mark.id} out"
     _write(picture, label, (left + 4, max(top + 16, 16)), colour)
 
 
-def _draw_outline(picture: Rgb, viewport: Viewport, colour: tuple[int, int, int]) -> None:
-    """The viewport's border as it curves on the eye; what leaves the hemisphere is left out."""
-    along = np.linspace(0, 1, _POINTS)
-    x = np.concatenate([along, np.ones(_POINTS), along[::-1], np.zeros(_POINTS)])
-    y = np.concatenate([np.zeros(_POINTS), along, np.ones(_POINTS), along[::-1]])
-    eye = HalfEquirect(picture.shape[0])
+def _box_outline(eye: EyeProjection, mark: BoxMark) -> npt.NDArray[np.int32]:
+    """The box's border as it curves on the eye, shape (points, 2), from its upper left corner."""
+    x, y = _around()
+    yaw, pitch = np.radians(mark.yaw_deg), np.radians(mark.pitch_deg)
+    lon, lat = yaw[0] + x * (yaw[1] - yaw[0]), pitch[1] + y * (pitch[0] - pitch[1])
+    points = eye.pixels(np.sin(lon) * np.cos(lat), -np.sin(lat), np.cos(lon) * np.cos(lat))
+    return np.stack(points, axis=1).round().astype(np.int32)
+
+
+def _around() -> tuple[Array, Array]:
+    """Points around a square of side 1, clockwise from its upper left corner."""
+    along, one, zero = np.linspace(0, 1, _POINTS), np.ones(_POINTS), np.zeros(_POINTS)
+    x = np.concatenate([along, one, along[::-1], zero])
+    return x, np.concatenate([zero, along, one, along[::-1]])
+
+
+def _draw_outline(
+    picture: Rgb, eye: EyeProjection, viewport: Viewport, colour: tuple[int, int, int]
+) -> None:
+    """The viewport's border as it curves on the eye; what leaves the eye is left out."""
+    x, y = _around()
     u, v = eye.pixels(*viewport.picture(1, 1).directions(x, y))
     seen = eye.covers(u, v)
     for at in range(len(u) - 1):

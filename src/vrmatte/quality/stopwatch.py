@@ -1,7 +1,8 @@
-"""Adds up wall time by stage, for the report."""
+"""Adds up time by stage, for the report; stages may run on threads of their own."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Generator, Iterator
@@ -12,41 +13,60 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds by stage; a stage inside another counts for itself alone."""
+    """Seconds by stage; a stage inside another, on the same thread, counts for itself alone."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
-        self._running: list[str] = []
-        self._since = 0.0
+        self._cpu_seconds: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+        self._thread = threading.local()
 
     @property
     def seconds(self) -> dict[str, float]:
         """Wall seconds by stage, so far."""
-        return dict(self._seconds)
+        with self._lock:
+            return dict(self._seconds)
+
+    @property
+    def cpu_seconds(self) -> dict[str, float]:
+        """Seconds by stage that its own thread computed; codecs' and networks' threads not."""
+        with self._lock:
+            return dict(self._cpu_seconds)
 
     @contextmanager
     def stage(self, name: str) -> Generator[None]:
         """Count the time inside for `name`."""
-        self._switch()
-        self._running.append(name)
+        running = self._switch()
+        running.append(name)
         try:
             yield
         finally:
-            self._switch()
-            self._running.pop()
+            self._switch().pop()
 
     def time(self, name: str, items: Iterator[T]) -> Generator[T]:
         """Pass items on; the time each takes to come counts for `name`."""
-        while True:
-            with self.stage(name):
-                try:
-                    item = next(items)
-                except StopIteration:
-                    return
-            yield item
+        try:
+            while True:
+                with self.stage(name):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
 
-    def _switch(self) -> None:
-        now = time.perf_counter()
-        if self._running:
-            self._seconds[self._running[-1]] += now - self._since
-        self._since = now
+    def _switch(self) -> list[str]:
+        """Count what went by since the last switch of this thread; returns its running stages."""
+        now, cpu_now = time.perf_counter(), time.thread_time()
+        running: list[str] | None = getattr(self._thread, "running", None)
+        if running is None:
+            running = self._thread.running = []
+        if running:
+            with self._lock:
+                self._seconds[running[-1]] += now - self._thread.since
+                self._cpu_seconds[running[-1]] += cpu_now - self._thread.cpu_since
+        self._thread.since, self._thread.cpu_since = now, cpu_now
+        return running

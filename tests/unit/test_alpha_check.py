@@ -8,12 +8,16 @@ from stand_in_engine import use_stand_in
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.config import Config
 from vrmatte.errors import VerificationError
-from vrmatte.jobs import packed_check
+from vrmatte.jobs import alpha_check
+from vrmatte.jobs.alpha_check import WORST_COARSE_ERROR, coarse_error
 from vrmatte.jobs.local import matte_video
-from vrmatte.jobs.packed_check import WORST_COARSE_ERROR, coarse_error
 
 CONFIG = Config.model_validate(
-    {"output": {"deliver": ["alpha-packed"]}, "processing": {"chunk_size": 4}}
+    {
+        "output": {"deliver": ["alpha-packed"]},
+        "processing": {"chunk_size": 4},
+        "stereo": {"consistency_mode": "independent"},  # the clip is no stereo pair
+    }
 )
 
 
@@ -54,11 +58,11 @@ def test_samples_of_every_chunk_are_compared(tmp_path, clip):
 
 
 def test_a_file_with_swapped_eyes_is_not_delivered(tmp_path, clip, monkeypatch):
-    def swapped(*args):
-        return np.roll(unpack_alpha(*args), 100, axis=1)
+    def swapped(*args, **more):
+        return np.roll(unpack_alpha(*args, **more), 100, axis=1)
 
-    monkeypatch.setattr(packed_check, "unpack_alpha", swapped)
-    with pytest.raises(VerificationError, match="packed alpha differs"):
+    monkeypatch.setattr(alpha_check, "unpack_alpha", swapped)
+    with pytest.raises(VerificationError, match="its alpha differs"):
         matte_video(clip, tmp_path / "out", CONFIG)
     assert not list((tmp_path / "out").glob("*.mp4"))
     assert len(list((tmp_path / "out").glob("*.mp4.part"))) == 1

@@ -1,0 +1,74 @@
+"""How an eye's picture is read near its edge, so that nothing from beyond it bleeds in.
+
+Filters reach some samples around a position. Resampling repeats the samples along the sides of a
+square; along a fisheye's rim, where black begins inside the square, positions are moved inward.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.geometry.projection import Array, EyeProjection, Fisheye, HalfEquirect, Projection
+
+_REACH = 2
+"""Samples that a cubic filter reaches to either side."""
+
+
+def held_to_edge(eye: EyeProjection, step: int = 1) -> Projection:
+    """The eye as a source of samples `step` luma pixels apart; it covers what the eye covers."""
+    return eye if isinstance(eye, HalfEquirect) else _Rim(eye, _REACH * step, endless=False)
+
+
+def endless(eye: EyeProjection, step: int = 1) -> Projection:
+    """The same, but the edge goes on forever: nothing is ever uncovered."""
+    if isinstance(eye, HalfEquirect):
+        return _WholeSphere(eye.size)
+    return _Rim(eye, _REACH * step, endless=True)
+
+
+class _WholeSphere(HalfEquirect):
+    """A half-equirectangular eye that resampling takes to repeat its sides."""
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Everywhere."""
+        return np.isfinite(x) & np.isfinite(y)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rim:
+    """A fisheye of which the outermost pixels are never read, but what lies just inside."""
+
+    eye: Fisheye
+    unread_px: int
+    endless: bool
+    """Whether positions beyond the circle are on its rim; they are nowhere else."""
+
+    @property
+    def width(self) -> int:
+        return self.eye.width
+
+    @property
+    def height(self) -> int:
+        return self.eye.height
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        return self.eye.directions(x, y)
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Where to read for directions; infinite for nowhere."""
+        x, y = self.eye.pixels(dx, dy, dz)
+        half = self.eye.size / 2
+        radius = np.hypot(x - half, y - half)
+        inward = np.minimum(1, (half - self.unread_px) / np.maximum(radius, 1e-9))
+        x, y = half + (x - half) * inward, half + (y - half) * inward
+        if self.endless:
+            return x, y
+        is_in = radius <= half
+        return np.where(is_in, x, np.inf), np.where(is_in, y, np.inf)
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Wherever there is anything to read."""
+        return np.isfinite(x) & np.isfinite(y)

@@ -1,0 +1,48 @@
+"""`vrmatte render DIR`: further files from mattes that are there, without running a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vrmatte.config import Config
+from vrmatte.errors import InputError
+from vrmatte.jobs.earlier import earlier_run
+from vrmatte.jobs.local import matte_video
+from vrmatte.jobs.report import RunReport
+from vrmatte.jobs.store import Manifest
+from vrmatte.jobs.workplace import job_stems, open_workplace
+from vrmatte.progress import Observer, ignore
+
+Change = Callable[[Config], Config]
+
+
+def render_output(
+    output: Path | str, change: Change, observer: Observer = ignore
+) -> list[RunReport]:
+    """Make further files of every job in a directory.
+
+    Args:
+        output: `--out` of an earlier run.
+        change: what is to be other than in that run: the files to make, their settings.
+        observer: receives progress events and notices.
+
+    Raises:
+        InputError: the directory holds no finished mattes.
+        OutputError: mattes are missing, or what was changed would make other ones.
+    """
+    output = Path(output)
+    stems = job_stems(output)
+    if not stems:
+        raise InputError(f"{output}: holds no vrmatte job; accepted is the --out of an earlier run")
+    reports: list[RunReport] = []
+    for stem in stems:
+        with (
+            open_workplace(output, stem, fresh=False) as place,
+            Manifest(place.folder, output) as manifest,
+        ):
+            run = earlier_run(manifest)
+        config = change(run.config)
+        report = matte_video(run.video, output, config, stored=run.engine, observer=observer)
+        reports.append(report)
+    return reports

@@ -1,0 +1,104 @@
+"""What was found of the eyes' agreement: kept with each chunk, summed up for the report."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vrmatte.errors import output_error
+from vrmatte.media.encode import ChunkFile, commit_file
+from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.score import Agreement
+
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class PersonAgreement:
+    """How the eyes agreed on one person, before anything was mended."""
+
+    person: int | None
+    """Id as in people.json; None: everybody, where nobody was looked for."""
+    frames: int
+    """In how many frames both eyes could be compared."""
+    mean: float
+    """Mean score."""
+    worst: float
+    """Least score."""
+    worst_frame: int
+    flagged: tuple[tuple[int, int], ...]
+    """Spans of frames, first and last, below the warning threshold."""
+    corrected: tuple[tuple[int, int], ...]
+    """Spans in which one eye's matte was mended by the other's."""
+
+
+def save_findings(findings: Sequence[Finding], path: Path) -> ChunkFile:
+    """Commit a chunk's findings as JSON.
+
+    Raises:
+        OutputError, DiskFullError: the file can't be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(json.dumps([_row(f) for f in findings]), encoding="utf-8")
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise output_error(error, path) from error
+    return commit_file(part, path, len({f.frame for f in findings}))
+
+
+def load_findings(path: Path) -> list[Finding]:
+    """What `save_findings` wrote."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    return [
+        Finding(r["frame"], r["person"], Agreement(**r["agreement"]), r["done"], r["flagged"])
+        for r in rows
+    ]
+
+
+def summed_up(findings: Iterable[Finding]) -> list[PersonAgreement]:
+    """One line for each person, by rising id."""
+    of_person: defaultdict[int | None, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        of_person[finding.person].append(finding)
+    return [
+        _person(person, of_person[person])
+        for person in sorted(of_person, key=lambda person: -1 if person is None else person)
+    ]
+
+
+def _person(person: int | None, findings: list[Finding]) -> PersonAgreement:
+    findings.sort(key=lambda finding: finding.frame)
+    worst = min(findings, key=lambda finding: finding.agreement.score)
+    scores = [finding.agreement.score for finding in findings]
+    return PersonAgreement(
+        person=person,
+        frames=len(findings),
+        mean=round(sum(scores) / len(scores), _DIGITS),
+        worst=round(worst.agreement.score, _DIGITS),
+        worst_frame=worst.frame,
+        flagged=_spans(f.frame for f in findings if f.flagged),
+        corrected=_spans(f.frame for f in findings if f.done == "corrected"),
+    )
+
+
+def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Rising frames as spans of neighbours."""
+    spans: list[tuple[int, int]] = []
+    for frame in frames:
+        if spans and frame == spans[-1][1] + 1:
+            spans[-1] = spans[-1][0], frame
+        else:
+            spans.append((frame, frame))
+    return tuple(spans)
+
+
+def _row(finding: Finding) -> dict[str, object]:
+    row = asdict(finding)
+    row["agreement"] = {
+        name: round(float(value), _DIGITS) for name, value in asdict(finding.agreement).items()
+    }
+    return row

@@ -1,0 +1,66 @@
+"""Where rows don't agree whatever way the lenses are turned: taken as they are found, by 2-D flow.
+
+Row offsets of two lenses change slowly over the picture, so what flow finds is smoothed far more
+than disparity may be. The right eye is then read along bent rows and stereo goes on as usual.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.frames import Eye
+from vrmatte.stereo.flow import flow
+
+FloatArray = npt.NDArray[np.float32]
+Grey = npt.NDArray[np.uint8]
+
+_SIGMA_SHARE = 12 / 512
+_BACK_WITHIN_PX = 1.0
+_LITTLE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowOffsets:
+    """How many rows further down the left eye sees what the right eye sees, (S, S)."""
+
+    of_right: FloatArray
+    """At the right eye's own pixels."""
+
+    @classmethod
+    def found(cls, left: Grey, right: Grey) -> RowOffsets:
+        """Offsets between two rectified pictures; 0 where nothing can be matched."""
+        there, back = flow(right, left), flow(left, right)
+        rows, columns = right.shape
+        x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
+        returned = cv2.remap(
+            back, x + there[..., 0], y + there[..., 1], cv2.INTER_LINEAR, borderValue=1e6
+        )
+        sure = (np.hypot(*np.moveaxis(there + returned, 2, 0)) < _BACK_WITHIN_PX).astype(np.float32)
+        sigma = _SIGMA_SHARE * columns
+        total, weighed = (
+            cv2.GaussianBlur(values, (0, 0), sigma) for values in (sure, there[..., 1] * sure)
+        )
+        return cls(np.asarray(weighed / (total + np.float32(_LITTLE)), np.float32))
+
+    def straightened(self, picture: npt.NDArray[np.float32] | Grey) -> npt.NDArray[np.float32]:
+        """A picture of the right eye, moved to the left eye's rows."""
+        return self._moved(picture, -self.of_right)
+
+    def bent(self, picture: FloatArray) -> FloatArray:
+        """A straightened picture of the right eye, back at its own pixels."""
+        return self._moved(picture, self.of_right)
+
+    def other_rows(self, eye: Eye) -> FloatArray:
+        """How many rows further down the other eye sees what an eye sees."""
+        return self.of_right if eye is Eye.RIGHT else -self.of_right
+
+    @staticmethod
+    def _moved(picture: npt.NDArray[np.float32] | Grey, rows: FloatArray) -> FloatArray:
+        height, width = rows.shape
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        moved = cv2.remap(picture, x, y + rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(moved, np.float32)
