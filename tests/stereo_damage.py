@@ -8,8 +8,12 @@ import cv2
 import numpy as np
 
 from stereo_scenes import StereoTruth, stereo_truth
-from vrmatte.frames import EYES, Eye, half_of
+from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
 from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.projection import HalfEquirect
+from vrmatte.stereo.evidence import Evidence, compare_eyes, window_of
+from vrmatte.stereo.rectify import Rectifier
+from vrmatte.stereo.score import Labels, label_people
 
 FRAMES = 14
 """Of a clip."""
@@ -73,6 +77,33 @@ def bounds_of(truth: StereoTruth, eye: Eye, person: int) -> Bounds | None:
         for edge in (columns[0], columns[-1] + 1, rows[0], rows[-1] + 1)
     )
     return Bounds(left, right, -bottom, -top)
+
+
+@lru_cache(maxsize=4)
+def rectifier_of(eye_px: int) -> Rectifier:
+    """Of half-equirectangular eyes that stand parallel."""
+    return Rectifier(HalfEquirect(eye_px))
+
+
+def evidence_of(
+    rectifier: Rectifier, frame: PlanarFrame, mattes: np.ndarray, *, fine: bool = True
+) -> dict[Eye, Evidence]:
+    """What each eye's matte says about the other's."""
+    small = {eye: rectifier.matte(half_of(mattes, eye), eye) for eye in EYES}
+    greys = {eye: rectifier.grey(frame.eye(eye), eye) for eye in EYES}
+    window = window_of(small)
+    assert window is not None
+    return compare_eyes(greys, small, window, fine=fine)
+
+
+def labels_of(rectifier: Rectifier, truth: StereoTruth) -> dict[Eye, Labels]:
+    """Whom each Cassini pixel is judged with, by the people's boxes in this frame."""
+    return {
+        eye: label_people(
+            [bounds_of(truth, eye, person) for person in truth.people], *rectifier.angles_deg(eye)
+        )
+        for eye in EYES
+    }
 
 
 def without_person(mattes: np.ndarray, truth: StereoTruth, eye: Eye, person: int) -> np.ndarray:

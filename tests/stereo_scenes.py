@@ -42,6 +42,15 @@ SCENES = {
         ),
         seed=3,
     ),
+    # Beside the near one's outline each eye sees parts of the others that are hidden to the other.
+    "half hidden": Scene(
+        people=(
+            Person(z_m=0.6),
+            Person(x_m=0.9, z_m=2.2, look=_BLUE, phase_seconds=0.3),
+            Person(x_m=-0.75, z_m=2.2, look=_GREY, phase_seconds=0.6),
+        ),
+        seed=5,
+    ),
     "walking": Scene(
         people=(
             Person(x_m=-0.45, z_m=1.0, x_speed_m_s=0.3),

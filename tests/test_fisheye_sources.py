@@ -369,7 +369,7 @@ def matted(path: Path, folder: Path, **told):
         Config.model_validate(settings),
         observer=lambda e: said.append(e.text) if isinstance(e, Notice) else None,
     )
-    (made,) = folder.glob("*.mkv")
+    made = max(folder.glob("*.mkv"), key=lambda path: path.stat().st_mtime_ns)
     return [matte for _, matte in read_grey(made)], said
 
 

@@ -12,23 +12,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml"]
+from vrmatte.choices import AlphaContainer, DeliverableName, LensName
+
+Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
 EngineName = Literal["auto", "rvm", "selfie"]
-DeliverableName = Literal[
-    "matte",
-    "matte-lossless",
-    "xalpha",
-    "alpha-packed",
-    "greenscreen",
-    "prores4444",
-    "webm-alpha",
-    "ffv1-alpha",
-    "png",
-    "exr",
-    "preview",
-]
-AlphaContainer = Literal["prores4444", "webm-alpha", "ffv1-alpha", "png", "exr", "alpha-packed"]
-LensName = Literal["fisheye180", "fisheye190", "fisheye200", "mkx200", "mkx220", "rf52", "vrca220"]
+OnDamage = Literal["stop", "hold", "partial"]
 StereoMode = Literal["independent", "reference_eye", "joint"]
 Channel = Annotated[int, Field(ge=0, le=255)]
 
@@ -67,6 +55,12 @@ class InputConfig(_Section):
     )
     start: float | None = Field(default=None, ge=0, description="first second to process")
     end: float | None = Field(default=None, gt=0, description="second to stop before")
+    on_damage: OnDamage = Field(
+        default="stop",
+        description="what to do where frames are missing or corrupt. stop: refuse, saying where; "
+        "hold: show the last whole frame in their place, so count and times stay; partial: make "
+        "what comes before them. hold and partial decode the whole video once before the work",
+    )
 
     @model_validator(mode="after")
     def _end_after_start(self) -> InputConfig:
@@ -104,7 +98,15 @@ class ProcessingConfig(_Section):
         default=False, description="both eyes in one network batch; same result"
     )
     max_memory_gb: float | None = Field(
-        default=None, gt=0, description="refuse plans that need more RAM"
+        default=None,
+        gt=0,
+        description="RAM the run may take: what is done at the same time becomes less before it is "
+        "exceeded; what needs more even so is refused",
+    )
+    allow_smaller_scale: bool = Field(
+        default=False,
+        description="where memory runs out and nothing else helps, go on with a smaller network "
+        "picture; the chunks made so are told in report and keys",
     )
 
 
@@ -145,8 +147,15 @@ class MattingConfig(_Section):
         default="auto", description="auto: rvm; selfie if its weights can't be had"
     )
     use_disparity_mapping: bool = Field(default=True, description="let the eyes agree by disparity")
-    memory_offload: bool = Field(default=True, description="keep idle network state off the GPU")
-    fp16: bool = Field(default=True, description="half precision where the device gains from it")
+    memory_offload: bool = Field(
+        default=True,
+        description="keep on the GPU only what the view last looked through remembers",
+    )
+    fp16: bool = Field(
+        default=True,
+        description="half precision inside the network where the device gains from it (CUDA, "
+        "TensorRT, CoreML); what it remembers between frames stays fp32",
+    )
 
 
 class AlphaPackedConfig(_Section):
@@ -255,7 +264,7 @@ class HardwareConfig(_Section):
         default=False, description="fail where `device` is missing, don't warn"
     )
     max_vram_gb: float | None = Field(
-        default=None, gt=0, description="GPU memory networks may take"
+        default=None, gt=0, description="GPU memory each network may take (CUDA, TensorRT)"
     )
     threads: int = Field(default=0, ge=0, description="CPU threads for networks; 0: all cores")
 

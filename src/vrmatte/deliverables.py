@@ -237,7 +237,7 @@ def _lens(shows: EyeProjection, source: SourceInfo, config: Config) -> LensName 
     """The source's own lens, where its view is kept: players know it by that name."""
     told = config.input.lens
     lens = projection_from_name(source.path.stem).lens if told == "auto" else told
-    if lens not in get_args(LensName) or not isinstance(shows, Fisheye):
+    if lens is None or lens not in get_args(LensName) or not isinstance(shows, Fisheye):
         return None
     same = shows == source.eye_projection and FISHEYE_FOV_DEG[lens] == shows.fov_deg
     return cast(LensName, lens) if same else None

@@ -96,6 +96,13 @@ EXIT_CODES: dict[int, str] = {
 """What each exit code of the command line means; `vrmatte --help` and docs/errors.md print this."""
 
 
+def one_line(text: str) -> str:
+    """Text fit for a terminal: names of files and tracks may hold line breaks and escape codes."""
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
 def output_error(error: OSError, path: Path) -> VrmatteError:
     """Name an operating-system error met while writing `path` in the user's words."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

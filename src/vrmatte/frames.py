@@ -144,6 +144,15 @@ def half_of(plane: _PlaneT, eye: Eye) -> _PlaneT:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldSpan:
+    """Frames first..last-1 are damaged; the picture of frame `shown` stands in for each of them."""
+
+    first: int
+    last: int
+    shown: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """Presentation times of all frames, exact."""
 
@@ -152,6 +161,8 @@ class Timeline:
     time_base: Fraction
     end_pts: int
     """Where the last frame's display ends."""
+    held: tuple[HeldSpan, ...] = ()
+    """What is damaged and stood in for, rising."""
 
     def __post_init__(self) -> None:
         if len(self.pts) == 0:
@@ -168,6 +179,6 @@ class Timeline:
         return float(int(self.pts[index]) * self.time_base)
 
     def slice(self, first: int, last: int) -> Timeline:
-        """Frames first..last-1 as a timeline of their own, times unchanged."""
+        """Times of frames first..last-1, unchanged; pictures are read by the whole timeline."""
         end = int(self.pts[last]) if last < len(self.pts) else self.end_pts
         return Timeline(self.pts[first:last], self.time_base, end)

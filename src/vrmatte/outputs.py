@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vrmatte.compose.composer import Composer, Picture, eye_of, make_composer
+from vrmatte.compose.composer import Composer, eye_of, make_composer
 from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.compose.view import PreparedFrame
 from vrmatte.deliverables import (
@@ -114,17 +114,18 @@ def open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output
     for deliverable in job.deliverables:
         target = picture_layout(deliverable, plan.source.layout)
         composer = composers.get(deliverable.name)
-        if composer is None:  # both eyes' files are halves of the same pictures
-            composer = composers[deliverable.name] = _remembering(
-                make_composer(
-                    deliverable.name,
-                    plan.config,
-                    view,
-                    target,
-                    deliverable.color,
-                    own_colours=estimates_foreground(deliverable.name, plan.config),
-                )
+        if composer is None:
+            composer = make_composer(
+                deliverable.name,
+                plan.config,
+                view,
+                target,
+                deliverable.color,
+                own_colours=estimates_foreground(deliverable.name, plan.config),
             )
+            if deliverable.eye is not None:  # both eyes' files are halves of the same pictures
+                composer = _once_a_frame(deliverable.name, composer)
+            composers[deliverable.name] = composer
         if deliverable.sequence is not None:
             frames = _sequence_writer(plan, job, deliverable, target)
             yield _SequenceOutput(deliverable, stack.enter_context(frames), composer)
@@ -153,17 +154,9 @@ def _sequence_writer(
     return SequenceWriter(job.folder / deliverable.id, spec, numbers, key, painter.rows)
 
 
-def _remembering(composer: Composer) -> Composer:
-    """The same composer; asked for the same frame again, it gives the same picture."""
-    last: tuple[PreparedFrame, Picture] | None = None
-
-    def compose(prepared: PreparedFrame) -> Picture:
-        nonlocal last
-        if last is None or last[0] is not prepared:
-            last = prepared, composer(prepared)
-        return last[1]
-
-    return compose
+def _once_a_frame(name: str, composer: Composer) -> Composer:
+    """The same composer; asked again for a frame, also by another thread, it makes nothing anew."""
+    return lambda prepared: prepared.once(f"picture:{name}", lambda: composer(prepared))
 
 
 def piece_name(deliverable: Deliverable) -> str:

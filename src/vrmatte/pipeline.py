@@ -6,7 +6,14 @@ makes no difference to what comes out.
 
 from __future__ import annotations
 
+import io
 import itertools
+import math
+import struct
+import time
+import tokenize
+import zipfile
+import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -29,15 +36,40 @@ from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkFile, commit_file
 from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
 from vrmatte.plan import Plan
+from vrmatte.quality.machine_use import MachineMeter, MachineUse, bytes_written_since
+from vrmatte.quality.run_profile import (
+    CLOSE_FILES,
+    OPEN_FILES,
+    STATE,
+    WAIT_FOR_FILES,
+    WAIT_FOR_FRAMES,
+    profile_of,
+    save_profile,
+)
 from vrmatte.quality.stereo_findings import save_findings
 from vrmatte.quality.stopwatch import Stopwatch
 from vrmatte.stereo.agreement import Finding
 
 STATE_FILE = "state.npz"
+_BROKEN_STATE = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RuntimeError,  # with NotImplementedError: an encrypted or unknown kind of archive
+    zipfile.BadZipFile,
+    tokenize.TokenError,  # NumPy takes headers apart like this, if all else fails
+    TypeError,
+    RecursionError,
+    MemoryError,
+    zlib.error,
+    struct.error,
+)
 _FRAMES_AHEAD = 2
 _FRAMES_BEHIND = 2
 """Enough to even out frames that take longer; each waiting frame of 6144x3072 holds 47 MB."""
 STEREO_FILE = "stereo.json"
+PROFILE_FILE = "profile.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +77,7 @@ class ChunkResult:
     """What was made: a committed file for each piece, by name."""
 
     files: Mapping[str, ChunkFile]
-    """Keys: "matte", "state", "stereo" and names of deliverables."""
+    """Keys: "matte", "state", "stereo", "profile" and names of deliverables."""
     seconds: Mapping[str, float]
     """Wall time by stage."""
 
@@ -61,24 +93,59 @@ def process_chunk(
     """
     job.folder.mkdir(parents=True, exist_ok=True)
     watch = Stopwatch()
+    if not plan.config.performance.profile_enabled:
+        return ChunkResult(_make_pieces(plan, job, engine, advance, watch), watch.seconds)
+    began = time.time()
+    with MachineMeter() as meter:
+        files = _make_pieces(plan, job, engine, advance, watch)
+    files["profile"] = _saved_profile(plan, job, files, watch, meter.use, began)
+    return ChunkResult(files, watch.seconds)
+
+
+def _saved_profile(
+    plan: Plan,
+    job: ChunkJob,
+    files: Mapping[str, ChunkFile],
+    watch: Stopwatch,
+    use: MachineUse,
+    began: float,
+) -> ChunkFile:
+    """Keep what making those files took; `began` by the clock of files."""
+    share = (job.chunk.last - _first_frame(job)) / len(plan.timeline)
+    moved = round(plan.source.path.stat().st_size * share), bytes_written_since(job.folder, began)
+    profile = profile_of(watch, use, job.chunk.frames, moved)
+    return save_profile(profile, files, job.keys["profile"], job.folder / PROFILE_FILE)
+
+
+def _make_pieces(
+    plan: Plan,
+    job: ChunkJob,
+    engine: Engine | None,
+    advance: Callable[[], None],
+    watch: Stopwatch,
+) -> dict[str, ChunkFile]:
+    """All that is asked of a chunk, by piece name."""
     matting: FrameMatting | None = None
     findings: list[Finding] = []
     if job.make_matte:
         if engine is None:
             raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
-        matting = _matting(plan, engine, findings, watch)
-        matting.restore(load_state(job.state_in) if job.state_in else {})
+        with watch.stage("matte"):
+            matting = _matting(plan, engine, findings, watch)
+        with watch.stage(STATE):
+            _restore(matting, job.state_in)
     files: dict[str, ChunkFile] = {}
     with ExitStack() as stack:
-        frames = _decoded(plan, job, watch, stack)
-        outputs = list(open_outputs(plan, job, stack))
-        sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
-        prepare = Preparation(source_view(plan.source, plan.config), plan.config)
+        with watch.stage(OPEN_FILES):
+            frames = _decoded(plan, job, watch, stack)
+            outputs = list(open_outputs(plan, job, stack))
+            sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
+            prepare = Preparation(source_view(plan.source, plan.config), plan.config)
         made = 0
         for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
             item = job.chunk.first + made, prepare(frame, matte)
             for sink in sinks:
-                with watch.stage("wait for files"):
+                with watch.stage(WAIT_FOR_FILES):
                     sink.put(item)
             made += 1
             advance()
@@ -87,18 +154,26 @@ def process_chunk(
                 f"chunk {job.chunk.index}: {made} of {job.chunk.frames} mattes in the matte store; "
                 "run the same command again to make it anew"
             )
-        for sink in sinks:
-            with watch.stage("wait for files"):
+        with watch.stage(WAIT_FOR_FILES):
+            for sink in sinks:
                 sink.finish()
-        for output in outputs:
-            with watch.stage(_stage(output)):
-                files[output.name] = output.commit()
+        with watch.stage(CLOSE_FILES):
+            files |= {output.name: output.commit() for output in outputs}
     if matting is not None:
-        files["state"] = save_state(matting.state(), job.folder / STATE_FILE)
-        if rules_of(plan.config) is not None:
-            own = [finding for finding in findings if finding.frame >= job.chunk.first]
-            files["stereo"] = save_findings(own, job.folder / STEREO_FILE)
-    return ChunkResult(files, watch.seconds)
+        with watch.stage(STATE):
+            files |= _kept_of(plan, job, matting, findings)
+    return files
+
+
+def _kept_of(
+    plan: Plan, job: ChunkJob, matting: FrameMatting, findings: list[Finding]
+) -> dict[str, ChunkFile]:
+    """What the matting leaves beside the pictures: its memory, and how the eyes agreed."""
+    files = {"state": save_state(matting.state(), job.folder / STATE_FILE)}
+    if rules_of(plan.config) is not None:
+        own = [finding for finding in findings if finding.frame >= job.chunk.first]
+        files["stereo"] = save_findings(own, job.folder / STEREO_FILE)
+    return files
 
 
 _Item = tuple[int, PreparedFrame]
@@ -113,7 +188,7 @@ def _decoded(
     if not plan.config.performance.overlap:
         return stack.enter_context(closing(frames))
     ahead = stack.enter_context(Ahead(frames, _FRAMES_AHEAD, "decode"))
-    return watch.time("wait for frames", ahead)
+    return watch.time(WAIT_FOR_FRAMES, ahead)
 
 
 class _AtOnce:
@@ -138,7 +213,6 @@ def _stage(output: Output) -> str:
 @contextmanager
 def _sink(plan: Plan, output: Output, watch: Stopwatch) -> Generator[_AtOnce | Behind[_Item]]:
     """Hands frames to an output, on a thread of its own where stages overlap."""
-
     stage = _stage(output)
 
     def write(item: _Item) -> None:
@@ -224,6 +298,50 @@ def save_state(state: State, path: Path) -> ChunkFile:
 
 
 def load_state(path: Path) -> dict[str, np.ndarray]:
-    """Read an engine's state."""
-    with np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
+    """Read an engine's state.
+
+    Nothing is allocated beyond the file's own size, whatever its headers claim.
+
+    Raises:
+        ChunkError: it is damaged, or not as `save_state` writes it.
+    """
+    try:
+        with zipfile.ZipFile(path) as stored:
+            members = stored.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise ValueError("it is packed")
+            if sum(member.file_size for member in members) > path.stat().st_size:
+                raise ValueError("it claims more than it holds")
+            return {
+                member.filename.removesuffix(".npy"): _stored_array(stored.read(member))
+                for member in members
+            }
+    except _BROKEN_STATE as error:
+        raise ChunkError(
+            f"{path}: this state of the matting can't be used ({str(error)[:200]}). Delete it and "
+            "run the same command again"
+        ) from error
+
+
+def _stored_array(content: bytes) -> np.ndarray:
+    file = io.BytesIO(content)
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("an array is of another version")
+    shape, is_transposed, dtype = np.lib.format.read_array_header_1_0(file)
+    data = memoryview(content)[file.tell() :]
+    if dtype.kind not in "bfiu" or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError("an array differs from its header")
+    flat = np.frombuffer(data, dtype)
+    return flat.reshape(shape, order="F" if is_transposed else "C").copy()
+
+
+def _restore(matting: FrameMatting, path: Path | None) -> None:
+    """Go on from a stored state, or begin afresh."""
+    state = load_state(path) if path else {}
+    try:
+        matting.restore(state)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise ChunkError(
+            f"{path}: this state of the matting can't be used ({str(error)[:200]}). Delete it and "
+            "run the same command again"
+        ) from error

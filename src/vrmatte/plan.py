@@ -23,7 +23,7 @@ from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import network_scale
-from vrmatte.matting.route import sized_paths
+from vrmatte.matting.route import sized_paths, smaller_paths
 from vrmatte.matting.stereo_stage import stereo_parameters
 from vrmatte.matting.through_viewports import SizedPath
 from vrmatte.media.accepted import check_source, source_notices
@@ -130,7 +130,8 @@ class Plan:
         previous: str | None = None
         excluded = self._excluded()
         for chunk in self.chunks:
-            start = {"after": previous} if previous else {"warmup": chunk.warmup}
+            goes_on = previous and self.goes_on(chunk)
+            start = {"after": previous} if goes_on else {"warmup": chunk.warmup}
             parameters = {
                 "version": MATTE_VERSION,
                 "input": self.fingerprint,
@@ -140,12 +141,39 @@ class Plan:
                 "views": self._views(chunk),
                 "excluded": excluded,
                 "start": start,
+                **self._precision(chunk),
                 **self._lens(),
                 **self._stereo(),
+                **self._held(chunk),
             }
             previous = key_of(parameters)
             result.append(parameters)
         return result
+
+    def goes_on(self, chunk: Chunk) -> bool:
+        """Whether the state after the chunk before fits this one: its network has that size too."""
+        easing = self.engine.easing
+        return chunk.index > 0 and easing(chunk.index).scale == easing(chunk.index - 1).scale
+
+    def eased_for(self, chunk: Chunk) -> Plan:
+        """The plan with the network's size and precision as they are in this chunk."""
+        easing = self.engine.easing(chunk.index)
+        engine = replace(self.engine, precision=easing.precision)
+        if easing.scale == 1:
+            return replace(self, engine=engine)
+        viewports, config = self.viewports, self.config
+        if viewports is not None:
+            viewports = smaller_paths(viewports, easing.scale)
+        else:
+            scale = network_scale(config, self.eye_px) * easing.scale
+            processing = config.processing.model_copy(update={"scale_factor": scale})
+            config = config.model_copy(update={"processing": processing})
+        return replace(self, engine=engine, viewports=viewports, config=config)
+
+    def _precision(self, chunk: Chunk) -> Parameters:
+        """Full precision, which every run had once, is not told."""
+        precision = self.engine.easing(chunk.index).precision
+        return {} if precision == "fp32" else {"precision": precision}
 
     def _lens(self) -> Parameters:
         """What half-equirectangular eyes have no need to tell."""
@@ -163,13 +191,23 @@ class Plan:
             return {}
         return {"stereo": stereo, "people": key_of({"boxes": asdict(self.subjects)["people"]})}
 
+    def _held(self, chunk: Chunk) -> Parameters:
+        """Which pictures stand in for damaged ones; a chunk without damage has none to tell."""
+        held = [
+            [span.first, span.last, span.shown]
+            for span in self.timeline.held
+            if span.first < chunk.last and span.last > chunk.first - chunk.warmup
+        ]
+        return {"held": held} if held else {}
+
     def _views(self, chunk: Chunk) -> object:
         """What the engine is shown during a chunk, as plain values."""
-        if self.viewports is None:
-            return {"whole_eyes": network_scale(self.config, self.eye_px)}
+        plan = self.eased_for(chunk)
+        if plan.viewports is None:
+            return {"whole_eyes": network_scale(plan.config, self.eye_px)}
         return [
             asdict(sized)
-            for sized in self.viewports
+            for sized in plan.viewports
             if sized.path.first < chunk.last and sized.path.last > chunk.first - chunk.warmup
         ]
 

@@ -20,8 +20,16 @@ from vrmatte.errors import ConfigError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
+MAX_NODES = 50_000
 _SUFFIXES = (".yaml", ".yml", ".toml")
+_LARGEST_WHOLE = 2**63
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
+_TOO_LARGE = "a whole number is too large (more than 64 bits)"
+_LONG_DOTTED_KEY = re.compile(
+    r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    rf"{{{MAX_DEPTH}}}"
+)
+"""tomllib takes memory by the square of a key's parts: gigabytes for one of 100 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +72,8 @@ def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ConfigError(f"{path}: can't read this configuration file: {reason}") from error
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES // 1000} kB, no configuration file")
@@ -85,9 +93,10 @@ def _as_document(path: Path, tree: object, lines: dict[str, int]) -> Document:
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Safe YAML without tags, anchors and aliases, and only so deep."""
+    """Safe YAML without tags, anchors and aliases, only so deep and of so many parts."""
 
     _depth = 0
+    _nodes = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
         event = self.peek_event()
@@ -97,6 +106,9 @@ class _PlainLoader(yaml.SafeLoader):
             raise _at(event.start_mark, f"tags are not accepted ({event.tag})")
         if self._depth > MAX_DEPTH:
             raise _at(event.start_mark, _TOO_DEEP)
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            raise _at(event.start_mark, f"holds more than {MAX_NODES} keys and values")
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -159,9 +171,17 @@ def _plain(loader: _PlainLoader, node: Node, path: str, lines: dict[str, int]) -
 
 def _scalar(loader: _PlainLoader, node: Node) -> object:
     try:
-        return loader.construct_object(node)
-    except ValueError as error:
+        value: object = loader.construct_object(node)
+    except (ValueError, OverflowError) as error:
         raise _at(node.start_mark, "this looks like a number but can't be read as one") from error
+    if _is_huge(value):
+        raise _at(node.start_mark, _TOO_LARGE)
+    return value
+
+
+def _is_huge(value: object) -> bool:
+    """A whole number beyond 64 bits: hexadecimal ones may have too many digits to be shown."""
+    return isinstance(value, int) and not -_LARGEST_WHOLE <= value < _LARGEST_WHOLE
 
 
 def _at(mark: Mark | None, problem: str) -> MarkedYAMLError:
@@ -179,6 +199,8 @@ def _problem(error: yaml.YAMLError) -> tuple[int | None, str]:
 
 
 def _read_toml(path: Path, text: str) -> Document:
+    if _LONG_DOTTED_KEY.search(text):
+        raise ConfigError(f"{path}: {_TOO_DEEP}")
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -191,6 +213,8 @@ def _read_toml(path: Path, text: str) -> Document:
         raise ConfigError(f"{path}: {str(error).splitlines()[0]}") from error
     if _is_deep(tree, MAX_DEPTH):
         raise ConfigError(f"{path}: {_TOO_DEEP}")
+    if _holds_huge(tree):
+        raise ConfigError(f"{path}: {_TOO_LARGE}")
     return _as_document(path, tree, _toml_lines(text))
 
 
@@ -200,6 +224,14 @@ def _is_deep(value: object, levels: int) -> bool:
     if not isinstance(value, list):
         return False
     return levels == 0 or any(_is_deep(item, levels - 1) for item in cast(list[object], value))
+
+
+def _holds_huge(value: object) -> bool:
+    if isinstance(value, dict):
+        value = list(cast(dict[str, object], value).values())
+    if isinstance(value, list):
+        return any(_holds_huge(item) for item in cast(list[object], value))
+    return _is_huge(value)
 
 
 def _toml_lines(text: str) -> dict[str, int]:

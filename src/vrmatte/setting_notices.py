@@ -82,7 +82,15 @@ def _changed_beside(deliverable: DeliverableName) -> _Condition:
 
 
 def _limits_no_memory(key: str, config: Config) -> bool:
-    return value_of(config, key) is not None and config.hardware.device not in ("auto", "cuda")
+    return value_of(config, key) is not None and config.hardware.device not in _NVIDIA
+
+
+def _is_set_off_gpu(key: str, config: Config) -> bool:
+    return bool(value_of(config, key)) and config.hardware.device not in _NVIDIA
+
+
+def _is_set_without_half(key: str, config: Config) -> bool:
+    return bool(value_of(config, key)) and config.hardware.device not in (*_NVIDIA, "coreml")
 
 
 def _is_overruled(_key: str, config: Config) -> bool:
@@ -124,6 +132,7 @@ _COLOURED = (
 )
 """Files that show people, not their matte alone."""
 
+_NVIDIA = ("auto", "cuda", "tensorrt")
 _OTHER_DETECTOR = "has no pinned weights in this version: yolox_s finds the people instead"
 _NOT_COMPARED = (
     "has no effect here: the eyes are not compared (matting.use_disparity_mapping = false, or "
@@ -156,13 +165,13 @@ LIMITS = (
     ),
     Limit(
         "matting.memory_offload",
-        "has no effect: between frames only the small recurrent state stays on the GPU",
-        _set_to(True),
+        "has no effect on this device: only on CUDA and TensorRT state stays between frames",
+        _is_set_off_gpu,
     ),
     Limit(
         "matting.fp16",
-        "has no effect: networks run in fp32, half precision drifts in the recurrent state",
-        _set_to(True),
+        "has no effect on this device: only CUDA, TensorRT and CoreML gain from half precision",
+        _is_set_without_half,
     ),
     Limit("output.format", "has no effect here: output.deliver names the files", _is_overruled),
     Limit(
@@ -212,7 +221,7 @@ LIMITS = (
     Limit("output.foreground.despill", _ONLY_MATTES, _changed_without(*_COLOURED)),
     Limit(
         "hardware.max_vram_gb",
-        "has no effect on this device: only CUDA takes a memory limit",
+        "has no effect on this device: only CUDA and TensorRT take a memory limit",
         _limits_no_memory,
     ),
     Limit(
@@ -234,11 +243,13 @@ EFFECTIVE = frozenset(
         "input.lens",
         "input.start",
         "input.end",
+        "input.on_damage",
         "processing.scale_factor",
         "processing.projection",
         "processing.overlap_frames",
         "processing.parallel_eyes",
         "processing.max_memory_gb",
+        "processing.allow_smaller_scale",
         "detection.confidence_threshold",
         "people.file",
         "people.viewer_body",

@@ -15,9 +15,12 @@ from typing import cast
 from pydantic import ValidationError
 
 from vrmatte.config import PRESETS, Config
-from vrmatte.errors import ConfigError
+from vrmatte.errors import ConfigError, one_line
 from vrmatte.setting_files import parse_value, read_document
 from vrmatte.setting_keys import KEYS, SECTIONS, Key, children, nearest, value_of
+
+EARLIER_RUN = "the earlier run"
+"""Who set a key that an earlier run had set or left at its default."""
 
 _LONGEST_SHOWN = 60
 """Characters of a wrong value or key that an error repeats."""
@@ -89,7 +92,7 @@ def load_config(
             return ResolvedConfig(Config.model_validate(_nested(values)), origins)
         except ValidationError as error:
             faults += _joint_faults(error, origins)
-    raise ConfigError(_one_line(_joined(faults)))
+    raise ConfigError(one_line(_joined(faults)))
 
 
 def _sources(
@@ -101,7 +104,7 @@ def _sources(
     faults: list[str],
 ) -> Iterator[_Source]:
     """All sources, the weakest first; unreadable ones become faults."""
-    yield _Source("the earlier run", earlier, is_typed=True)
+    yield _Source(EARLIER_RUN, earlier, is_typed=True)
     if preset is not None:
         if preset not in PRESETS:
             faults.append(f"unknown preset {_shown(preset)}, choose one of {', '.join(PRESETS)}")
@@ -140,7 +143,9 @@ def _read(
             except ValidationError:
                 problem = f"{key} can't be {_shown(value)}, it takes {KEYS[key].accepted}"
         elif key not in SECTIONS:
-            problem = f"unknown key {_cut(key)}{_hint(key)}"
+            # Likeness is dear: a file of nothing but unknown keys would take minutes.
+            hint = _hint(key) if len(faults) < _MOST_FAULTS else ""
+            problem = f"unknown key {_cut(key)}{hint}"
         elif isinstance(value, dict):
             yield from _read(source, cast(dict[str, object], value), key, faults)
         elif value is not None:
@@ -203,12 +208,6 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
 
 
-def _one_line(text: str) -> str:
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-
-
 def format_config(resolved: ResolvedConfig, origins: bool = True) -> str:
     """The whole configuration as YAML that loads to the same settings.
 
@@ -224,7 +223,7 @@ def format_config(resolved: ResolvedConfig, origins: bool = True) -> str:
             value = cast(dict[str, object], value)[part]
         setting = f"{indent}{key.name}: {_yaml(value)}"
         yield (
-            f"{setting:<{_ORIGIN_COLUMN}}# {_one_line(resolved.origins[key.path])}"
+            f"{setting:<{_ORIGIN_COLUMN}}# {one_line(resolved.origins[key.path])}"
             if origins
             else setting
         )

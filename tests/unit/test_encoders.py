@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import io
 from fractions import Fraction
+from typing import Any
 
+import av
 import pytest
 
+from media_fixtures import people_picture
 from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10
@@ -198,3 +202,22 @@ def test_a_preview_is_small_and_opens_everywhere():
     spec = preview_encoder(NTSC).spec
     assert (spec.encoder, spec.layout, spec.container) == ("libx264", YUV420P, "mp4")
     assert trial_encode(spec, 1280, 640) is None
+
+
+@pytest.mark.parametrize("size", [(96, 96), (320, 160)])
+@pytest.mark.parametrize("kind", ["file", "preview"])
+def test_h264_makes_the_same_file_every_time(size, kind):
+    spec = choose(size[0]).spec if kind == "file" else preview_encoder(NTSC).spec
+    assert len({encoded(spec, size) for _ in range(25)}) == 1
+
+
+def encoded(spec: EncoderSpec, size: tuple[int, int]) -> bytes:
+    with av.open(io.BytesIO(), "w", format="mp4") as container:
+        stream: Any = container.add_stream(spec.encoder, rate=30, options=dict(spec.options))
+        stream.width, stream.height = size
+        stream.pix_fmt = spec.layout.name
+        packets: list[bytes] = []
+        for index in range(10):
+            shown = people_picture(index, size, spec.layout.name, index, Fraction(1, 30))
+            packets += map(bytes, stream.encode(shown))
+        return b"".join([*packets, *map(bytes, stream.encode(None))])

@@ -26,7 +26,7 @@ def test_motion_is_told_to_a_fraction_of_a_pixel(fine, columns):
 
 
 def test_fine_flow_follows_narrower_things():
-    """A rod 6 px wide before a wall."""
+    """A rod 14 px wide before a wall."""
     wall, rod = texture(1, (256, 256)), texture(2, (256, 256))
     errors = {}
     for fine in (False, True):
@@ -34,18 +34,18 @@ def test_fine_flow_follows_narrower_things():
         for side in (0.0, 1.0):
             picture = moved(wall, 2 * side)
             mask = np.zeros_like(wall)
-            mask[:, 120:126] = 1
+            mask[:, 120:134] = 1
             mask = moved(mask, 8 * side)
             picture += (moved(rod, 8 * side) - picture) * mask
             pictures.append(np.clip(picture, 0, 255).astype(np.uint8))
-        found = flow(*pictures, fine=fine)[20:-20, 121:125, 0]
+        found = flow(*pictures, fine=fine)[20:-20, 121:133, 0]
         errors[fine] = np.abs(found - 8).mean()
-    assert errors[True] < 0.8 * errors[False]
+    assert errors[True] < 0.3 * errors[False]
 
 
 @pytest.mark.parametrize("fine", [False, True])
 def test_the_number_of_threads_changes_nothing(fine):
-    """OpenCV cuts pictures into as many strips as it has threads."""
+    """OpenCV cuts pictures into strips for them."""
     first, second = pair(5.3, rows=0.4, size=384)
     before = cv2.getNumThreads()
     found = []

@@ -8,7 +8,7 @@ import pytest
 from media_fixtures import write_clip
 from stand_in_engine import use_stand_in
 from vrmatte.config import Config
-from vrmatte.jobs import chunks
+from vrmatte.jobs import chunks, memory
 from vrmatte.jobs.local import matte_video
 from vrmatte.pipeline import process_chunk
 from vrmatte.progress import Advanced
@@ -46,7 +46,7 @@ def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, 
         return process_chunk(plan, job, *rest)
 
     monkeypatch.setattr(chunks, "process_chunk", watched)
-    monkeypatch.setattr(chunks, "_WIDEST_TOGETHER_PX", 255)
+    monkeypatch.setattr(memory, "_WIDEST_TOGETHER_PX", 255)
     done: list[int] = []
     matte_video(
         clip,

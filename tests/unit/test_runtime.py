@@ -6,14 +6,14 @@ import pytest
 from onnx import TensorProto, helper
 
 from vrmatte.errors import ConfigError, VrmatteError, WeightsError
-from vrmatte.models import runtime
-from vrmatte.models.runtime import (
+from vrmatte.models import devices
+from vrmatte.models.devices import (
     available_providers,
     cpu_threads,
-    open_session,
     refusal,
     resolve_device,
 )
+from vrmatte.models.runtime import open_session
 
 CPU = "CPUExecutionProvider"
 ABSENT = next(
@@ -87,7 +87,7 @@ def test_auto_ends_at_something_that_works_and_says_why():
 
 
 def test_the_cpu_always_works():
-    assert resolve_device("cpu", require_device=True) == runtime.DeviceChoice("cpu", (CPU,))
+    assert resolve_device("cpu", require_device=True) == devices.DeviceChoice("cpu", (CPU,))
     assert CPU in available_providers()
 
 
@@ -115,7 +115,7 @@ def test_a_provider_that_is_built_in_but_fails_is_refused_quietly(monkeypatch, c
     """A build that claims CUDA on a machine without it: the session itself must be tried."""
     if "CUDAExecutionProvider" in available_providers():
         pytest.skip("this ONNX Runtime really knows CUDA")
-    monkeypatch.setattr(runtime, "available_providers", lambda: ("CUDAExecutionProvider", CPU))
+    monkeypatch.setattr(devices, "available_providers", lambda: ("CUDAExecutionProvider", CPU))
     reason = refusal.__wrapped__("cuda")
     assert reason is not None
     assert reason.startswith("CUDAExecutionProvider fails: it could not be loaded")

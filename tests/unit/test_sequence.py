@@ -353,6 +353,16 @@ def test_dropped_chunks_leave_the_finished_sequence(spec, listings, finished):
     assert verify(finished, spec) == 6
 
 
+def test_a_killed_drop_is_found_again(listings, monkeypatch):
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vrmatte.media.sequence.shutil.rmtree", kill)
+    with pytest.raises(KeyboardInterrupt):
+        drop_frames(listings[0])
+    assert listings[0].exists()
+
+
 def relist(folder, change):
     """Change frames.json as if it had been written so, digests of the files renewed."""
     path = folder / "frames.json"

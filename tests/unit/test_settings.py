@@ -310,7 +310,7 @@ def test_faults_of_all_sources_at_once(write: WriteFile) -> None:
         ('output: {path: "\\udcff"}', "output.path can't be"),
         ("input: {start: .nan}", "input.start can't be NaN"),
         ("input: {end: .inf}", "input.end can't be Infinity"),
-        ("hardware: {device: gpu}", "it takes auto, cpu, cuda, tensorrt, directml or coreml"),
+        ("hardware: {device: gpu}", "it takes auto, cpu, cuda, tensorrt, directml, coreml or openvino"),
         ("audio: {audio_codec: aac}", 'audio.audio_codec can\'t be "aac", it takes copy'),
         ("stereo: {consistency_mode: left}", "independent, master_slave, reference_eye or joint"),
         (f"output: {{preset: [{'x' * 900}]}}", "output.preset can't be [\"xxxx"),
@@ -469,13 +469,16 @@ def test_every_key_takes_effect_or_has_a_limit() -> None:
 def test_notices_of_the_spec_files(write: WriteFile) -> None:
     base, extended = write(SPEC_BASE, "base.yaml"), write(SPEC_EXTENDED, "extended.yaml")
     said = notices(load_config([base, extended]))
+    assert said == []  # they ask for CUDA, where all of it has an effect
+    said = notices(load_config([base, extended], ["hardware.device=cpu"]))
     assert [line.removeprefix(f"{base.parent}/").split(" = ")[0] for line in said] == [
         "base.yaml:15: matting.memory_offload",
         "base.yaml:16: matting.fp16",
+        "extended.yaml:4: hardware.max_vram_gb",
     ]
     assert said[1].endswith(
-        "matting.fp16 = true has no effect: "
-        "networks run in fp32, half precision drifts in the recurrent state"
+        "matting.fp16 = true has no effect on this device: "
+        "only CUDA, TensorRT and CoreML gain from half precision"
     )
 
 
@@ -495,9 +498,12 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
         (["people.viewer_body=exclude", "people.file=people.json"], False),
         (["matting.use_disparity_mapping=true"], False),
         (["matting.use_disparity_mapping=false"], False),
-        (["matting.memory_offload=true"], True),
+        (["matting.memory_offload=true", "hardware.device=cpu"], True),
+        (["matting.memory_offload=true"], False),
         (["matting.memory_offload=false"], False),
-        (["matting.fp16=true"], True),
+        (["matting.fp16=true", "hardware.device=openvino"], True),
+        (["matting.fp16=true", "hardware.device=coreml"], False),
+        (["matting.fp16=true"], False),
         (["matting.fp16=false"], False),
         (["input.lens=mkx200"], False),
         (["output.format=alpha"], False),

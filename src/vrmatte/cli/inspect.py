@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vrmatte.cli.render import size_text, terminal_progress
-from vrmatte.errors import VerificationError
+from vrmatte.errors import VerificationError, one_line
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import count_decoded
 
@@ -23,10 +23,10 @@ def probe_command(video: Path, *, count: bool, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(source) | {"frames_decoded": decoded}, default=str, indent=1))
         return
-    table = Table(show_header=False, title=str(video))
+    table = Table(show_header=False, title=one_line(str(video)))
     for name, text in _facts(source, decoded).items():
-        table.add_row(name, text)
-    Console().print(table)
+        table.add_row(name, one_line(text))
+    Console(markup=False).print(table)
 
 
 def _facts(source: SourceInfo, decoded: int | None) -> dict[str, str]:
@@ -72,12 +72,12 @@ def verify_command(directory: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps([asdict(piece) for piece in checked], indent=1))
     else:
-        table = Table(title=str(directory))
+        table = Table(title=one_line(str(directory)))
         for name in ("job", "file", "result"):
             table.add_column(name, overflow="fold")
         for piece in checked:
-            table.add_row(piece.job, piece.name, piece.problem or "as promised")
-        Console().print(table)
+            table.add_row(*map(one_line, (piece.job, piece.name, piece.problem or "as promised")))
+        Console(markup=False).print(table)
     wrong = [piece.name for piece in checked if piece.problem]
     if wrong:
         raise VerificationError(f"{directory}: {len(wrong)} not as promised: {', '.join(wrong)}")

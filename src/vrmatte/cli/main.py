@@ -10,8 +10,8 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from vrmatte.config import DeliverableName
-from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError
+from vrmatte.choices import DeliverableName
+from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
 
@@ -54,7 +54,7 @@ def run(
     engine: Annotated[str | None, typer.Option(help="auto, rvm or selfie.")] = None,
     deliver: Annotated[
         str | None,
-        typer.Option(help=f"Comma list of {', '.join(_DELIVERABLES)}."),
+        typer.Option(help=f"Files to make, in one pass: comma list of {', '.join(_DELIVERABLES)}."),
     ] = None,
     start: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to begin at.")] = None,
     end: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to stop before.")] = None,
@@ -77,13 +77,21 @@ def run(
 
 @app.command()
 def render(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="--out of an earlier run.")],
-    deliver: Annotated[str, typer.Option(help=f"Comma list of {', '.join(_DELIVERABLES)}.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="--out of an earlier run; all its videos.")
+    ],
+    deliver: Annotated[
+        str, typer.Option(help=f"Files to make: comma list of {', '.join(_DELIVERABLES)}.")
+    ],
     config: ConfigFiles = None,
     assign: Assignments = None,
     json: Json = False,
 ) -> None:
-    """Make further files from the mattes of an earlier run; no network runs."""
+    """Make further files from the mattes of an earlier run; needs no network and no weights.
+
+    The run's settings hold, but for what --config and --set say of files: colour, edges, eyes,
+    projection, encoders. What would change the mattes is refused.
+    """
     from vrmatte.cli.run import render_command
 
     render_command(directory, deliver, config or [], assign or [], as_json=json)
@@ -148,6 +156,42 @@ def doctor(json: Json = False) -> None:
     from vrmatte.cli.doctor import doctor_command
 
     doctor_command(as_json=json)
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME...]",
+            help="end-to-end, overhead, model, memory, resume, scale, peer; none: all.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Directory for clips, runs and bench.json.")
+    ] = Path("vrmatte-bench"),
+    sizes: Annotated[
+        str, typer.Option(help="Comma list of frame sizes.")
+    ] = "2048x1024,6144x3072,8192x4096",
+    frames: Annotated[int, typer.Option(min=4, help="Length of the clips.")] = 60,
+    repeats: Annotated[int, typer.Option(min=1, help="How often each case is measured.")] = 3,
+    device: Annotated[str, typer.Option(help="Where networks run.")] = "auto",
+    peer: Annotated[
+        Path | None, typer.Option(help="A checkout of RobustVideoMatting to compare with.")
+    ] = None,
+    peer_python: Annotated[
+        Path | None, typer.Option(help="The Python that has its libraries; none: this one.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option(help="Tiny clips: shows that everything runs, measures nothing.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Measure speed, cost and memory on clips made on the spot; docs/performance.md explains."""
+    from vrmatte.cli.bench import bench_command, scope_of
+
+    scope = scope_of(out, sizes, frames, repeats, device, peer, peer_python, is_quick=quick)
+    bench_command(names or [], scope, as_json=json)
 
 
 @config_app.command("show")
@@ -245,7 +289,7 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except VrmatteError as error:
-        sys.stderr.write(f"vrmatte: {error}\n")
+        sys.stderr.write(f"vrmatte: {one_line(str(error))}\n")
         sys.exit(error.exit_code)
     except _StoppedByUser:
         sys.stderr.write("vrmatte: stopped; run the same command again to continue\n")

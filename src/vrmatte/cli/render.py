@@ -11,8 +11,10 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, Tex
 from rich.table import Table
 from rich.text import Text
 
+from vrmatte.errors import one_line
 from vrmatte.jobs.report import RunReport
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started
+from vrmatte.quality.run_profile import RunProfile
 
 _WORDS = {
     "render": "rendering",
@@ -22,6 +24,7 @@ _WORDS = {
     "matte": "matting",
     "join": "joining",
     "verify": "verifying",
+    "bench": "measuring",
 }
 _LINE_EVERY_SECONDS = 10.0
 
@@ -69,7 +72,7 @@ class TerminalObserver:
     def _start(self, event: Started) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
-        name = " ".join(filter(None, (_WORDS[event.stage], event.label)))
+        name = one_line(" ".join(filter(None, (_WORDS[event.stage], event.label))))
         self._name, self._total = name, event.total
         self._began = self._spoke = time.monotonic()
         self._task = self._progress.add_task(name, total=event.total, skipped=0)
@@ -87,15 +90,15 @@ class TerminalObserver:
 
     def _say(self, notice: Notice) -> None:
         style = "yellow" if notice.level == "warning" else "dim"
-        self._console.print(Text(f"note: {notice.text}", style=style), soft_wrap=True)
+        self._console.print(Text(f"note: {one_line(notice.text)}", style=style), soft_wrap=True)
 
 
 @contextmanager
 def terminal_progress(*, quiet: bool) -> Generator[Observer]:
     """An observer that draws on standard error; silent when `quiet`."""
-    console = Console(stderr=True, quiet=quiet)
+    console = Console(stderr=True, quiet=quiet, markup=False)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.total}"),
         _Speed(),
@@ -108,16 +111,49 @@ def terminal_progress(*, quiet: bool) -> Generator[Observer]:
 
 def print_report(report: RunReport) -> None:
     """The table at the end of a run."""
-    console = Console()
+    console = Console(markup=False)
     table = Table(title=f"{report.frames} frames, {report.engine}, {report.seconds:.1f} s")
     for name in ("file", "size", "verified"):
         table.add_column(name, overflow="fold")
     for file in report.files:
-        table.add_row(file.path, size_text(file.bytes), _checks_text(file.checks))
+        table.add_row(one_line(file.path), size_text(file.bytes), _checks_text(file.checks))
     console.print(table)
+    if report.profile is not None:
+        _print_profile(console, report.profile)
+        return
     for name, seconds in report.stage_seconds.items():
         share = f"{seconds / report.frames * 1000:.0f} ms per frame"
         console.print(f"  {name.removeprefix('file:')}: {seconds:.1f} s, {share}", style="dim")
+
+
+def _print_profile(console: Console, profile: RunProfile) -> None:
+    """Where the chunks' time went, stage by stage."""
+    in_all = profile.in_all
+    frames = f"{in_all.frames} frames in {len(profile.by_chunk)} chunks"
+    table = Table(title=f"profile: {frames}, {in_all.frames_per_second:.2f} fps")
+    table.add_column("stage", overflow="fold")
+    for name in ("CPU ms/frame", "wall ms/frame", "waits ms/frame", "share of wall"):
+        table.add_column(name, justify="right")
+
+    def add(name: str, cpu_ms: float, wall_ms: float, wait_ms: float) -> None:
+        times = [f"{in_all.per_frame(ms):.1f}" for ms in (cpu_ms, wall_ms, wait_ms)]
+        table.add_row(name, *times, f"{wall_ms / (in_all.wall_ms or 1):.1%}")
+
+    for name, stage in in_all.stages.items():
+        add(name.removeprefix("file:"), stage.cpu_ms, stage.wall_ms, stage.wait_ms)
+    table.add_section()
+    add("whole process", in_all.cpu_ms, in_all.wall_ms, 0)
+    console.print(table)
+    card = ""
+    if in_all.gpu_ms is not None:
+        card = f"; graphics card busy {in_all.per_frame(in_all.gpu_ms):.1f} ms per frame"
+        card += f", memory up to {size_text(in_all.vram_peak_bytes or 0)}"
+    console.print(
+        f"  memory up to {size_text(in_all.rss_peak_bytes)}; {size_text(in_all.read_bytes)} read, "
+        f"{size_text(in_all.written_bytes)} written{card}",
+        style="dim",
+        highlight=False,
+    )
 
 
 def _checks_text(checks: object) -> str:
@@ -127,9 +163,9 @@ def _checks_text(checks: object) -> str:
         parts.append(f"{checks['frames']} frames, times {checks['times']}")
     streams = checks.get("streams", [])
     parts += [f"{s['packets']} packets of sound or text equal" for s in streams]
-    if "packed_alpha" in checks:
-        packed = checks["packed_alpha"]
-        parts.append(f"unpacked alpha off by {packed['mean']:.2f} of 255")
+    for name, words in (("packed_alpha", "unpacked alpha"), ("straight_alpha", "alpha")):
+        if name in checks:
+            parts.append(f"{words} off by {checks[name]['mean']:.2f} of 255")
     return "\n".join(parts) or "not checked (switched off)"
 
 

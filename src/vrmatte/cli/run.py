@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from vrmatte.config import Config
 from vrmatte.errors import ConfigError
 from vrmatte.progress import Notice
 from vrmatte.setting_notices import notices
-from vrmatte.settings import load_config
+from vrmatte.settings import EARLIER_RUN, load_config
 
 
 def run_command(
@@ -55,21 +56,28 @@ def render_command(
     *,
     as_json: bool,
 ) -> None:
-    """Make further files of an earlier run's mattes; print a table or the JSON report of each."""
+    """Make further files of an earlier run's mattes; print tables, or a JSON list of reports."""
     from vrmatte.jobs.render import render_output
 
-    def change(config: Config) -> Config:
-        overrides = _overrides({"output.deliver": deliver})
-        earlier = config.model_dump(mode="json")
-        return load_config(files, assignments, None, overrides, earlier).config
-
+    told: set[str] = set()
     with terminal_progress(quiet=as_json) as observer:
+
+        def change(config: Config) -> Config:
+            overrides = _overrides({"output.deliver": deliver})
+            earlier = config.model_dump(mode="json")
+            resolved = load_config(files, assignments, None, overrides, earlier)
+            for text in notices(resolved):
+                if text not in told and not text.startswith(EARLIER_RUN):
+                    told.add(text)
+                    observer(Notice(text))
+            return resolved.config
+
         reports = render_output(directory, change, observer)
+    if as_json:
+        typer.echo(f"[{', '.join(report.as_json() for report in reports)}]")
+        return
     for report in reports:
-        if as_json:
-            typer.echo(report.as_json())
-        else:
-            print_report(report)
+        print_report(report)
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, object]:
@@ -94,6 +102,8 @@ def parse_time(text: str, key: str) -> float:
     try:
         seconds = 0.0
         for part in text.split(":"):
+            if not 0 <= float(part) < math.inf:
+                raise ValueError("negative or endless")
             seconds = seconds * 60 + float(part)
     except ValueError as error:
         raise ConfigError(

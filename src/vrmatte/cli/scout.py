@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vrmatte.cli.render import terminal_progress
+from vrmatte.errors import one_line
 from vrmatte.people.document import People, as_json
 from vrmatte.progress import Notice
 from vrmatte.setting_notices import notices
@@ -31,11 +32,13 @@ def scout_command(
     if as_document:
         typer.echo(json.dumps(json.loads(as_json(scouted.people))))
         return
-    console = Console()
+    console = Console(markup=False)
     console.print(_people_table(scouted.people))
     console.print(_viewport_table(scouted.people, scouted.px_per_deg))
-    console.print(f"{scouted.document} (edit it, and a run uses it as it is)", soft_wrap=True)
-    console.print(f"{scouted.sheet}", soft_wrap=True)
+    console.print(
+        f"{one_line(str(scouted.document))} (edit it, and a run uses it as it is)", soft_wrap=True
+    )
+    console.print(f"{one_line(str(scouted.sheet))}", soft_wrap=True)
 
 
 def _people_table(people: People) -> Table:

@@ -64,31 +64,31 @@ class PreparedFrame:
     @property
     def matte(self) -> Matte:
         """The matte with the edge that was asked for."""
-        return self._once("matte", lambda: self._by.edges(self.stored))
+        return self.once("matte", lambda: self._by.edges(self.stored))
 
     @property
     def shown_matte(self) -> Matte:
         """The same in the projection of the pictures."""
-        return self._once("shown_matte", lambda: self._by.reprojector.matte(self.matte))
+        return self.once("shown_matte", lambda: self._by.reprojector.matte(self.matte))
 
     @property
     def shown(self) -> PlanarFrame:
         """The frame in the projection of the pictures."""
-        return self._once("shown", lambda: self._by.reprojector.frame(self.frame))
+        return self.once("shown", lambda: self._by.reprojector.frame(self.frame))
 
     @property
     def foreground(self) -> PlanarFrame:
         """The people's own colours, run on beyond their edge; black far from them."""
-        return self._once("foreground", lambda: self._by.estimator(self.shown, self.shown_matte))
+        return self.once("foreground", lambda: self._by.estimator(self.shown, self.shown_matte))
 
     @property
     def decontaminated(self) -> PlanarFrame:
         """The frame as it came, with the people's own colours in soft edges alone."""
-        return self._once(
+        return self.once(
             "decontaminated", lambda: self._by.packed_estimator(self.frame, self.matte)
         )
 
-    def _once(self, name: str, make: Callable[[], _T]) -> _T:
+    def once(self, name: str, make: Callable[[], _T]) -> _T:
         """What is made once, though several files' threads ask for it."""
         with self._lock:
             if name not in self._made:

@@ -13,28 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array
+from vrmatte.geometry.projection import Array, SquarePicture
 
 
 @dataclass(frozen=True, slots=True)
-class Cassini:
+class Cassini(SquarePicture):
     """180 x 180 degrees: columns are angles towards the other eye, rows are angles about it.
 
     Columns spread evenly over asin(x), rows over atan2(y, z); straight ahead is the middle.
     """
-
-    size: int
-    """Width and height in pixels."""
-
-    @property
-    def width(self) -> int:
-        """Width in pixels."""
-        return self.size
-
-    @property
-    def height(self) -> int:
-        """Height in pixels."""
-        return self.size
 
     def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
         """Unit directions seen at pixel coordinates."""

@@ -44,7 +44,7 @@ class Projection(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Square:
+class SquarePicture:
     """A picture as wide as it is high."""
 
     size: int
@@ -66,7 +66,7 @@ class _Square:
 
 
 @dataclass(frozen=True, slots=True)
-class HalfEquirect(_Square):
+class HalfEquirect(SquarePicture):
     """180 x 180 degrees: columns are longitudes, rows are latitudes."""
 
     @property
@@ -97,7 +97,7 @@ class HalfEquirect(_Square):
 
 
 @dataclass(frozen=True, slots=True)
-class Fisheye(_Square):
+class Fisheye(SquarePicture):
     """Equidistant fisheye: the radius grows with the angle, the circle touches the square."""
 
     fov_deg: float

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from vrmatte.deliverables import Deliverable
-from vrmatte.errors import OutputError
+from vrmatte.errors import ChunkError, OutputError
+from vrmatte.jobs.back_off import BackOff, Shortage, memory_shortage
 from vrmatte.jobs.finish import product_key
 from vrmatte.jobs.journal import Journal
+from vrmatte.jobs.memory import MemoryWatch
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.matting.base import Engine
@@ -27,10 +29,6 @@ from vrmatte.plan import (
 )
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
-_WIDEST_TOGETHER_PX = 4096
-"""Up to this width all files of a chunk are encoded in one go; a software HEVC encoder holds some
-60 bytes per pixel, 1.1 GB at 6144x3072."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Missing:
@@ -43,8 +41,22 @@ class _Missing:
         return self.matte or bool(self.deliverables)
 
 
-def _no_advance() -> None:
-    """A chunk's further portions are frames that were counted before."""
+class _FramesOnce:
+    """Tells of each frame of a chunk once, however often it is gone through."""
+
+    def __init__(self, advance: Callable[[], None]) -> None:
+        self._advance = advance
+        self._told = self._at = 0
+
+    def begin(self) -> None:
+        """The chunk is gone through from its first frame."""
+        self._at = 0
+
+    def __call__(self) -> None:
+        self._at += 1
+        if self._at > self._told:
+            self._told = self._at
+            self._advance()
 
 
 class ChunkWork:
@@ -57,35 +69,63 @@ class ChunkWork:
         manifest: Manifest,
         journal: Journal,
         observer: Observer,
+        *,
+        may_infer: bool = True,
     ) -> None:
+        """Take what to do and where; without `may_infer` no network runs."""
         self._plan = plan
         self._place = place
         self._manifest = manifest
         self._journal = journal
         self._observer = observer
+        self._may_infer = may_infer
         self._engine: Engine | None = None
+        self._engine_is = plan.engine.precision
+        self._watch = MemoryWatch(plan)
+        self._back_off = BackOff(self._watch)
+        self._lay_out(plan)
+
+    def _lay_out(self, plan: Plan) -> None:
+        """What the plan's pieces are, by their keys."""
+        self._plan = plan
         self._matte_parameters = plan.matte_parameters()
         self.matte_keys = [key_of(p) for p in self._matte_parameters]
         self.promised = {d.id: product_key(plan, d, self.matte_keys) for d in plan.deliverables}
 
+    @property
+    def plan(self) -> Plan:
+        """What is made, as memory allowed."""
+        return self._plan
+
     def refuse_missing_mattes(self) -> None:
-        """See that every matte is there, so that no network has to run.
+        """Where no network may run, see that every matte is there.
 
         Raises:
             OutputError: one is not, or was made from other settings.
         """
+        if self._may_infer:
+            return
+        self._drop_broken_inputs()
         lacking = [chunk.index for chunk in self._plan.chunks if self._missing(chunk).matte]
         if lacking:
             raise OutputError(
                 f"{self._place.output}: the mattes of {len(lacking)} of {len(self._plan.chunks)} "
-                f"chunks (first: {lacking[0]}) are not there, or people.json or the settings "
-                "changed since they were made; `vrmatte run` makes them"
+                f"chunks (first: {lacking[0]}) {self._why_missing(lacking[0])}; `vrmatte run` "
+                "makes them"
             )
+
+    def _why_missing(self, chunk: int) -> str:
+        stored = self._manifest.piece_parameters("matte", chunk)
+        if stored is None or stored[0] != chunk or key_of(stored[1]) == self.matte_keys[chunk]:
+            return "are not there, or damaged"
+        changes = "; ".join(changed_parameters(stored[1], self._matte_parameters[chunk]))
+        return f"were made from other people or settings ({changes})"
 
     def make_chunks(self) -> None:
         """Make every missing piece, chunk by chunk, committing each chunk whole."""
         self._say_what_changed()
         self._drop_broken_inputs()
+        self.refuse_missing_mattes()
         total = sum(chunk.frames for chunk in self._plan.chunks)
         self._observer(Started("matte", total))
         done = skipped = 0
@@ -103,17 +143,58 @@ class ChunkWork:
                 self._observer(Advanced("matte", done, skipped))
                 continue
             self._place.check_space()
-            for number, part in enumerate(self._portions(missing)):
-                self._make(chunk, part, advance if number == 0 else _no_advance)
+            told = self._watch.look(chunk.index)
+            if told is not None:
+                self._observer(Notice(told))
+            self._make_all(chunk, _FramesOnce(advance))
         self._observer(Finished("matte"))
 
+    def _make_all(self, chunk: Chunk, advance: _FramesOnce) -> None:
+        """Make what a chunk lacks; where memory runs out, again with something given up.
+
+        Raises:
+            ChunkError: nothing is left to give up.
+        """
+        for part in self._portions(self._missing(chunk)):
+            advance.begin()
+            try:
+                self._make(chunk, part, advance)
+            except Exception as error:
+                shortage = memory_shortage(error)
+                if shortage is None:
+                    raise
+                self._give_up_something(chunk, shortage, error, infers=part.matte)
+                break
+        else:
+            return
+        self._make_all(chunk, advance)  # outside, so that nothing of the failed try is held
+
+    def _give_up_something(
+        self, chunk: Chunk, shortage: Shortage, error: Exception, *, infers: bool
+    ) -> None:
+        step = self._back_off.step(self._plan, chunk.index, shortage, infers=infers)
+        whose = "GPU memory" if shortage == "device" else "memory"
+        if step is None:
+            raise ChunkError(
+                f"chunk {chunk.index}: {whose} ran out ({error}). Finished chunks are kept: close "
+                "other programs and run the same command again, or set "
+                "processing.allow_smaller_scale"
+            ) from error
+        engine, told = step
+        self._observer(Notice(f"{whose} ran out in chunk {chunk.index}: from here on {told}"))
+        self._journal.note("memory ran out", chunk=chunk.index, given_up=told, error=str(error))
+        self._engine = None
+        if engine != self._plan.engine:
+            self._lay_out(replace(self._plan, engine=engine))
+            self._manifest.set_fact("engine", asdict(engine))
+
     def _portions(self, missing: _Missing) -> Iterator[_Missing]:
-        """What to make in one go: of large pictures no two encoders' worth at a time.
+        """What to make in one go: where memory is short no two encoders' worth at a time.
 
         The picture is decoded anew for each, which costs little beside the memory it saves.
         """
         encoded = [d for d in missing.deliverables if d.encoder.encoder.startswith("lib")]
-        if self._plan.source.width <= _WIDEST_TOGETHER_PX or len(encoded) + missing.matte < 2:
+        if self._watch.way.files_together or len(encoded) + missing.matte < 2:
             yield missing
             return
         together = tuple(d for d in missing.deliverables if d not in encoded)
@@ -131,7 +212,9 @@ class ChunkWork:
             deliverables=missing.deliverables,
             keys={name: key_of(p) for name, p in self._parameters(chunk).items()},
         )
-        engine = self._loaded_engine() if missing.matte else None
+        plan = self._plan.eased_for(chunk)
+        plan = replace(plan, config=self._back_off.given_up.config(plan.config, self._watch.way))
+        engine = self._loaded_engine(plan) if missing.matte else None
         self._journal.note(
             "chunk begun",
             chunk=chunk.index,
@@ -140,7 +223,7 @@ class ChunkWork:
             files=[d.id for d in missing.deliverables],
             goes_on_from=job.state_in,
         )
-        result = process_chunk(self._plan, job, engine, advance)
+        result = process_chunk(plan, job, engine, advance)
         self._manifest.commit_chunk(
             chunk.index, result.files, self._parameters(chunk), result.seconds
         )
@@ -197,7 +280,7 @@ class ChunkWork:
         key = self.matte_keys[chunk.index]
         piece = self._manifest.piece
         matte = piece(chunk.index, "matte", key) is None or (
-            piece(chunk.index, "state", key) is None
+            self._may_infer and piece(chunk.index, "state", key) is None
         )
         parameters = self._parameters(chunk)
         wanted = [
@@ -221,7 +304,7 @@ class ChunkWork:
         )
 
     def _state_before(self, chunk: Chunk) -> Path | None:
-        if chunk.index == 0:
+        if not self._plan.goes_on(chunk):
             return None
         path = self._manifest.piece(chunk.index - 1, "state", self.matte_keys[chunk.index - 1])
         if path is None:
@@ -231,16 +314,17 @@ class ChunkWork:
             )
         return path
 
-    def _loaded_engine(self) -> Engine:
-        if self._engine is None:
-            self._engine = load_engine(self._plan.engine, self._plan.config)
+    def _loaded_engine(self, plan: Plan) -> Engine:
+        if self._engine is None or self._engine_is != plan.engine.precision:
+            self._engine = load_engine(plan.engine, plan.config, self._observer)
+            self._engine_is = plan.engine.precision
         return self._engine
 
     def _parameters(self, chunk: Chunk) -> dict[str, Parameters]:
         """What each piece of a chunk is made from, by piece name."""
         matte = self._matte_parameters[chunk.index]
         key = self.matte_keys[chunk.index]
-        return {"matte": matte, "state": matte, "stereo": matte} | {
+        return dict.fromkeys(("matte", "state", "stereo", "profile"), matte) | {
             piece_name(d): deliverable_parameters(self._plan, d, key)
             for d in self._plan.deliverables
         }

@@ -13,7 +13,8 @@ import psutil
 
 from vrmatte.config import OutputConfig
 from vrmatte.media.encoders import choose_encoder
-from vrmatte.models.runtime import cpu_threads, resolve_device
+from vrmatte.models.devices import cpu_threads, resolve_device, verdicts
+from vrmatte.models.gpu_memory import free_gpu_bytes
 from vrmatte.models.weights import list_weights
 
 GIB = 1 << 30
@@ -37,6 +38,8 @@ def examine(folder: Path = Path()) -> list[Finding]:
         _memory(),
         _disk(folder),
         _networks(),
+        *_devices(),
+        *_gpu_memory(),
         *_encoders(),
         *_weights(),
     ]
@@ -72,6 +75,22 @@ def _networks() -> Finding:
         else ""
     )
     return Finding("networks", True, f"{choice.device}, {cpu_threads()} CPU threads", advice)
+
+
+def _devices() -> Iterator[Finding]:
+    """What each device said when a network was run there."""
+    for device, reason in verdicts().items():
+        yield Finding(
+            f"device {device}",
+            True,
+            f"not used: {reason}" if reason else "ran a network, which agreed with the CPU",
+        )
+
+
+def _gpu_memory() -> Iterator[Finding]:
+    free = free_gpu_bytes()
+    if free is not None:
+        yield Finding("GPU memory", free >= 2 * GIB, f"{free / GIB:.1f} GiB free")
 
 
 def _encoders() -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from vrmatte.config import Config
 from vrmatte.errors import OutputError
@@ -33,5 +33,11 @@ def earlier_run(manifest: Manifest, file: str | None = None) -> EarlierRun:
     settings = manifest.fact("config" if file is None else f"config:{file}")
     if not isinstance(video, str) or not isinstance(engine, dict) or settings is None:
         raise OutputError("the manifest remembers no run; run `vrmatte run` first")
-    choice = TypeAdapter(EngineChoice).validate_python(engine)
-    return EarlierRun(Path(video), Config.model_validate(settings), choice)
+    try:
+        choice = TypeAdapter(EngineChoice).validate_python(engine)
+        return EarlierRun(Path(video), Config.model_validate(settings), choice)
+    except ValidationError as error:
+        raise OutputError(
+            "the manifest remembers a run that no version of vrmatte can have made; start over "
+            "with --fresh"
+        ) from error

@@ -9,19 +9,27 @@ from pathlib import Path
 
 from vrmatte.config import Config
 from vrmatte.errors import OutputError
+from vrmatte.frames import HeldSpan, Timeline
+from vrmatte.jobs.back_off import eased_before
 from vrmatte.jobs.chunks import ChunkWork
-from vrmatte.jobs.finish import finish_deliverables
+from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
 from vrmatte.jobs.journal import Journal
-from vrmatte.jobs.memory import check_memory
+from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
-from vrmatte.jobs.subjects import find_subjects
+from vrmatte.jobs.subjects import find_subjects, knows_subjects
 from vrmatte.jobs.workplace import open_workplace
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import choose_engine
-from vrmatte.media.probe import probe
-from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.models.runtime import resolve_device
+from vrmatte.media.damage import (
+    DAMAGE_VERSION,
+    damage_report,
+    end_before_damage,
+    read_timeline,
+)
+from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.scan import fingerprint
+from vrmatte.models.devices import GPU_DEVICES, resolve_device
 from vrmatte.plan import (
     WHOLE_EYES,
     Plan,
@@ -68,8 +76,9 @@ def matte_video(
         Manifest(place.folder, output) as manifest,
     ):
         identity = _check_identity(manifest, video)
-        timeline = scan_timeline(source, listener)
-        engine = stored or choose_engine(config, listener)
+        timeline = _timeline(source, identity, manifest, config, listener)
+        config = _before_damage(source, timeline, config, listener)
+        engine = stored or eased_before(choose_engine(config, listener), manifest, config)
         # Whatever can be refused is refused before the video is looked through for people.
         plan = make_plan(
             source,
@@ -80,18 +89,25 @@ def matte_video(
             config,
             _kept_chunk_frames(manifest, config, listener),
         )
-        for text in (*engine.notices, *plan.notices, *_machine_notices(plan)):
+        runs = stored is None
+        for text in (*engine.notices, *plan.notices, *_machine_notices(plan, runs=runs)):
             listener(Notice(text))
-        plan = plan.of(find_subjects(output, source, identity, timeline, config, listener))
+        if runs or knows_subjects(output, source, config):  # whoever may not infer may not scout
+            plan = plan.of(find_subjects(output, source, identity, timeline, config, listener))
         journal = Journal(place.folder, is_on=config.debugging.log_intermediate_workflow)
-        work = ChunkWork(plan, place, manifest, journal, listener)
-        if stored is not None:
-            work.refuse_missing_mattes()
+        work = ChunkWork(plan, place, manifest, journal, listener, may_infer=runs)
+        work.refuse_missing_mattes()
+        refuse_taken_names(plan, manifest)
         _remember(manifest, plan, work.promised)
         work.make_chunks()
         if work.drop_broken_pieces():
             work.make_chunks()
+        if work.plan.engine != plan.engine:  # memory ran out
+            plan = work.plan
+            _remember(manifest, plan, work.promised)
         products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
+        if timeline.held:
+            journal.note("damage", **damage_report(timeline, config.input.on_damage))
         for product in products:
             journal.note("file finished", file=product.path.name, checks=product.checks)
         report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
@@ -99,11 +115,44 @@ def matte_video(
     return report
 
 
-def _machine_notices(plan: Plan) -> Iterator[str]:
-    """What this machine can't do as asked."""
+def _timeline(
+    source: SourceInfo, identity: str, manifest: Manifest, config: Config, observer: Observer
+) -> Timeline:
+    """All frames of the source; what was found damaged before is not looked for again."""
+    told = manifest.fact("damage")
+    about = {"input": identity, "version": DAMAGE_VERSION}
+    known: list[HeldSpan] | None = None
+    if isinstance(told, dict) and {k: told.get(k) for k in about} == about:
+        known = [HeldSpan(*span) for span in told["held"]]
+    timeline = read_timeline(source, config.input.on_damage, observer, known)
+    if config.input.on_damage != "stop" and known is None:
+        held = [[span.first, span.last, span.shown] for span in timeline.held]
+        manifest.set_fact("damage", {**about, "held": held})
+    return timeline
+
+
+def _before_damage(
+    source: SourceInfo, timeline: Timeline, config: Config, observer: Observer
+) -> Config:
+    """The same settings, ending before the first damaged frame where that is asked for."""
+    if config.input.on_damage != "partial":
+        return config
+    told = config.input
+    end = end_before_damage(source, timeline, told.start, told.end)
+    if end == told.end:
+        return config
+    observer(Notice(f"{source.path}: made up to {end:.3f} s, before the first damaged frame"))
+    return config.model_copy(update={"input": told.model_copy(update={"end": end})})
+
+
+def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
+    """What this machine can't do as asked; networks matter where one runs."""
     hardware = plan.config.hardware
-    if plan.engine.name == "rvm":
-        yield from resolve_device(hardware.device, hardware.require_device).notices
+    if runs and plan.engine.name == "rvm":
+        choice = resolve_device(hardware.device, hardware.require_device)
+        yield from choice.notices
+        if choice.device in GPU_DEVICES:
+            yield from gpu_memory_notices(plan)
     warning = check_memory(plan)
     if warning:
         yield warning
@@ -143,7 +192,7 @@ def _check_identity(manifest: Manifest, video: Path) -> str:
 def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:
     """Chunks are cut as in the earlier run, so that another chunk_size throws nothing away."""
     known = manifest.fact("chunk_frames")
-    if not isinstance(known, int):
+    if not isinstance(known, int) or known < 1:
         return None
     wanted = config.processing.chunk_size
     if wanted not in (0, known):

@@ -1,42 +1,213 @@
-"""Whether a plan fits into memory, asked before anything is made."""
+"""How much memory a chunk takes, and how it is made where there is less.
+
+The need is a sum of measured parts; what can be made smaller is what happens at the same time: the
+files of a chunk can be encoded one after the other, and decoding, matting and encoding as well.
+None of that changes a single bit of what is made.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import psutil
 
-from vrmatte.errors import ConfigError
+from vrmatte.deliverables import Deliverable
+from vrmatte.errors import ChunkError, ConfigError
+from vrmatte.matting.choose import network_scale
+from vrmatte.media.encoders import MATTE_STORE
+from vrmatte.models.gpu_memory import free_gpu_bytes
 from vrmatte.plan import Plan
 
-BASE_BYTES = 700_000_000
-"""Libraries, network and its working memory."""
-BYTES_PER_PIXEL = 100
-"""Frames on their way through decoder, composer and one encoder. Measured peaks at 6144x3072: 2.3
-GB for three deliverables in 8 bit, 2.9 GB for a 10-bit matte."""
+LIBRARIES_BYTES = 450_000_000
+"""Python, the libraries, compiled kernels, the network's weights. Measured: 410 MB after a first
+frame of 256x128."""
+NETWORK_BYTES, NETWORK_BYTES_PER_PIXEL = 100_000_000, 570
+"""Working memory of the network. Measured: 180 MB at 384 px, 430 MB at 768 px."""
+CUDA_BYTES = 500_000_000
+"""What CUDA and cuDNN take before any network; not measured here, an estimate."""
+DECODED_FRAMES = 14
+"""Frames a software decoder holds. Measured at 3072x1536: 13 for H.264, 14 for HEVC."""
+FRAMES_OVERLAPPING, FRAMES_ALONE = 7, 2
+"""Frames with their mattes between decoder and encoders: two drawn ahead, two waiting behind, and
+one in each hand between; without overlap one and what is being made of it."""
+COMPOSER_BYTES_PER_PIXEL = 12
+"""One deliverable's pictures and what it computes them with."""
+_ENCODER_BYTES_PER_PIXEL = {
+    "libx264": 60,
+    "libx265": 115,
+    "libsvtav1": 121,
+    "libvpx-vp9": 264,
+    "prores_ks": 18,
+    "ffv1": 15,
+}
+"""At 8 bit. Measured at 2048x1024, x264 and x265 also at 4096x2048, with the settings files are
+made with."""
+_LARGE_HEVC_BYTES_PER_PIXEL = 46
+"""Wider than 4096 x265 reorders no frames and looks less far ahead; measured at 6144x3072, 10 bit."""
+_OTHER_ENCODER_BYTES_PER_PIXEL = 20
+"""Hardware encoders and picture sequences: some frames."""
+_TEN_BIT_FACTOR = 1.65
+"""Measured with x265, which holds deeper pictures in words of two bytes."""
+_DEEPER_WITH_TEN_BIT = frozenset({"libx264", "libx265", "libsvtav1"})
+_SPARE = 0.9
+"""Share of the free memory that may be counted on."""
+_WIDEST_TOGETHER_PX = 4096
+"""Up to this width all files of a chunk are encoded in one go."""
 
 
-def needed_bytes(plan: Plan) -> int:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What happens at the same time while a chunk is made."""
+
+    files_together: bool
+    """All files of a chunk are encoded in one pass; else software encoders one after the other."""
+    overlap: bool
+    """Frames are decoded, matted and encoded at the same time."""
+
+    @property
+    def in_words(self) -> str:
+        """What is given up."""
+        return "files are encoded one after the other" + (
+            "" if self.overlap else ", and decoding, matting and encoding don't overlap"
+        )
+
+
+def ways(plan: Plan) -> tuple[Way, ...]:
+    """How chunks may be made, the quickest first.
+
+    One software encoder of large pictures fills a gigabyte or two: those never run together.
+    """
+    together = plan.source.width <= _WIDEST_TOGETHER_PX
+    overlap = plan.config.performance.overlap
+    every = (Way(together, overlap), Way(False, overlap), Way(False, False))
+    return tuple(dict.fromkeys(every))
+
+
+def needed_bytes(plan: Plan, way: Way) -> int:
     """About how much memory a run of this plan takes, whatever its length."""
-    return BASE_BYTES + BYTES_PER_PIXEL * plan.source.width * plan.source.height
+    source = plan.source
+    sample_bytes = 1 if source.layout.bit_depth <= 8 else 2
+    frame = 1.5 * sample_bytes
+    in_flight = FRAMES_OVERLAPPING if way.overlap else FRAMES_ALONE
+    pixels = source.width * source.height
+    held = pixels * (DECODED_FRAMES * frame + in_flight * (frame + 1))
+    files = [_file_bytes(d) for d in plan.deliverables if not d.is_matte_store]
+    store = pixels * _ENCODER_BYTES_PER_PIXEL[MATTE_STORE.encoder]
+    encoders = store + sum(files) if way.files_together else max([store, *files])
+    return round(LIBRARIES_BYTES + _network_bytes(plan) + held + encoders)
 
 
 def check_memory(plan: Plan) -> str | None:
     """A warning where little memory is free; None where there is enough.
 
     Raises:
-        ConfigError: the plan needs more than `processing.max_memory_gb`.
+        ConfigError: the plan needs more than `processing.max_memory_gb`, however it is made.
     """
-    needed = needed_bytes(plan)
+    least = needed_bytes(plan, ways(plan)[-1])
     limit = plan.config.processing.max_memory_gb
-    if limit is not None and needed > limit * 1e9:
+    if limit is not None and least > limit * 1e9:
         raise ConfigError(
             f"processing.max_memory_gb={limit:g}: {plan.source.width}x{plan.source.height} needs "
-            f"about {needed / 1e9:.1f} GB, whatever the length; allow that much, or process a "
+            f"about {least / 1e9:.1f} GB, whatever the length; allow that much, or process a "
             "smaller export"
         )
     free = psutil.virtual_memory().available
-    if needed <= free:
+    if least <= free:
         return None
     return (
-        f"only {free / 1e9:.1f} GB of memory are free, about {needed / 1e9:.1f} GB are needed: "
+        f"only {free / 1e9:.1f} GB of memory are free, about {least / 1e9:.1f} GB are needed: "
         "close other programs if this run becomes slow"
     )
+
+
+def gpu_memory_notices(plan: Plan) -> Iterator[str]:
+    """A warning where an NVIDIA card has less memory free than the network takes, or may take."""
+    free = free_gpu_bytes()
+    limit = plan.config.hardware.max_vram_gb
+    needed = CUDA_BYTES + _network_bytes(plan)
+    if free is not None and free < needed:
+        yield (
+            f"only {free / 1e9:.1f} GB of GPU memory are free, about {needed / 1e9:.1f} GB are "
+            "needed: close other programs, or choose device: cpu"
+        )
+    if limit is not None and limit * 1e9 < _network_bytes(plan):
+        yield (
+            f"hardware.max_vram_gb={limit:g}: the network takes about "
+            f"{_network_bytes(plan) / 1e9:.1f} GB at this size; where it runs out, the CPU goes on"
+        )
+
+
+class MemoryWatch:
+    """Looks at memory before each chunk and says how to make it."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Begin with the quickest way."""
+        self._plan = plan
+        self._ways = ways(plan)
+        self._least_quick = 0
+        """Index of the first way that is still allowed; running out of memory moves it on."""
+        self.way = self._ways[0]
+
+    def look(self, chunk: int) -> str | None:
+        """Settle on a way for the next chunk; returns what to tell the user if it is another.
+
+        Raises:
+            ChunkError: the process holds more than `processing.max_memory_gb` before it begins.
+        """
+        held, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
+        limit = self._plan.config.processing.max_memory_gb
+        if limit is not None and held > limit * 1e9:
+            raise ChunkError(
+                f"chunk {chunk} is not begun: {held / 1e9:.1f} GB are held already and "
+                f"processing.max_memory_gb={limit:g}; finished chunks are kept, run the same "
+                "command again"
+            )
+        before, allowed = self.way, self._ways[self._least_quick :]
+        self.way = self._fitting(allowed, held, free, limit)
+        if self.way == before:
+            return None
+        if self._ways.index(self.way) < self._ways.index(before):
+            return f"from chunk {chunk} on there is memory for more at the same time again"
+        room = f"{free / 1e9:.1f} GB of memory are free"
+        if limit is not None:
+            room += f" and processing.max_memory_gb={limit:g}"
+        return f"from chunk {chunk} on {self.way.in_words}: {room}"
+
+    def give_up_more(self) -> str | None:
+        """After memory ran out: what is given up from now on; None: nothing is left to give up."""
+        at = self._ways.index(self.way) + 1
+        if at >= len(self._ways):
+            return None
+        self._least_quick, self.way = at, self._ways[at]
+        return self.way.in_words
+
+    def _fitting(self, allowed: Sequence[Way], held: int, free: float, limit: float | None) -> Way:
+        for way in allowed:
+            needed = needed_bytes(self._plan, way)
+            within = limit is None or needed <= limit * 1e9
+            if within and needed - held <= _SPARE * free:
+                return way
+        return allowed[-1]
+
+
+def _file_bytes(deliverable: Deliverable) -> float:
+    width, height = deliverable.size
+    encoder: float = _OTHER_ENCODER_BYTES_PER_PIXEL
+    spec = deliverable.encoder
+    if deliverable.sequence is None:
+        encoder = _ENCODER_BYTES_PER_PIXEL.get(spec.encoder, encoder)
+        if spec.encoder == "libx265" and width > _WIDEST_TOGETHER_PX:
+            encoder = _LARGE_HEVC_BYTES_PER_PIXEL
+        if spec.encoder in _DEEPER_WITH_TEN_BIT and spec.layout.bit_depth > 8:
+            encoder *= _TEN_BIT_FACTOR
+    return width * height * (COMPOSER_BYTES_PER_PIXEL + encoder)
+
+
+def _network_bytes(plan: Plan) -> float:
+    if plan.viewports:
+        pixels = max(sized.width * sized.height for sized in plan.viewports)
+    else:
+        pixels = round(plan.eye_px * network_scale(plan.config, plan.eye_px)) ** 2
+    eyes = 2 if plan.config.processing.parallel_eyes else 1
+    return NETWORK_BYTES + NETWORK_BYTES_PER_PIXEL * pixels * eyes

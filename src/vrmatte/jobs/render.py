@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vrmatte.config import Config
-from vrmatte.errors import InputError
-from vrmatte.jobs.earlier import earlier_run
+from vrmatte.errors import InputError, OutputError
+from vrmatte.jobs.earlier import EarlierRun, earlier_run
 from vrmatte.jobs.local import matte_video
 from vrmatte.jobs.report import RunReport
 from vrmatte.jobs.store import Manifest
@@ -43,6 +43,17 @@ def render_output(
         ):
             run = earlier_run(manifest)
         config = change(run.config)
+        _refuse_other_engine(config, run)
         report = matte_video(run.video, output, config, stored=run.engine, observer=observer)
         reports.append(report)
     return reports
+
+
+def _refuse_other_engine(config: Config, run: EarlierRun) -> None:
+    """Mattes are of the engine that made them, which "auto" leaves open."""
+    wanted = config.matting.engine
+    if wanted not in ("auto", run.config.matting.engine, run.engine.name):
+        raise OutputError(
+            f"{run.video}: matting.engine = {wanted}, but its mattes are of {run.engine.name}; "
+            "`vrmatte run` makes others"
+        )

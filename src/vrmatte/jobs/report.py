@@ -11,8 +11,13 @@ from pathlib import Path
 
 from vrmatte.errors import output_error
 from vrmatte.jobs.store import Manifest, Product
+from vrmatte.matting.base import Easing, Precision
 from vrmatte.matting.stereo_stage import rules_of
+from vrmatte.media.damage import damage_report
 from vrmatte.plan import Plan, key_of
+from vrmatte.quality.picture import write_png
+from vrmatte.quality.profile_picture import profile_picture
+from vrmatte.quality.run_profile import Profile, RunProfile, load_profile
 from vrmatte.quality.stereo_findings import load_findings, summed_up
 
 REPORT_VERSION = 1
@@ -40,6 +45,10 @@ class RunReport:
     size: tuple[int, int]
     engine: str
     weights: Mapping[str, object]
+    precision: Precision
+    """Of the network's inside."""
+    eased: tuple[Easing, ...]
+    """What memory forced on the network, from which chunk on."""
     chunks: int
     files: tuple[FileReport, ...]
     notices: tuple[str, ...]
@@ -49,6 +58,10 @@ class RunReport:
     """Wall time by stage over all runs that made chunks here."""
     stereo: Mapping[str, object] | None
     """How the eyes agreed, person by person; None where they weren't compared."""
+    profile: RunProfile | None
+    """Where the chunks' time went; None where it wasn't asked for."""
+    damage: Mapping[str, object] | None
+    """Damaged frames of the source and what stands in for them; None: none, or not looked for."""
     settings: Mapping[str, object]
 
     @classmethod
@@ -74,6 +87,8 @@ class RunReport:
                 "licence": plan.engine.licence,
                 "verified": plan.engine.verified,
             },
+            precision=plan.engine.precision,
+            eased=plan.engine.eased,
             chunks=len(plan.chunks),
             files=tuple(
                 FileReport(
@@ -85,6 +100,8 @@ class RunReport:
             seconds=round(seconds, 3),
             stage_seconds=manifest.stage_seconds(),
             stereo=_stereo(plan, manifest),
+            profile=_profile(plan, manifest),
+            damage=_damage(plan),
             settings=plan.config.model_dump(mode="json"),
         )
 
@@ -92,6 +109,12 @@ class RunReport:
         """The report as JSON text."""
         facts = {"report_version": REPORT_VERSION, "vrmatte": version("vrmatte"), **asdict(self)}
         return json.dumps(facts, indent=1, ensure_ascii=False)
+
+
+def _damage(plan: Plan) -> Mapping[str, object] | None:
+    if not plan.timeline.held:
+        return None
+    return damage_report(plan.timeline, plan.config.input.on_damage)
 
 
 def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
@@ -112,15 +135,41 @@ def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
     }
 
 
+def _profile(plan: Plan, manifest: Manifest) -> RunProfile | None:
+    if not plan.config.performance.profile_enabled:
+        return None
+    by_chunk: dict[int, Profile] = {}
+    for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
+        path = manifest.piece(chunk.index, "profile", key)
+        if path is not None:  # chunks of an earlier run may have been made without
+            by_chunk[chunk.index] = load_profile(path)
+    return RunProfile.of(by_chunk) if by_chunk else None
+
+
 def write_report(report: RunReport, path: Path) -> None:
-    """Write the report whole or not at all.
+    """Write the report whole or not at all; beside it the picture of its profile.
 
     Raises:
         OutputError, DiskFullError: it can't be written.
     """
+    if report.profile is not None:
+        _draw_profile(report.profile, path)
     part = path.with_name(path.name + ".part")
     try:
+        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
         part.write_text(report.as_json() + "\n", encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
+def _draw_profile(profile: RunProfile, report: Path) -> None:
+    stem = report.stem.removesuffix("_report")
+    path = report.with_name(f"{stem}_profile.png")
+    part = path.with_name(path.name + ".part")
+    try:
+        part.unlink(missing_ok=True)
+        write_png(profile_picture(f"{stem}: where the time of a frame goes", profile), part)
         os.replace(part, path)
     except OSError as error:
         raise output_error(error, path) from error

@@ -9,9 +9,10 @@ from pathlib import Path
 from vrmatte.config import Config
 from vrmatte.errors import output_error
 from vrmatte.frames import EYES, Eye, PlanarFrame, Timeline
+from vrmatte.media.damage import read_timeline
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.samples import key_frames, read_at
-from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.media.scan import fingerprint
 from vrmatte.people.document import People
 from vrmatte.people.viewports import people_of
 from vrmatte.plan import check_source
@@ -57,7 +58,7 @@ def scout_video(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, output) from error
-    timeline = scan_timeline(source, observer)
+    timeline = read_timeline(source, told.on_damage, observer)
     document = config.people.file or people_file(video, output)
     people = load_or_scout(document, source, fingerprint(video), timeline, config, observer)
     sheet = draw_people(source, timeline, people, output)

@@ -13,10 +13,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from vrmatte.errors import DiskFullError, OutputError
 from vrmatte.media.encode import ChunkFile, sha256_of
+from vrmatte.media.sequence import holds_all_frames
 from vrmatte.plan import Parameters, key_of
 
 SCHEMA_VERSION = 1
@@ -36,6 +37,8 @@ CREATE TABLE IF NOT EXISTS timing (
 _PRIMARY_CODE = 0xFF
 """SQLite's extended codes hold the plain one in their low byte."""
 _SPARE_BYTES = 1 << 20
+_LONGEST_VALUE_BYTES = 16 << 20
+"""Of one text in the manifest; a value that claims more isn't read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,20 @@ class Product:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the file is still there with the size it had."""
-        return self.path.is_file() and self.path.stat().st_size == self.bytes
+        """Whether the file is still there with the size it had; of a folder, every picture."""
+        if not self.path.is_file() or self.path.stat().st_size != self.bytes:
+            return False
+        return not self.is_sequence or holds_all_frames(self.path)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is a folder of pictures."""
+        return "bytes" in self.checks
 
     @property
     def shown_path(self) -> Path:
         """What the user asked for: the file, or the folder."""
-        return self.path.parent if "bytes" in self.checks else self.path
+        return self.path.parent if self.is_sequence else self.path
 
     @property
     def all_bytes(self) -> int:
@@ -76,6 +86,8 @@ class Manifest:
         path = folder / "manifest.sqlite"
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+            self._db.execute("PRAGMA trusted_schema=OFF")
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
@@ -92,8 +104,8 @@ class Manifest:
 
     def fact(self, name: str) -> object:
         """A remembered fact about the job, or None."""
-        row = self._db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
-        return None if row is None else json.loads(row[0])
+        row = self._row("SELECT value FROM fact WHERE name = ?", name)
+        return None if row is None else self._told(row[0])
 
     def set_fact(self, name: str, value: object) -> None:
         """Remember a fact (any JSON value)."""
@@ -102,21 +114,26 @@ class Manifest:
 
     def piece(self, chunk: int, name: str, key: str) -> Path | None:
         """The file of a piece, if it was made with this key and still has its size."""
-        row = self._db.execute(
+        row = self._row(
             "SELECT file, bytes FROM piece WHERE chunk = ? AND name = ? AND key = ?",
-            (chunk, name, key),
-        ).fetchone()
+            chunk,
+            name,
+            key,
+        )
         if row is None:
             return None
-        path = self._folder / row[0]
+        path = self._inside(self._folder, row[0])
         return path if path.is_file() and path.stat().st_size == row[1] else None
 
-    def piece_parameters(self, name: str) -> tuple[int, Parameters] | None:
-        """The first stored piece of that name: its chunk and what it was made from."""
-        row = self._db.execute(
-            "SELECT chunk, parameters FROM piece WHERE name = ? ORDER BY chunk LIMIT 1", (name,)
-        ).fetchone()
-        return None if row is None else (row[0], json.loads(row[1]))
+    def piece_parameters(self, name: str, first: int = 0) -> tuple[int, Parameters] | None:
+        """The first stored piece of that name from a chunk on: its chunk, what it is made of."""
+        row = self._row(
+            "SELECT chunk, parameters FROM piece WHERE name = ? AND chunk >= ? "
+            "ORDER BY chunk LIMIT 1",
+            name,
+            first,
+        )
+        return None if row is None else (row[0], self._told_parts(row[1]))
 
     def commit_chunk(
         self,
@@ -149,24 +166,22 @@ class Manifest:
 
     def forget_if_broken(self, chunk: int, name: str) -> str | None:
         """Take a piece out whose file is gone or has another digest; returns that file's name."""
-        row = self._db.execute(
-            "SELECT file, sha256 FROM piece WHERE chunk = ? AND name = ?", (chunk, name)
-        ).fetchone()
+        row = self._row("SELECT file, sha256 FROM piece WHERE chunk = ? AND name = ?", chunk, name)
         if row is None or self._is_whole(*row):
             return None
         self.forget_piece(chunk, name)
         return row[0]
 
     def _is_whole(self, file: str, sha256: str) -> bool:
-        path = self._folder / file
+        path = self._inside(self._folder, file)
         return path.is_file() and sha256_of(path) == sha256
 
     def broken_pieces(self) -> list[tuple[int, str, str]]:
         """Pieces whose file is gone or has another digest: (chunk, name, file)."""
-        rows = self._db.execute("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
+        rows = self._rows("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
         return [
             (chunk, name, file)
-            for chunk, name, file, sha256 in rows.fetchall()
+            for chunk, name, file, sha256 in rows
             if not self._is_whole(file, sha256)
         ]
 
@@ -177,25 +192,35 @@ class Manifest:
 
     def pieces(self, name: str) -> list[Path]:
         """Files of all chunks of a piece."""
-        rows = self._db.execute("SELECT file FROM piece WHERE name = ?", (name,)).fetchall()
-        return [self._folder / file for (file,) in rows]
+        rows = self._rows("SELECT file FROM piece WHERE name = ?", name)
+        return [self._inside(self._folder, file) for (file,) in rows]
 
     def drop_pieces(self, name: str) -> None:
         """Delete all chunks of a joined file; the rows go first."""
-        rows = self._db.execute("SELECT file FROM piece WHERE name = ?", (name,)).fetchall()
+        files = self.pieces(name)
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
-        for (file,) in rows:
-            (self._folder / file).unlink(missing_ok=True)
+        for file in files:
+            file.unlink(missing_ok=True)
 
     def product(self, name: str) -> Product | None:
         """A finished file as recorded, whether or not it is still there."""
-        row = self._db.execute(
-            "SELECT name, key, file, bytes, sha256, checks FROM product WHERE name = ?", (name,)
-        ).fetchone()
+        row = self._row(
+            "SELECT name, key, file, bytes, sha256, checks FROM product WHERE name = ?", name
+        )
         if row is None:
             return None
-        return Product(row[0], row[1], self._output / row[2], row[3], row[4], json.loads(row[5]))
+        path = self._inside(self._output, row[2])
+        return Product(row[0], row[1], path, row[3], row[4], self._told_parts(row[5]))
+
+    def products(self) -> list[Product]:
+        """All finished files as recorded."""
+        names = self._rows("SELECT name FROM product ORDER BY name")
+        return [found for (name,) in names if (found := self.product(name)) is not None]
+
+    def piece_keys(self, name: str) -> dict[int, str]:
+        """The key of each chunk's piece of that name."""
+        return dict(self._rows("SELECT chunk, key FROM piece WHERE name = ?", name))
 
     def product_parameters(self, name: str) -> Parameters | None:
         """What the first chunk of a finished file was made from; kept when its chunks go."""
@@ -223,8 +248,8 @@ class Manifest:
 
     def stage_seconds(self) -> dict[str, float]:
         """Wall time by stage over all chunks ever made here."""
-        rows = self._db.execute("SELECT stage, SUM(seconds) FROM timing GROUP BY stage")
-        return {stage: round(seconds, 3) for stage, seconds in rows.fetchall()}
+        rows = self._rows("SELECT stage, SUM(seconds) FROM timing GROUP BY stage")
+        return {stage: round(seconds, 3) for stage, seconds in rows}
 
     def close(self) -> None:
         """Release the database file."""
@@ -236,6 +261,38 @@ class Manifest:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise _storage_error(error, self._path) from error
+
+    def _row(self, query: str, *values: object) -> Any:
+        return next(iter(self._rows(query, *values)), None)
+
+    def _told(self, text: object) -> object:
+        try:
+            return json.loads(str(text))
+        except (ValueError, RecursionError) as error:
+            raise _unusable(self._path, "holds a broken value") from error
+
+    def _told_parts(self, text: object) -> dict[str, object]:
+        told = self._told(text)
+        if not isinstance(told, dict):
+            raise _unusable(self._path, "holds a broken value")
+        return cast(dict[str, object], told)
+
+    def _inside(self, folder: Path, file: object) -> Path:
+        """The path of a recorded file; a manifest of others may name any file of this machine."""
+        path = folder / str(file)
+        if "\0" in str(file) or not path.resolve().is_relative_to(folder.resolve()):
+            raise _unusable(self._path, f"names a file outside its folder ({str(file)[:60]!r})")
+        return path
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / "manifest.sqlite"
+
     @contextmanager
     def _transaction(self) -> Generator[None]:
         try:
@@ -243,14 +300,20 @@ class Manifest:
             yield
             self._db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            raise _storage_error(error, self._folder / "manifest.sqlite") from error
+            raise _storage_error(error, self._path) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
 
+def _unusable(path: Path, why: str) -> OutputError:
+    return OutputError(
+        f"{path}: the manifest can't be used (it {why}). Restore it, or start over with --fresh"
+    )
+
+
 def _storage_error(error: sqlite3.DatabaseError, path: Path) -> OutputError | DiskFullError:
-    code = error.sqlite_errorcode & _PRIMARY_CODE
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
     # Without room for its shared memory SQLite speaks of an I/O error.
     starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _SPARE_BYTES
     if code == sqlite3.SQLITE_FULL or starved:

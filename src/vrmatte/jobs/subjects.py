@@ -65,6 +65,13 @@ def find_subjects(
     return Subjects(people.viewports, boxes, _regions(people), people.lenses)
 
 
+def knows_subjects(output: Path, source: SourceInfo, config: Config) -> bool:
+    """Whether `find_subjects` has nothing to look for in the video."""
+    if config.processing.projection != "viewport":
+        return True
+    return (config.people.file or people_file(source.path, output)).exists()
+
+
 def _boxes(person: Person, people: People) -> PersonBoxes:
     def seen_by(eye: Eye) -> tuple[Bounds | None, ...]:
         return tuple(

@@ -8,7 +8,7 @@ from pathlib import Path
 from vrmatte.deliverables import Deliverable
 from vrmatte.errors import InputError, OutputError, VrmatteError
 from vrmatte.jobs.earlier import EarlierRun, earlier_run
-from vrmatte.jobs.finish import verify_file
+from vrmatte.jobs.finish import product_key, verify_file
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace, job_stems, open_workplace
 from vrmatte.media.encode import sha256_of
@@ -76,7 +76,10 @@ def _check_products(
         told = run.config.model_dump_json()
         if told not in plans:
             plans[told] = _stored_plan(manifest, run, observer)
-        deliverable = next(d for d in plans[told].deliverables if d.id == name)
+        deliverable = next((d for d in plans[told].deliverables if d.id == name), None)
+        if deliverable is None:
+            checked.append(CheckedPiece(stem, name, "is promised, but not by the settings kept"))
+            continue
         problem = _problem(plans[told], place, manifest, deliverable, key, observer)
         checked.append(CheckedPiece(stem, deliverable.file_name, problem))
     return checked
@@ -99,13 +102,23 @@ def _problem(
     if product.path.stat().st_size != product.bytes or sha256_of(product.path) != product.sha256:
         return "was changed after it was finished"
     carried = product.checks.get("carried_streams", [])
-    assert isinstance(carried, list)
+    streams = [stream.index for stream in plan.source.streams]
+    if not isinstance(carried, list) or not all(index in streams for index in carried):
+        return "is said to carry streams that the source hasn't; run the same command again"
     where = product.path if deliverable.sequence is None else product.path.parent
     try:
-        verify_file(plan, place, deliverable, where, carried, observer)
+        mattes = place if _has_mattes(plan, manifest, deliverable, key) else None
+        verify_file(plan, mattes, deliverable, where, carried, observer)
     except VrmatteError as error:
         return str(error)
     return None
+
+
+def _has_mattes(plan: Plan, manifest: Manifest, deliverable: Deliverable, key: str) -> bool:
+    """Whether the stored mattes are those a file was made of; a later run may have made others."""
+    stored = manifest.piece_keys("matte")
+    keys = [stored.get(chunk.index, "") for chunk in plan.chunks]
+    return product_key(plan, deliverable, keys) == key
 
 
 def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Plan:
@@ -123,5 +136,5 @@ def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Pla
         WHOLE_EYES,
         run.engine,
         run.config,
-        chunk_frames if isinstance(chunk_frames, int) else None,
+        chunk_frames if isinstance(chunk_frames, int) and chunk_frames > 0 else None,
     )

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vrmatte.errors import DiskFullError, OutputLockedError, output_error
+from vrmatte.errors import DiskFullError, OutputError, OutputLockedError, output_error
 
 WORK_FOLDER = ".vrmatte"
 ASIDE_FOLDER = "set-aside"
+_LONGEST_OWNER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
 """Free space below which no further chunk is begun."""
 
@@ -67,6 +68,7 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[Workpla
         try:
             if fresh:
                 _set_aside(folder)
+            _refuse_links(folder)
             _sweep(folder)
         except OSError as error:
             raise output_error(error, folder) from error
@@ -87,6 +89,7 @@ def _held(path: Path, output: Path) -> Generator[None]:
     except OSError as error:
         raise output_error(error, path) from error
     try:
+        owner.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
         owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
@@ -95,9 +98,10 @@ def _held(path: Path, output: Path) -> Generator[None]:
 
 def _describe(owner: Path) -> str:
     try:
-        facts = json.loads(owner.read_text())
-        return f"process {int(facts['pid'])} on {facts['host']}"
-    except (OSError, ValueError, KeyError, TypeError):
+        with owner.open("rb") as file:
+            facts = json.loads(file.read(_LONGEST_OWNER_BYTES))
+        return f"process {int(facts['pid'])} on {facts['host']!s:.80}"
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return "process unknown"
 
 
@@ -114,6 +118,18 @@ def job_stems(output: Path) -> list[str]:
     """Names of the jobs an output directory holds, sorted."""
     folders = (output / WORK_FOLDER).glob("*/manifest.sqlite")
     return sorted(path.parent.name for path in folders)
+
+
+def _refuse_links(folder: Path) -> None:
+    """Work on others' jobs stays in their folders; we make no links, so one isn't ours.
+
+    The folder itself may be one, to a larger drive.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            if os.path.islink(path):
+                raise OutputError(f"{path}: is a link, which no job holds. Remove it")
 
 
 def _sweep(folder: Path) -> None:

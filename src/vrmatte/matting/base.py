@@ -20,6 +20,17 @@ State = Mapping[str, FloatArray]
 """Everything an engine remembers between frames, by name."""
 
 EngineKind = Literal["rvm", "selfie"]
+Precision = Literal["fp32", "fp16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Easing:
+    """What memory forced on the network, from a chunk on."""
+
+    first_chunk: int
+    scale: float
+    """Share of the planned network size, along a side."""
+    precision: Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +46,15 @@ class EngineChoice:
     """Whether the weights have the digest that vrmatte knows."""
     notices: tuple[str, ...] = ()
     """What the user should know about this choice; it also stands in the report."""
+    precision: Precision = "fp32"
+    """Of the network's inside; what it remembers is fp32 always."""
+    eased: tuple[Easing, ...] = ()
+    """In the order of their chunks."""
+
+    def easing(self, chunk: int) -> Easing:
+        """How a chunk is made, as planned where nothing was eased before it."""
+        planned = Easing(0, 1.0, self.precision)
+        return next((e for e in reversed(self.eased) if e.first_chunk <= chunk), planned)
 
 
 @dataclass(frozen=True, slots=True)

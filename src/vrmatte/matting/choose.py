@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from vrmatte.config import Config
 from vrmatte.errors import WeightsError
 from vrmatte.matting.base import Engine, EngineChoice, EngineKind
-from vrmatte.matting.rvm import load_rvm
+from vrmatte.matting.rvm import half_rvm_runs, load_rvm
 from vrmatte.matting.selfie import SelfieEngine
-from vrmatte.models.runtime import Session, open_session
+from vrmatte.models.devices import HALF_DEVICES, resolve_device
+from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import LocalWeights, get_weights
 from vrmatte.progress import Notice, Observer, ignore
 
@@ -40,35 +42,60 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
             if config.matting.engine == "rvm":
                 raise
             choice = _stand_in(error, observer)
+    if choice.name == "rvm":
+        choice = _with_precision(choice, config, observer)
     for text in choice.notices:
         observer(Notice(text, level="info" if text.startswith(_LICENCE_WORDS) else "warning"))
     return choice
 
 
-def load_engine(choice: EngineChoice, config: Config) -> Engine:
+def load_engine(choice: EngineChoice, config: Config, observer: Observer = ignore) -> Engine:
     """Open the chosen engine.
 
     Args:
         choice: from `choose_engine`, perhaps made by another process.
         config: for device and threads.
+        observer: told where the network runs elsewhere than asked for.
 
     Raises:
         WeightsError: the weights are gone, aren't those chosen, or can't be run.
         ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
     """
     weights = _read(choice)
-    hardware = config.hardware
     if choice.name == "selfie":
         return SelfieEngine(weights)
-    vram = hardware.max_vram_gb
-    open_network: partial[Session] = partial(
-        open_session,
-        device=hardware.device,
-        threads=hardware.threads,
-        require_device=hardware.require_device,
-        gpu_memory_bytes=None if vram is None else int(vram * 1e9),
+    open_as_set = network_opener(config.hardware)
+
+    def open_network(*args: Any, **how: Any) -> Session:
+        session = open_as_set(*args, **how)
+        for text in session.notices:
+            observer(Notice(text))
+        return session
+
+    return load_rvm(
+        weights,
+        open_network,
+        batch_pictures=config.processing.parallel_eyes,
+        half=choice.precision == "fp16",
+        offload_idle=config.matting.memory_offload,
     )
-    return load_rvm(weights, open_network, batch_pictures=config.processing.parallel_eyes)
+
+
+def _with_precision(choice: EngineChoice, config: Config, observer: Observer) -> EngineChoice:
+    """The choice in half precision where that is allowed, gains something, and works."""
+    hardware = config.hardware
+    device = resolve_device(hardware.device, hardware.require_device).device
+    if not config.matting.fp16:
+        return choice
+    if device not in HALF_DEVICES:
+        if hardware.device == "auto" and "fp16" in config.matting.model_fields_set:
+            observer(Notice(f"matting.fp16 = true has no effect on {device}", "info"))
+        return choice
+    refused = half_rvm_runs(_read(choice), network_opener(hardware))
+    if refused is None:
+        return replace(choice, precision="fp16")
+    notice = f"matting.fp16: the network runs in fp32, since {refused}"
+    return replace(choice, notices=(*choice.notices, notice))
 
 
 def network_scale(config: Config, eye_px: int) -> float:

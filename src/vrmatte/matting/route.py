@@ -40,6 +40,14 @@ def sized_paths(
     return tuple(SizedPath(path, *_network_size(path, config, eye)) for path in paths)
 
 
+def smaller_paths(paths: Sequence[SizedPath], share: float) -> tuple[SizedPath, ...]:
+    """The same viewports with network pictures of a share of their size, along a side."""
+    return tuple(
+        SizedPath(sized.path, _stepped(sized.width * share), _stepped(sized.height * share))
+        for sized in paths
+    )
+
+
 def make_matting(
     engine: Engine, paths: Sequence[SizedPath] | None, config: Config, eye: EyeProjection
 ) -> FrameMatting:
@@ -66,5 +74,5 @@ def auto_scale(source_px: int) -> float:
     return max(enlarged, min(1.0, math.sqrt(MOST_NETWORK_PX / source_px)))
 
 
-def _stepped(length_px: int) -> int:
+def _stepped(length_px: float) -> int:
     return max(NETWORK_STEP_PX, NETWORK_STEP_PX * round(length_px / NETWORK_STEP_PX))

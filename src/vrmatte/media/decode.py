@@ -6,6 +6,8 @@ Knows nothing of mattes.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +15,9 @@ import av.container
 import av.error
 import numpy as np
 from av.codec.context import CodecContext
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame, Timeline
@@ -21,8 +25,18 @@ from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view, straight_layout, to_planar, to_straight
 from vrmatte.media.probe import SourceInfo
 
-_SEEK_BACK_SECONDS = (0, 2, 10)
-"""Further and further before the wanted frame, until decoding starts early enough."""
+_SEEK_BACK_SECONDS = (0, 2, 10, None)
+"""Further and further before the wanted frame, until decoding starts early enough; None: at the
+start of the file."""
+OTHER_WAYS = (
+    "say --on-damage hold to show the last whole frame where others are damaged, or --on-damage "
+    "partial to stop before the damage"
+)
+"""What there is to say to a damaged file besides repair."""
+_FLAGGED_LATE = frozenset({"h264"})
+"""Decoders whose threads hand frames out before they know whether they are corrupt."""
+_STRAY_FRAMES = 1000
+"""A decoder may show so many frames more than were planned before it is taken for endless."""
 
 
 def read_frames(
@@ -31,53 +45,149 @@ def read_frames(
     """Yield frames first..last-1 of `timeline`, each with exactly its planned time.
 
     Planes are views on the decoder's memory (8 bit: uint8, above: uint16) in `source.layout`.
+    In place of frames that the timeline holds, the picture that stands in for them is shown.
 
     Raises:
-        DamagedInputError: a planned frame can't be decoded.
+        DamagedInputError: a planned frame is missing or corrupt, and nothing stands in for it.
     """
-    wanted = timeline.pts[first:last]
-    position = 0
-    for frame in _frames_from(source, int(wanted[0])):
-        if frame.pts is None or frame.pts < wanted[position]:
+    position = first
+    shown: PlanarFrame | None = None
+    for span in timeline.held:
+        if span.last <= first or span.first >= last:
             continue
-        if frame.pts != wanted[position]:
-            break
-        yield to_planar(frame, source.layout, source.color)
-        position += 1
-        if position == len(wanted):
-            return
-    at = first + position
-    raise DamagedInputError(
-        f"{source.path}: frame {at} at {timeline.seconds(at):.3f} s can't be decoded; the file is "
-        "damaged there. Repair or re-export it, or leave the place out with --start and --end"
-    )
+        for shown in _whole_frames(source, timeline, position, span.first):
+            yield shown
+        if shown is None or shown.pts != timeline.pts[span.shown]:
+            with closing(_whole_frames(source, timeline, span.shown, span.shown + 1)) as frames:
+                shown = next(frames)
+        position = min(span.last, last)
+        for index in range(max(span.first, first), position):
+            yield replace(shown, pts=int(timeline.pts[index]))
+    yield from _whole_frames(source, timeline, position, last)
 
 
-def _frames_from(source: SourceInfo, pts: int) -> Iterator[VideoFrame]:
-    """Decoded frames, the first of them at or before `pts`."""
+def _whole_frames(
+    source: SourceInfo, timeline: Timeline, first: int, last: int
+) -> Generator[PlanarFrame]:
+    """Frames of a span in which none is held.
+
+    Where fast decoding meets damage, the place is decoded once more with patience: by one thread,
+    going on after every error. So what is told is the very frame, however decoders run ahead.
+    """
+    position, is_damaged = first, False
     for seconds in _SEEK_BACK_SECONDS:
-        target = pts - round(seconds / source.time_base)
-        frames = _decode_after_seek(source, target)
-        start = next(frames, None)
-        if start is not None and start.pts is not None and start.pts <= pts:
-            yield start
-            yield from frames
-            return
-        frames.close()
-    yield from _decode_after_seek(source, None)
+        if position >= last or (is_damaged and seconds is None):
+            break
+        for patient in (True,) if is_damaged else (False, True):
+            position, is_late = yield from _attempt(
+                source, timeline, range(position, last), seconds, patient=patient
+            )
+            if is_late or position == last:
+                break
+            is_damaged = patient
+    if position < last:
+        raise DamagedInputError(
+            f"{source.path}: frame {position} at {timeline.seconds(position):.3f} s can't be "
+            f"decoded; the file is damaged there. Copy it again or repair it; or {OTHER_WAYS}"
+        )
 
 
-def _decode_after_seek(source: SourceInfo, pts: int | None) -> Generator[VideoFrame]:
+def _attempt(
+    source: SourceInfo, timeline: Timeline, span: range, seconds: int | None, *, patient: bool
+) -> Generator[PlanarFrame, None, tuple[int, bool]]:
+    """Yield whole frames of `span` from its first on, as far as it goes.
+
+    A corrupt or missing frame taints all after it up to the next key frame, because they are
+    predicted from it; decoders show them without a word.
+
+    Returns:
+        The first frame that was not yielded, and whether decoding began too late for it.
+    """
+    wanted = span.start
+    target = None
+    if seconds is not None:
+        target = int(timeline.pts[wanted]) - round(seconds / source.time_base)
+    expected: int | None = None
+    tainted = False
+    decoded = decode_after_seek(source, target, patient=patient)
+    for count, frame in enumerate(decoded):
+        index = planned_index(source, timeline, frame)
+        if count > 2 * len(timeline) + _STRAY_FRAMES:
+            break
+        if index is None:
+            continue
+        if expected is None and index > wanted:
+            return wanted, True
+        skipped = range(index if expected is None else expected, index)
+        if _all_held(timeline, range(index, index + 1)):
+            expected = index if expected is None else expected
+            continue  # beside damage frames may even come in a wrong order
+        expected = index + 1
+        tainted = (tainted or not _all_held(timeline, skipped)) and not frame.key_frame
+        tainted = tainted or frame.is_corrupt
+        if index < wanted:
+            continue
+        if tainted or index > wanted:
+            return wanted, False
+        yield to_planar(frame, source.layout, source.color)
+        wanted += 1
+        if wanted == span.stop:
+            return wanted, False
+    # Fast decoders that meet damage early show nothing at all; patient ones then begin too late.
+    return wanted, expected is None and patient
+
+
+def planned_index(source: SourceInfo, timeline: Timeline, frame: VideoFrame) -> int | None:
+    """Which planned frame this is; None: one of another time or size than any that is planned."""
+    if frame.pts is None or (frame.width, frame.height) != (source.width, source.height):
+        return None
+    index = int(np.searchsorted(timeline.pts, frame.pts))
+    return index if index < len(timeline) and timeline.pts[index] == frame.pts else None
+
+
+def _all_held(timeline: Timeline, indices: range) -> bool:
+    return all(any(s.first <= index < s.last for s in timeline.held) for index in indices)
+
+
+def decode_after_seek(
+    source: SourceInfo, pts: int | None, *, patient: bool
+) -> Generator[VideoFrame]:
+    """Decoded frames from the key frame at or before `pts` on; None: from the start.
+
+    Ends without a word where the file can't be decoded further: whoever waits for a frame that
+    never comes names it. With `patience` one thread decodes and goes on after every error.
+    """
     with open_input(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, av.VideoStream)
-        stream.thread_type = "AUTO"
+        set_threads(stream, source)
+        if patient:
+            stream.codec_context.thread_count = 1
         try:
             if pts is not None:
                 container.seek(pts, stream=stream, backward=True)
-            yield from container.decode(stream)
-        except (av.error.InvalidDataError, av.error.EOFError):
-            return  # whoever waits for a frame that never comes names it
+            if not patient:
+                yield from container.decode(stream)
+                return
+            for packet in container.demux(stream):
+                yield from decoded_anyway(packet)
+        except av.error.FFmpegError:
+            return
+
+
+def set_threads(stream: VideoStream, source: SourceInfo) -> None:
+    """As many threads as can tell a corrupt frame from a whole one."""
+    stream.thread_type = "AUTO"
+    if source.codec in _FLAGGED_LATE:
+        stream.codec_context.thread_count = 1
+
+
+def decoded_anyway(packet: Packet[VideoStream]) -> list[VideoFrame]:
+    """The frames a packet completes; none where it is damaged."""
+    try:
+        return packet.decode()
+    except av.error.FFmpegError:
+        return []
 
 
 def read_grey(path: Path) -> Generator[tuple[int, Matte]]:

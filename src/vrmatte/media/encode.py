@@ -70,6 +70,7 @@ class ChunkWriter:
         if spec.container in ("mp4", "mov"):
             options["video_track_timescale"] = str(time_base.denominator)
         try:
+            self._part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
             self._container = av.open(
                 file_url(self._part), "w", format=spec.container, options=options
             )

@@ -48,6 +48,9 @@ _DEFAULT_QUALITY = {"h264": 18, "hevc": 20, "av1": 26}
 _QUALITY_OPTION = {"nvenc": "cq", "qsv": "global_quality", "amf": "qp_i"}
 _WIDEST_H264 = 4096
 _LOOKAHEAD_FRAMES = 10
+_REPEATABLE_H264 = "sync-lookahead=0:cpu-independent=1"
+"""Without the second, x264's AVX-512 code makes another file of the same pictures now and then:
+seen in half of all runs at some widths (96, 320)."""
 _WIDEST_REORDERED = 4096
 _LARGE_HEVC = "bframes=0:rc-lookahead=2:frame-threads=1"
 """A frame of 6144x3072 costs x265 170 MB (230 in 10 bit) from look-ahead to last reference: with
@@ -218,7 +221,7 @@ def preview_encoder(rate: Fraction) -> EncoderChoice:
         "crf": "24",
         "g": _gop(rate),
         "preset": _DEFAULT_PRESET["libx264"],
-        "x264-params": f"rc-lookahead={_LOOKAHEAD_FRAMES}:sync-lookahead=0",
+        "x264-params": f"rc-lookahead={_LOOKAHEAD_FRAMES}:{_REPEATABLE_H264}",
     }
     return EncoderChoice(EncoderSpec("libx264", YUV420P, tuple(options.items()), None, "mp4"))
 
@@ -246,7 +249,7 @@ def _software_spec(
     }
     look = f"rc-lookahead={_LOOKAHEAD_FRAMES}"
     if name == "libx264":
-        options["x264-params"] = f"{look}:sync-lookahead=0"
+        options["x264-params"] = f"{look}:{_REPEATABLE_H264}"
     elif name == "libx265":
         effort = f"{look}:frame-threads=1" if width <= _WIDEST_REORDERED else _LARGE_HEVC
         options["x265-params"] = f"log-level=none:open-gop=0:{effort}"

@@ -75,6 +75,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
         options = {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
         options["fflags"] = "+bitexact"  # without: a random identity in every file
     try:
+        request.target.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
         with av.open(
             file_url(request.target), "w", format=request.container, options=options
         ) as output:

@@ -16,6 +16,11 @@ WRITING_ERRORS = (OSError, av.error.FFmpegError)
 """What FFmpeg may raise while it writes a file."""
 
 
+_READ_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,mxf,mxf_opatom,asf,asf_o,flv,nut"
+"""Demuxers that read one plain file. Playlists, image patterns and scripts name further files, so
+they aren't even begun with, whatever a file's name or content looks like."""
+
+
 def file_url(path: Path) -> str:
     """A name FFmpeg can only read as a local file, whatever characters are in it."""
     return f"file:{path.absolute()}"
@@ -30,15 +35,23 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
         DamagedInputError: the file ends before its index, or its structure is broken.
     """
     try:
-        container = av.open(file_url(path), options={"protocol_whitelist": "file"})
+        container = av.open(
+            file_url(path),
+            options={"protocol_whitelist": "file", "format_whitelist": _READ_FORMATS},
+        )
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file. Check the path of the source video") from error
-    except av.error.InvalidDataError as error:
+    except av.error.ArgumentError as error:
+        raise InputError(
+            f"{path}: is not a video file this program reads, or its header is broken; accepted "
+            "are MP4, MOV, Matroska, WebM, MPEG-TS, AVI, MXF, ASF, FLV and NUT"
+        ) from error
+    except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise DamagedInputError(
             f"{path}: not a video, or cut off before its index was written (an interrupted copy or "
             "recording). Copy it again, or repair it with a tool such as untrunc"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, av.error.FFmpegError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path}: can't be opened: {reason}") from error
     with container:

@@ -24,15 +24,13 @@ from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
 from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
 from vrmatte.media.geometry_evidence import Evidence, ProjectionName, StereoName, read_geometry
+from vrmatte.media.limits import LARGEST_SIDE_PX, LONGEST_SECONDS
+from vrmatte.media.mp4_claims import check_claims
 from vrmatte.media.opening import open_input
 from vrmatte.media.spherical import SphericalBoxes, read_boxes
 
 StreamKind = Literal["audio", "subtitle", "data", "attachment", "video"]
 
-LARGEST_SIDE_PX = 16384
-LONGEST_SECONDS = 24 * 3600
-_CONTAINERS = frozenset({"mov", "matroska", "mpegts", "avi", "mxf", "asf", "flv", "nut"})
-"""Demuxers that read one plain file; playlists, image patterns and scripts are not among them."""
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PACKETS_TO_FIRST_FRAME = 300
 _FULL_RANGE = 2
@@ -125,6 +123,7 @@ def probe(
         DamagedInputError: cut off before its index, or its first frame can't be decoded.
     """
     size_bytes = _checked_size(path)
+    check_claims(path)
     with open_input(path) as container:
         try:
             video = main_video(path, container)
@@ -188,12 +187,6 @@ def _checked_size(path: Path) -> int:
 
 def main_video(path: Path, container: InputContainer) -> VideoStream:
     """The largest real video stream; cover pictures and thumbnails don't count."""
-    name = container.format.name
-    if _CONTAINERS.isdisjoint(name.split(",")):
-        raise InputError(
-            f"{path}: is not a video file this program reads ({name}); accepted are MP4, MOV, "
-            "Matroska, WebM, MPEG-TS, AVI, MXF, ASF, FLV and NUT"
-        )
     real = [s for s in container.streams.video if not s.disposition & _PICTURES]
     if not real:
         raise InputError(f"{path}: has no video stream; give a file with moving pictures")

@@ -1,7 +1,8 @@
 """Exact presentation times of every frame a decoder will show, and proof that the file is whole.
 
 Packets are listed without decoding them; the start and the end are decoded to see that the list
-tells the truth. Where it doesn't, all is decoded. Header counts are never believed.
+tells the truth. Where it doesn't, all is decoded. Header counts are never believed. Damage between
+start and end is found by whoever decodes there (`damage.py`, `decode.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -18,48 +18,31 @@ from typing import Any, cast
 import av
 import av.error
 import numpy as np
-from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from vrmatte.config import OnDamage
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import Timeline
+from vrmatte.media.decode import OTHER_WAYS, decode_after_seek
+from vrmatte.media.limits import MOST_FRAMES
 from vrmatte.media.opening import open_input
+from vrmatte.media.packet_list import PACKETS_PER_EVENT, PacketList, list_packets, losses
 from vrmatte.media.probe import SourceInfo, main_video
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
 _ONE_FRAME_PER_PACKET = frozenset(
     {"h264", "hevc", "av1", "vp8", "vp9", "prores", "ffv1", "mjpeg", "dnxhd", "cfhd"}
 )
-_PROGRESSIVE = (0, 1)
-"""FFmpeg's field orders "unknown" and "progressive"."""
 _HEAD_FRAMES = 24
-_PACKETS_PER_EVENT = 256
 _SAMPLE_BYTES = 1 << 20
-_TOLERANCE_SECONDS = 0.1
-"""Between a sound track's declared and found end: codec delay and padding stay below."""
 
 
-@dataclass(frozen=True, slots=True)
-class _PacketList:
-    """What the packets of a file say, before anything is decoded."""
-
-    shown_pts: list[int]
-    """Sorted times of the video packets that are not flagged as hidden."""
-    end_pts: int
-    """End of the last of them."""
-    key_pts: list[int]
-    """Sorted times of the shown key packets."""
-    is_complete: bool
-    """Every video packet has a time of its own."""
-    is_progressive: bool
-    """No packet holds only half a frame."""
-    end_seconds: dict[int, float]
-    """Where each stream's last whole packet ends."""
-
-
-def scan_timeline(source: SourceInfo, observer: Observer) -> Timeline:
+def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = "stop") -> Timeline:
     """List the times of all frames the decoder will show.
+
+    With another `on_damage` than "stop" a file that is cut off or damaged is no error: what is in
+    it is listed, damaged frames too, and what is missing is said.
 
     Raises:
         DamagedInputError: the file is shorter than it declares, or can't be decoded.
@@ -68,28 +51,61 @@ def scan_timeline(source: SourceInfo, observer: Observer) -> Timeline:
     observer(Started("scan", source.frames_from_header, source.path.name))
     with open_input(source.path) as container:
         video = cast(VideoStream, container.streams[source.video_index])
-        try:
-            packets = _list_packets(container, video, observer)
-        except av.error.FFmpegError as error:
-            raise DamagedInputError(
-                f"{source.path}: can't be read to its end: {error.strerror or error}. "
-                "Copy it again from the camera"
-            ) from error
-        _check_whole(source, container, video, packets)
-    if _packets_suffice(source, packets) and _decoder_agrees(source, packets):
-        pts, end_pts = packets.shown_pts, packets.end_pts
-    else:
-        pts, end_pts = _times_by_decoding(source, observer)
-        missing = len(packets.shown_pts) - len(pts)
-        if missing > 0:
-            observer(
-                Notice(
-                    f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames have no "
-                    "picture and are left out (the file was cut inside a group of pictures)"
-                )
+        packets = list_packets(source, container, video, observer)
+        lost = list(losses(source, container, video, packets))
+    for text in lost:
+        if on_damage == "stop":
+            raise DamagedInputError(f"{text}. Copy it again from its source, or {OTHER_WAYS}")
+        observer(Notice(text))
+    if packets.corrupt_others:
+        observer(
+            Notice(
+                f"{source.path}: {packets.corrupt_others} packets of sound or other streams are "
+                "damaged; they are copied as they are"
             )
+        )
+    pts, end_pts = _times(source, packets, observer, on_damage)
+    missing = len(packets.shown_pts) - len(pts)
+    if missing > 0:
+        observer(
+            Notice(
+                f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames have no "
+                "picture and are left out (the file was cut inside a group of pictures)"
+            )
+        )
     observer(Finished("scan"))
     return _timeline(source, pts, end_pts)
+
+
+def _times(
+    source: SourceInfo, packets: PacketList, observer: Observer, on_damage: OnDamage
+) -> tuple[list[int], int]:
+    """Times of all frames, and the end of the last."""
+    if _packets_suffice(source, packets):
+        try:
+            if _decoder_agrees(source, packets):
+                return packets.shown_pts, packets.end_pts
+        except DamagedInputError:
+            if on_damage == "stop":
+                raise
+        if on_damage != "stop":
+            return _times_despite_damage(source, packets)
+    pts, end_pts = _times_by_decoding(source, observer, on_damage)
+    if _packets_suffice(source, packets):
+        _refuse_holes(source, packets.shown_pts, pts)
+    return pts, end_pts
+
+
+def _refuse_holes(source: SourceInfo, stored: list[int], shown: list[int]) -> None:
+    """Frames may lack a picture before the first key frame, and one at the end may; others not."""
+    known = set(shown)
+    missing = [time for time in stored if time > shown[0] and time not in known]
+    if len(missing) > 1 or any(time < shown[-1] for time in missing):
+        raise DamagedInputError(
+            f"{source.path}: {len(missing)} stored frames can't be decoded, the first at "
+            f"{float(missing[0] * source.time_base):.3f} s. Copy it again or repair it; or "
+            f"{OTHER_WAYS}"
+        )
 
 
 def count_decoded(path: Path) -> int:
@@ -120,103 +136,16 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-# --- packets -------------------------------------------------------------------------------------
+# --- decoding ------------------------------------------------------------------------------------
 
 
-def _list_packets(container: InputContainer, video: VideoStream, observer: Observer) -> _PacketList:
-    shown: list[tuple[int, int]] = []
-    keys: list[int] = []
-    ends: dict[int, float] = {}
-    count = timed = 0
-    for packet in container.demux():
-        if packet.size == 0:
-            continue
-        if packet.pts is not None and not packet.is_corrupt:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-        if packet.stream_index != video.index:
-            continue
-        count += 1
-        if packet.pts is not None:
-            timed += 1
-            if not packet.is_discard:
-                shown.append((packet.pts, packet.duration or 0))
-                keys += [packet.pts] if packet.is_keyframe else []
-        if count % _PACKETS_PER_EVENT == 0:
-            observer(Advanced("scan", count))
-    shown.sort()
-    pts = [time for time, _ in shown]
-    last_duration = shown[-1][1] if shown else 0
-    return _PacketList(
-        shown_pts=pts,
-        end_pts=pts[-1] + (last_duration or _average_step(pts, video)) if pts else 0,
-        key_pts=sorted(keys),
-        is_complete=timed == count and len(set(pts)) == len(pts),
-        is_progressive=video.codec_context.field_order in _PROGRESSIVE,
-        end_seconds=ends,
-    )
-
-
-def _average_step(pts: list[int], video: VideoStream) -> int:
-    """Duration of a frame in ticks, where packets don't say it."""
-    if len(pts) > 1:
-        return max(round((pts[-1] - pts[0]) / (len(pts) - 1)), 1)
-    if video.average_rate and video.time_base:
-        return max(round(1 / (video.average_rate * video.time_base)), 1)
-    return 1
-
-
-def _packets_suffice(source: SourceInfo, packets: _PacketList) -> bool:
+def _packets_suffice(source: SourceInfo, packets: PacketList) -> bool:
     return (
         source.codec in _ONE_FRAME_PER_PACKET
         and packets.is_progressive
         and packets.is_complete
         and bool(packets.shown_pts)
     )
-
-
-# --- is the file whole? --------------------------------------------------------------------------
-
-
-def _check_whole(
-    source: SourceInfo, container: InputContainer, video: VideoStream, packets: _PacketList
-) -> None:
-    """Compare what the file declares of picture and sound with what is in it."""
-    for stream in (video, *container.streams.audio):
-        present = packets.end_seconds.get(stream.index, 0.0)
-        declared = float((stream.duration or 0) * (stream.time_base or 0))
-        if "mov" in source.container.split(","):
-            ends = (entry.pos + entry.size for entry in stream.index_entries)
-            is_cut = max(ends, default=0) > source.size_bytes
-            declared += float((stream.start_time or 0) * (stream.time_base or 0))
-        else:
-            declared = _clock_seconds(stream.metadata.get("DURATION", "")) or declared
-            is_cut = "matroska" in source.container.split(",") and present < declared - (
-                _TOLERANCE_SECONDS if stream is not video else _frame_seconds(video, packets)
-            )
-        if is_cut:
-            raise DamagedInputError(
-                f"{source.path}: is cut off: {present:.2f} of {max(declared, present):.2f} seconds "
-                f"of its {stream.type} are in the file. Copy it again from its source; to use what "
-                "is there, remux it (a copy without re-encoding)"
-            )
-
-
-def _frame_seconds(video: VideoStream, packets: _PacketList) -> float:
-    """A little more than a frame lasts: less than that is rounding, not loss."""
-    return 1.5 * float(_average_step(packets.shown_pts, video) * (video.time_base or 0))
-
-
-def _clock_seconds(text: str) -> float | None:
-    """Seconds of a Matroska DURATION tag, "HH:MM:SS.nnnnnnnnn"."""
-    try:
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
-
-
-# --- decoding ------------------------------------------------------------------------------------
 
 
 def _decode(
@@ -243,11 +172,11 @@ def _decode(
         except av.error.FFmpegError as error:
             raise DamagedInputError(
                 f"{path}: damaged after {seconds:.2f} s: {error.strerror or error}. "
-                "Copy it again, or repair or re-export it"
+                f"Copy it again or repair it; or {OTHER_WAYS}"
             ) from error
 
 
-def _decoder_agrees(source: SourceInfo, packets: _PacketList) -> bool:
+def _decoder_agrees(source: SourceInfo, packets: PacketList) -> bool:
     """Decode the head and the last group of pictures and compare them with the packets.
 
     Catches what no packet shows: frames before the first key frame, leading pictures without their
@@ -271,11 +200,43 @@ def _decoder_agrees(source: SourceInfo, packets: _PacketList) -> bool:
     return tail == [time for time in pts if time >= from_key]
 
 
-def _times_by_decoding(source: SourceInfo, observer: Observer) -> tuple[list[int], int]:
+def _times_despite_damage(source: SourceInfo, packets: PacketList) -> tuple[list[int], int]:
+    """What the packets say, for damaged frames are planned ones too.
+
+    Left out are frames before the first key frame, and one at the end that holds no picture.
+    """
+    pts, end_pts = packets.shown_pts, packets.end_pts
+    if packets.key_pts and pts[0] != packets.key_pts[0]:
+        start = next(decode_after_seek(source, None, patient=True), None)
+        first = pts[0] if start is None or start.pts is None else start.pts
+        pts = [time for time in pts if time >= first]
+    try:
+        from_key = packets.key_pts[-1] if packets.key_pts else None
+        tail = _decode(source.path, source.video_index, seek_pts=from_key, threads="SLICE")
+        last = max((frame.pts for frame in tail if frame.pts is not None), default=pts[-1])
+    except DamagedInputError:
+        return pts, end_pts
+    if any(time >= packets.key_pts[-1] for time in packets.corrupt_pts):
+        return pts, end_pts
+    # One packet at the end may hold no picture; more than that are damaged ones.
+    return (pts[:-1], pts[-1]) if len(pts) > 1 and last == pts[-2] else (pts, end_pts)
+
+
+def _times_by_decoding(
+    source: SourceInfo, observer: Observer, on_damage: OnDamage
+) -> tuple[list[int], int]:
     """Times and end of all frames the decoder shows."""
     pts: list[int] = []
     last_duration = 0
-    for frame in _decode(source.path, source.video_index):
+    if on_damage == "stop":
+        frames = _decode(source.path, source.video_index)
+    else:
+        frames = decode_after_seek(source, None, patient=True)
+    for frame in frames:
+        if len(pts) > MOST_FRAMES:
+            raise InputError(
+                f"{source.path}: more than {MOST_FRAMES} frames; that many are accepted"
+            )
         if frame.pts is None:
             raise InputError(
                 f"{source.path}: frame {len(pts)} has no presentation time; remux the video into "
@@ -283,7 +244,7 @@ def _times_by_decoding(source: SourceInfo, observer: Observer) -> tuple[list[int
             )
         pts.append(frame.pts)
         last_duration = frame.duration or 0
-        if len(pts) % _PACKETS_PER_EVENT == 0:
+        if len(pts) % PACKETS_PER_EVENT == 0:
             observer(Advanced("scan", len(pts)))
     if not pts:
         raise DamagedInputError(f"{source.path}: not one frame can be decoded. Copy it again")

@@ -36,6 +36,7 @@ RgbaPicture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.fl
 """Shape (H, W, 4), alpha straight."""
 
 _KEY_FILE = "made-from"
+_LARGEST_LISTING_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,14 +216,34 @@ def read_listing(path: Path) -> tuple[dict[str, Any], list[FrameFile]]:
         VerificationError: it is missing or damaged.
     """
     try:
+        if path.stat().st_size > _LARGEST_LISTING_BYTES:
+            raise ValueError(f"more than {_LARGEST_LISTING_BYTES >> 20} MB")
         facts = cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
         frames = [
-            FrameFile(int(f["number"]), str(f["file"]), int(f["bytes"]), str(f["sha256"]))
+            FrameFile(int(f["number"]), _plain_name(f["file"]), int(f["bytes"]), str(f["sha256"]))
             for f in facts["frames"]
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VerificationError(f"{path}: is missing or damaged ({error})") from error
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise VerificationError(f"{path}: is missing or damaged ({str(error)[:200]})") from error
     return facts, frames
+
+
+def _plain_name(told: object) -> str:
+    """A file's name as listed; one with a path in it would be read, moved or deleted elsewhere."""
+    name = str(told)
+    if name in ("", ".", "..") or not name.isprintable() or not {"/", "\\"}.isdisjoint(name):
+        raise ValueError(f"{name[:60]!r} is no plain file name")
+    return name
+
+
+def holds_all_frames(listing: Path) -> bool:
+    """Whether every frame of a finished folder's listing lies beside it with its size."""
+    try:
+        frames = read_listing(listing)[1]
+        sizes = {entry.name: entry.stat().st_size for entry in os.scandir(listing.parent)}
+    except (OSError, VerificationError):
+        return False
+    return all(sizes.get(frame.file) == frame.bytes for frame in frames)
 
 
 def drop_broken_frames(listing: Path) -> bool:
@@ -252,6 +273,8 @@ def drop_frames(listing: Path) -> None:
 
 
 def _make_folder(folder: Path, key: str) -> None:
+    if folder.is_symlink():  # everything in it is about to go
+        folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     told = folder / _KEY_FILE
     if not told.is_file() or told.read_text(encoding="utf-8") != key:

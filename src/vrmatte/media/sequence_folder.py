@@ -57,6 +57,8 @@ def gather_sequence(
     observer(Started("join", len(timeline), target.name))
     frames: list[FrameFile] = []
     try:
+        if part.is_symlink():  # what doesn't belong in it is about to go
+            part.unlink()
         part.mkdir(exist_ok=True)
         for listing in listings:
             for frame in read_listing(listing)[1]:
@@ -246,7 +248,7 @@ _OURS = re.compile(r".+_\d{6,}\.(png|exr)(\.part)?")
 
 def _clear(folder: Path) -> None:
     """Delete what a sequence is made of; the folder too, if nothing else is in it."""
-    if not folder.is_dir():
+    if folder.is_symlink() or not folder.is_dir():
         return
     for path in folder.iterdir():
         if path.name in (LISTING, TIMING) or _OURS.fullmatch(path.name):

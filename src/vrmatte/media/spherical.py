@@ -293,7 +293,8 @@ def _replace_middle(path: Path, moov: _Box, new: bytes) -> None:
     """Replace an index that media data follows."""
     part = path.with_name(path.name + ".part")
     try:
-        with path.open("rb") as source, part.open("wb") as target:
+        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        with path.open("rb") as source, part.open("xb") as target:
             target.write(source.read(moov.start))
             target.write(new)
             source.seek(moov.end)

@@ -18,82 +18,49 @@ buffer, and a network of such inputs fails at the second size. Results are the s
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import io
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-import psutil
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, helper
-from onnxruntime.capi import (
-    onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue]
-)
+from onnx import TensorProto
 
-from vrmatte.config import Device
+from vrmatte.config import Device, HardwareConfig
 from vrmatte.errors import ConfigError, VrmatteError, WeightsError
-
-RealDevice = Literal["cpu", "cuda", "tensorrt", "directml", "coreml"]
-Provider = str | tuple[str, dict[str, str]]
-
-_PROVIDER: dict[RealDevice, str] = {
-    "cpu": "CPUExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "directml": "DmlExecutionProvider",
-    "coreml": "CoreMLExecutionProvider",
-}
-_PACKAGE: dict[RealDevice, str] = {
-    "cuda": "install vrmatte[cuda] and an NVIDIA driver",
-    "tensorrt": "install vrmatte[cuda], TensorRT and an NVIDIA driver",
-    "directml": "install onnxruntime-directml (Windows)",
-    "coreml": "use onnxruntime on macOS",
-}
-_AUTO: tuple[RealDevice, ...] = ("cuda", "directml")
-"""Tried in this order before the CPU. TensorRT builds for minutes and CoreML cuts networks with
-changing sizes to pieces, so both must be asked for by name."""
-
-_CUDA_OPTIONS = {
-    # The exhaustive search times kernels against each other: slow per new size, and the winner,
-    # with it the last bits of the matte, may change from run to run.
-    "cudnn_conv_algo_search": "HEURISTIC",
-    # Doubling at each growth would take twice the memory a frame needs.
-    "arena_extend_strategy": "kSameAsRequested",
-    # Ten-bit mantissas would drift away from the CPU's matte through the recurrent states.
-    "use_tf32": "0",
-}
-_ORT_ERRORS: tuple[type[Exception], ...] = (
-    ValueError,
-    RuntimeError,
-    *(
-        error
-        for error in vars(ort_errors).values()
-        if isinstance(error, type) and issubclass(error, Exception)
-    ),
+from vrmatte.models.devices import (
+    GPU_DEVICES,
+    ORT_ERRORS,
+    SEVERITY_ERROR,
+    SEVERITY_FATAL,
+    RealDevice,
+    candidates,
+    chain,
+    create,
+    disagreement,
+    first_line,
+    refusal,
+    resolve_device,
+    session_options,
 )
-"""ONNX Runtime's exceptions have no common base of their own."""
-_SEVERITY_ERROR, _SEVERITY_FATAL = 3, 4
+
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceChoice:
-    """Where networks will run, and what was refused on the way there."""
+class Resident:
+    """A tensor that stays where the network runs, to be fed to it again."""
 
-    device: RealDevice
-    providers: tuple[str, ...]
-    """ONNX Runtime's names, the chosen one first and the CPU last."""
-    reasons: tuple[str, ...] = ()
-    """Why each device tried before was refused."""
-    notices: tuple[str, ...] = ()
-    """What the user must be told: the device asked for isn't the one used."""
+    raw: ort.OrtValue
+
+    def on_host(self) -> Array:
+        """A copy in ordinary memory."""
+        return self.raw.numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +70,13 @@ class Session:
     raw: ort.InferenceSession
     provider: str
     """ONNX Runtime's name of the provider that runs it."""
+    device: RealDevice = "cpu"
     notes: tuple[str, ...] = ()
-    """Why other providers were refused."""
+    """Why other devices were refused."""
+    notices: tuple[str, ...] = ()
+    """What the user must be told: a device that works refused this network."""
 
-    def run(
-        self, outputs: Sequence[str] | None, feeds: Mapping[str, npt.NDArray[Any]]
-    ) -> list[npt.NDArray[Any]]:
+    def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, Array]) -> list[Array]:
         """Run the network once.
 
         Args:
@@ -120,70 +88,70 @@ class Session:
         """
         try:
             results: Any = self.raw.run(None if outputs is None else list(outputs), dict(feeds))
-        except _ORT_ERRORS as error:
-            raise VrmatteError(
-                f"the network failed on {self.provider}: {_first_line(error)}. With device: cpu "
-                "it may run, slower"
-            ) from error
+        except ORT_ERRORS as error:
+            raise self._failure(error) from error
         return results
 
+    def run_resident(
+        self,
+        outputs: Sequence[str],
+        kept: Sequence[str],
+        feeds: Mapping[str, Array | Resident],
+    ) -> tuple[list[Array], tuple[Resident, ...]]:
+        """Run the network once; what is `kept` stays on its device instead of being copied.
 
-def available_providers() -> tuple[str, ...]:
-    """The providers this build of ONNX Runtime knows; whether they work, `refusal` says."""
-    return tuple(ort.get_available_providers())
+        Args:
+            outputs: names of the outputs wanted as arrays, in order.
+            kept: names of the outputs to leave there, in order.
+            feeds: for each input an array, or what an earlier run left there.
 
+        Raises:
+            VrmatteError: the runtime failed, for example for lack of memory.
+        """
+        place = "cuda" if self.device in GPU_DEVICES else "cpu"
+        # Binding an array does not copy it on the CPU: it must live until the run is over.
+        arrays = {n: np.ascontiguousarray(v) for n, v in feeds.items() if isinstance(v, np.ndarray)}
+        try:
+            binding = self.raw.io_binding()
+            for name, value in feeds.items():
+                if isinstance(value, Resident):
+                    binding.bind_ortvalue_input(name, value.raw)
+                else:
+                    binding.bind_cpu_input(name, arrays[name])
+            for name in outputs:
+                binding.bind_output(name, "cpu")
+            for name in kept:
+                binding.bind_output(name, place)
+            self.raw.run_with_iobinding(binding)
+            values = binding.get_outputs()
+            found = [value.numpy() for value in values[: len(outputs)]]
+        except ORT_ERRORS as error:
+            raise self._failure(error) from error
+        return found, tuple(Resident(value) for value in values[len(outputs) :])
 
-def cpu_threads(asked: int = 0) -> int:
-    """The threads a network gets: as asked, or for 0 every physical core this process may use."""
-    if asked > 0:
-        return asked
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(physical, len(os.sched_getaffinity(0))))
-    return physical
-
-
-def resolve_device(device: Device, require_device: bool = False) -> DeviceChoice:
-    """Choose where networks run by really running a tiny one there.
-
-    Raises:
-        ConfigError: the device asked for doesn't work and `require_device` is set.
-    """
-    wanted: tuple[RealDevice, ...] = _AUTO if device == "auto" else (device,)
-    reasons: list[str] = []
-    for candidate in wanted:
-        reason = refusal(candidate)
-        if reason is None:
-            return DeviceChoice(candidate, _chain(candidate), tuple(reasons))
-        reasons.append(f"{candidate}: {reason}")
-    if device == "auto":
-        return DeviceChoice("cpu", _chain("cpu"), tuple(reasons))
-    if require_device:
-        raise ConfigError(
-            f"device {reasons[0]}; {_PACKAGE[wanted[0]]}, or choose device: auto or cpu"
+    def _failure(self, error: Exception) -> VrmatteError:
+        return VrmatteError(
+            f"the network failed on {self.provider}: {first_line(error)}. With device: cpu "
+            "it may run, slower"
         )
-    notice = f"device {reasons[0]}; networks run on the CPU instead, slower"
-    return DeviceChoice("cpu", _chain("cpu"), tuple(reasons), (notice,))
 
 
-@functools.cache
-def refusal(device: RealDevice) -> str | None:
-    """Why networks can't run on a device, or None if they can; tried once per process."""
-    if device == "cpu":
-        return None
-    provider = _PROVIDER[device]
-    if provider not in available_providers():
-        return f"the installed ONNX Runtime is built without {provider}"
-    if device in ("cuda", "tensorrt"):
-        _load_nvidia_libraries()
-    # What fails here is told in words of our own, so the runtime keeps quiet about it.
-    options = _options(threads=1, severity=_SEVERITY_FATAL)
-    try:
-        raw = _create(_probe_network(), options, _chain(device))
-        raw.run(None, {"x": np.ones((1, 1, 8, 8), np.float32)})
-    except _ORT_ERRORS as error:
-        return f"{provider} fails: {_first_line(error)}"
-    return None
+Trial = Callable[[Session], Sequence[Array]]
+"""Runs a network on something tiny; its results on a device are compared with the CPU's."""
+OpenNetwork = Callable[..., Session]
+"""`open_session` with the device settled: takes a model, and optionally `trial`."""
+
+
+def network_opener(hardware: HardwareConfig) -> OpenNetwork:
+    """`open_session` as the settings want it."""
+    limit = hardware.max_vram_gb
+    return partial(
+        open_session,
+        device=hardware.device,
+        threads=hardware.threads,
+        require_device=hardware.require_device,
+        gpu_memory_bytes=None if limit is None else int(limit * 1e9),
+    )
 
 
 def open_session(
@@ -193,40 +161,106 @@ def open_session(
     *,
     require_device: bool = False,
     gpu_memory_bytes: int | None = None,
+    trial: Trial | None = None,
 ) -> Session:
-    """Make a network ready to run.
+    """Make a network ready to run on the first device that runs it as the CPU does.
 
     Args:
         model: an ONNX file, or its content.
         device: where it shall run.
         threads: CPU threads; 0: every physical core this process may use.
         require_device: fail where `device` doesn't work, don't go to the CPU.
-        gpu_memory_bytes: the most memory CUDA may take for this network.
+        gpu_memory_bytes: the most memory an NVIDIA card may give to this network.
+        trial: runs the network once; None: where the network says its sizes, they are tried.
 
     Raises:
         ConfigError: the device asked for doesn't work and `require_device` is set.
         WeightsError: the model can't be read, or isn't a network ONNX Runtime knows.
     """
-    choice = resolve_device(device, require_device)
-    notes = choice.reasons
+    resolve_device(device, require_device)
     name = str(model) if isinstance(model, Path) else "the network"
     content = _with_own_sizes(model, name)
-    if choice.device != "cpu":
-        options = _options(threads, _SEVERITY_ERROR)
-        try:
-            raw = _create(content, options, choice.providers, gpu_memory_bytes)
-        except _ORT_ERRORS as error:
-            reason = f"{choice.device}: it refuses the network: {_first_line(error)}"
-            if require_device:
-                raise ConfigError(f"device {reason}; choose device: auto or cpu") from error
-            notes = (*notes, reason)
-        else:
-            return Session(raw, raw.get_providers()[0], notes)
+    notes: list[str] = []
+    notices: list[str] = []
+    on_cpu = _Reference(content, name, threads, trial or _try_declared)
+    for candidate in candidates(device):
+        if candidate == "cpu":
+            break
+        reason = refusal(candidate)
+        if reason is not None:
+            notes.append(f"{candidate}: {reason}")
+            continue
+        opened = _opened_on(candidate, content, threads, gpu_memory_bytes, on_cpu)
+        if isinstance(opened, ort.InferenceSession):
+            provider = opened.get_providers()[0]
+            return Session(opened, provider, candidate, tuple(notes), tuple(notices))
+        refused = f"{candidate}: it refuses the network: {opened}"
+        if require_device:
+            raise ConfigError(f"device {refused}; choose device: auto or cpu")
+        notes.append(refused)
+        notices.append(f"device {refused}; it runs elsewhere instead, perhaps slower")
+    return Session(on_cpu.raw, on_cpu.raw.get_providers()[0], "cpu", tuple(notes), tuple(notices))
+
+
+def _opened_on(
+    device: RealDevice,
+    content: bytes,
+    threads: int,
+    gpu_memory_bytes: int | None,
+    on_cpu: _Reference,
+) -> ort.InferenceSession | str:
+    """The network on a device where it agreed with the CPU; else why not."""
+    options = session_options(threads, SEVERITY_ERROR)
     try:
-        raw = _create(content, _options(threads, _SEVERITY_FATAL), _chain("cpu"))
-    except _ORT_ERRORS as error:
-        raise WeightsError(f"{name} can't be run by ONNX Runtime: {_first_line(error)}") from error
-    return Session(raw, _PROVIDER["cpu"], notes)
+        raw = create(content, options, chain(device), gpu_memory_bytes)
+        found = on_cpu.trial(Session(raw, raw.get_providers()[0], device))
+    except (*ORT_ERRORS, VrmatteError) as error:
+        return first_line(error)
+    wrong = disagreement(found, on_cpu.results())
+    return raw if wrong is None else f"it computes otherwise than the CPU: {wrong}"
+
+
+class _Reference:
+    """The network on the CPU, made when it is needed."""
+
+    def __init__(self, content: bytes, name: str, threads: int, trial: Trial) -> None:
+        self.trial = trial
+        self._content, self._name, self._threads = content, name, threads
+        self._raw: ort.InferenceSession | None = None
+
+    @property
+    def raw(self) -> ort.InferenceSession:
+        """Its session.
+
+        Raises:
+            WeightsError: ONNX Runtime doesn't know such a network.
+        """
+        if self._raw is None:
+            try:
+                options = session_options(self._threads, SEVERITY_FATAL)
+                self._raw = create(self._content, options, chain("cpu"))
+            except ORT_ERRORS as error:
+                raise WeightsError(
+                    f"{self._name} can't be run by ONNX Runtime: {first_line(error)}"
+                ) from error
+        return self._raw
+
+    def results(self) -> Sequence[Array]:
+        """What the trial gives here."""
+        return self.trial(Session(self.raw, self.raw.get_providers()[0]))
+
+
+def _try_declared(session: Session) -> Sequence[Array]:
+    """Run a network whose inputs have sizes of their own once; others are not tried."""
+    feeds: dict[str, Array] = {}
+    random = np.random.default_rng(0)
+    for tensor in session.raw.get_inputs():
+        # Only the first size, that of the batch, may be open.
+        shape = [size if isinstance(size, int) else 0 for size in tensor.shape]
+        if tensor.type != "tensor(float)" or not shape or 0 in shape[1:]:
+            return ()
+        feeds[tensor.name] = random.random((shape[0] or 1, *shape[1:]), dtype=np.float32)
+    return session.run(None, feeds)
 
 
 def _with_own_sizes(model: bytes | Path, name: str) -> bytes:
@@ -240,6 +274,8 @@ def _with_own_sizes(model: bytes | Path, name: str) -> bytes:
         raise WeightsError(
             f"{name} isn't an ONNX file: it is damaged or of another kind"
         ) from error
+    if any(_is_elsewhere(tensor) for tensor in _tensors(network.graph, *network.functions)):
+        raise WeightsError(f"{name} keeps its weights in other files, which aren't read")
     for tensor in (*network.graph.input, *network.graph.output):
         for axis, size in enumerate(tensor.type.tensor_type.shape.dim):
             if size.dim_param:
@@ -249,71 +285,15 @@ def _with_own_sizes(model: bytes | Path, name: str) -> bytes:
     return network.SerializeToString()
 
 
-def _options(threads: int, severity: int) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = cpu_threads(threads)
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.enable_cpu_mem_arena = True
-    options.enable_mem_pattern = False
-    options.log_severity_level = severity
-    options.use_deterministic_compute = True
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
+def _tensors(*graphs: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
+    """All stored tensors, also those of subgraphs."""
+    for graph in graphs:
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+        for attribute in (a for node in graph.node for a in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+            yield from _tensors(attribute.g, *attribute.graphs)
 
 
-def _create(
-    model: bytes,
-    options: ort.SessionOptions,
-    providers: Sequence[str],
-    gpu_memory_bytes: int | None = None,
-) -> ort.InferenceSession:
-    cuda_options = dict(_CUDA_OPTIONS)
-    if gpu_memory_bytes is not None:
-        cuda_options["gpu_mem_limit"] = str(gpu_memory_bytes)
-    with_options: list[Provider] = [
-        (name, cuda_options) if name == _PROVIDER["cuda"] else name for name in providers
-    ]
-    # Its own fall-back would print and retry; ours says why and is recorded.
-    raw = ort.InferenceSession(model, options, providers=with_options, enable_fallback=0)
-    if raw.get_providers()[0] != providers[0]:
-        raise RuntimeError("it could not be loaded (driver or libraries missing)")
-    return raw
-
-
-def _chain(device: RealDevice) -> tuple[str, ...]:
-    devices: dict[RealDevice, None] = {device: None}
-    if device == "tensorrt":
-        devices["cuda"] = None
-    devices["cpu"] = None
-    return tuple(_PROVIDER[name] for name in devices)
-
-
-def _load_nvidia_libraries() -> None:
-    """Let CUDA and cuDNN installed as Python packages be found; what it prints is dropped."""
-    preload = getattr(ort, "preload_dlls", None)
-    if preload is not None:
-        with contextlib.redirect_stdout(io.StringIO()):
-            preload()
-
-
-def _probe_network() -> bytes:
-    """One small convolution, because a missing cuDNN shows only when one runs."""
-    kernel = helper.make_tensor("kernel", TensorProto.FLOAT, [1, 1, 3, 3], [1.0] * 9)
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "kernel"], ["y"])],
-        "probe",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 6, 6])],
-        [kernel],
-    )
-    model: onnx.ModelProto = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8
-    )
-    return model.SerializeToString()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+def _is_elsewhere(tensor: onnx.TensorProto) -> bool:
+    return tensor.data_location == TensorProto.EXTERNAL or bool(tensor.external_data)

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,6 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 from vrmatte.errors import WeightsError
 from vrmatte.models.download import open_url, save_verified, without_secrets, write_error
@@ -39,12 +38,6 @@ from vrmatte.models.registry import (
 )
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
-
-_LOCK_POLL_SECONDS = 0.2
 _YES = ("1", "true", "yes", "on")
 
 State = Literal["missing", "present", "verified", "unverified", "damaged"]
@@ -316,20 +309,13 @@ def _clear_the_way(target: Path) -> None:
 @contextmanager
 def _only_one(target: Path, observer: Observer) -> Generator[None]:
     """Hold the file's lock; it frees itself when its process dies."""
-    with target.with_name(f".{target.name}.lock").open("ab") as handle:
-        if not _try_lock(handle.fileno()):
-            observer(Notice(f"another vrmatte is fetching {target.name}; waiting for it", "info"))
-            while not _try_lock(handle.fileno()):
-                time.sleep(_LOCK_POLL_SECONDS)
-        yield
-
-
-def _try_lock(descriptor: int) -> bool:
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
-        if sys.platform == "win32":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+        lock.acquire(timeout=0)
+    except Timeout:
+        observer(Notice(f"another vrmatte is fetching {target.name}; waiting for it", "info"))
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
-from vrmatte.models.runtime import cpu_threads
+from vrmatte.models.devices import cpu_threads
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.progress import Notice, Observer, ignore
 

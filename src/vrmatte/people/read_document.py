@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NoReturn, TypeVar, cast
 
-from vrmatte.errors import ConfigError
+from vrmatte.errors import ConfigError, one_line
 from vrmatte.geometry.viewport import ViewProjection
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.people.document import (
@@ -27,7 +29,12 @@ from vrmatte.stereo.lenses import LensAlignment
 
 MAX_BYTES = 64_000_000
 _MAX_ITEMS = 1_000_000
+_MAX_LISTS = 2_000_000
+"""Lists and objects in all; empty ones would take twenty times their size in memory."""
 _MOST_LENS_TURN_DEG = 10
+_RATE = re.compile(r"[0-9]{1,30}(/0{0,9}[1-9][0-9]{0,29}|\.[0-9]{1,30})?")
+"""Fraction itself would also take "1e999999999", and fill the memory with its digits."""
+_LONGEST_ERROR = 300
 
 _T = TypeVar("_T")
 
@@ -43,6 +50,8 @@ def read_people(path: Path) -> tuple[People, bool]:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ConfigError(f"{path}: is larger than {MAX_BYTES // 1_000_000} MB")
+        if data.count(b"[") + data.count(b"{") > _MAX_LISTS:
+            raise ConfigError(f"{path}: holds more than {_MAX_LISTS} lists and objects")
         value: object = json.loads(
             data.decode("utf-8"), object_pairs_hook=_once, parse_constant=_refuse
         )
@@ -50,7 +59,7 @@ def read_people(path: Path) -> tuple[People, bool]:
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
-        text = str(error).replace("\n", " ") or "nested too deep"
+        text = _shown(str(error)) or "nested too deep"
         raise ConfigError(f"{path}: {text}. See docs/people.md, or scout anew") from error
 
 
@@ -102,9 +111,12 @@ class _Place:
         return float(value)
 
     def text(self) -> str:
-        if not isinstance(self.value, str) or not self.value.strip() or len(self.value) > 200:
+        text = self.value
+        if not isinstance(text, str) or not text.strip() or len(text) > 200:
             self.wrong("a text of 1 to 200 characters")
-        return self.value
+        if not text.isprintable():  # nor can halves of letters be written into any file
+            self.wrong("plain text without control characters")
+        return text
 
     def one_of(self, choices: Sequence[str]) -> str:
         if self.value not in choices:
@@ -141,10 +153,10 @@ def _people(root: _Place) -> tuple[People, bool]:
 
 def _source(place: _Place) -> SourceIdentity:
     fields = place.fields(("fingerprint", "frames", "width", "height", "rate"))
-    try:
-        rate = Fraction(fields["rate"].text())
-    except (ValueError, ZeroDivisionError):
+    told = fields["rate"].text()
+    if not _RATE.fullmatch(told):
         fields["rate"].wrong('frames per second as text, like "30000/1001"')
+    rate = Fraction(told)
     if rate <= 0:
         fields["rate"].wrong("above 0")
     return SourceIdentity(
@@ -283,9 +295,15 @@ def _check_unique(key: str, name: str, values: Sequence[object]) -> None:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(n for n in names if names.count(n) > 1)!r} is there twice")
+        again = next(name for name, count in Counter(n for n, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {again!r} is there twice")
     return result
+
+
+def _shown(text: str) -> str:
+    """A fault on one line of bearable length, whatever keys and values are told in it."""
+    plain = one_line(text[:_LONGEST_ERROR])
+    return plain if len(text) <= _LONGEST_ERROR else f"{plain}..."
 
 
 def _refuse(name: str) -> NoReturn:

@@ -38,6 +38,7 @@ YOLOV8_SHA256 = {
 """Names in `detection.model`, and the digests of Ultralytics' own .pt files."""
 
 _SIZE_PX = 640
+_LONGEST_NAMES = 100_000
 """Side of the input where the network leaves it open."""
 _BOX = 4
 _LICENCE = "YOLOv8 is licensed AGPL-3.0, code and weights"
@@ -194,13 +195,15 @@ def _input_side(name: str, session: Session) -> int:
 def _exported_classes(session: Session) -> dict[int, str] | None:
     """The names of the classes, which ultralytics writes into files it exports."""
     names = session.raw.get_modelmeta().custom_metadata_map.get("names")
+    if names is None or len(names) > _LONGEST_NAMES:
+        return None
     try:
-        found: Any = None if names is None else ast.literal_eval(names)
-    except (ValueError, SyntaxError):
+        found: Any = ast.literal_eval(names)
+        if not isinstance(found, dict):
+            return None
+        return {int(index): str(label) for index, label in found.items()}
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError, OverflowError):
         return None
-    if not isinstance(found, dict):
-        return None
-    return {int(index): str(label) for index, label in found.items()}
 
 
 def _refuse_unknown(name: str, path: Path) -> None:

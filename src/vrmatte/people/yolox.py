@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vrmatte.config import Config, HardwareConfig
 from vrmatte.errors import WeightsError
-from vrmatte.models.runtime import Session, open_session
+from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import get_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import DETR_MODELS, open_detr
@@ -96,9 +96,10 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
         ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
     """
     name, hardware = config.detection.model, config.hardware
+    open_network = partial(_open_network, hardware, observer)
     try:
         if name in YOLOV8_SHA256:
-            return open_yolov8(name, hardware, partial(_open_network, hardware), observer)
+            return open_yolov8(name, hardware, open_network, observer)
         if name in DETR_MODELS:
             return open_detr(name, hardware, observer)
     except WeightsError as error:
@@ -109,7 +110,7 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
         weights = get_weights(f"{name}.onnx", observer)
         if weights.notice is not None:
             observer(Notice(weights.notice))
-        return YoloxDetector(name, _open_network(hardware, weights.path))
+        return YoloxDetector(name, open_network(weights.path))
     except WeightsError as error:
         observer(Notice(f"people can't be looked for, whole eyes are matted: {error}"))
         return None
@@ -128,15 +129,11 @@ def _available(asked: str, observer: Observer) -> str:
     return "yolox_s"
 
 
-def _open_network(hardware: HardwareConfig, path: Path) -> Session:
-    vram = hardware.max_vram_gb
-    return open_session(
-        path,
-        hardware.device,
-        hardware.threads,
-        require_device=hardware.require_device,
-        gpu_memory_bytes=None if vram is None else int(vram * 1e9),
-    )
+def _open_network(hardware: HardwareConfig, observer: Observer, path: Path) -> Session:
+    session = network_opener(hardware)(path)
+    for text in session.notices:
+        observer(Notice(text))
+    return session
 
 
 @cache

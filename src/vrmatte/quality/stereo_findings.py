@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vrmatte.errors import output_error
+from vrmatte.errors import OutputError, output_error
 from vrmatte.media.encode import ChunkFile, commit_file
 from vrmatte.stereo.agreement import Finding
 from vrmatte.stereo.score import Agreement
@@ -51,12 +51,19 @@ def save_findings(findings: Sequence[Finding], path: Path) -> ChunkFile:
 
 
 def load_findings(path: Path) -> list[Finding]:
-    """What `save_findings` wrote."""
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    return [
-        Finding(r["frame"], r["person"], Agreement(**r["agreement"]), r["done"], r["flagged"])
-        for r in rows
-    ]
+    """What `save_findings` wrote.
+
+    Raises:
+        OutputError: it is gone or damaged.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [
+            Finding(r["frame"], r["person"], Agreement(**r["agreement"]), r["done"], r["flagged"])
+            for r in rows
+        ]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise OutputError(f"{path}: is gone or damaged; delete it and run again") from error
 
 
 def summed_up(findings: Iterable[Finding]) -> list[PersonAgreement]:

@@ -29,6 +29,8 @@ _FAINT = 0.02
 _SAME_SURFACE_PX = 0.5
 """Two disparities this near speak of the same thing: half-occlusions are farther off."""
 _NOT_NEARER_PX = 1.5
+_ABOUT_THERE_PX = 1.5
+"""How exact a fine match is beside outlines, where patches hold two things."""
 _MARGIN_PX = 24
 """Room for a flow to find its way around the people."""
 
@@ -118,13 +120,13 @@ def _evidence(
     mine, believed = sheets[eye]
     told, near, reached = lay_sheet(own[other], *sheets[other], other)
     # Where this eye's matte has somebody too, both must mean the same surface; where it has
-    # nobody, nothing may stand before the place that the other eye speaks of. Beside people only a
-    # fine match knows that.
+    # nobody, nothing may stand before the place that the other eye speaks of. Beside people, where
+    # somebody in front of them may be missing, a fine match tells.
     same_sheet = np.abs(near - mine) < _SAME_SURFACE_PX
     same_thing = np.abs(near - depth) < _SAME_SURFACE_PX
-    nothing_before = depth < near + _NOT_NEARER_PX
-    somebody = (own[eye] > _FAINT) if fine else believed
-    same = (believed & (same_sheet | same_thing)) | (nothing_before & ~somebody)
+    same = np.where(believed, same_sheet | same_thing, depth < near + _NOT_NEARER_PX)
+    if fine:
+        same |= (own[eye] <= _FAINT) & (np.abs(near - depth) < _ABOUT_THERE_PX)
     # What only this eye calls a person can be seen by the other if their disparities agree.
     alone = ~reached & (own[eye] > _FAINT) & _agrees(depth, dense[other], eye)
     seen = (reached & same) | alone

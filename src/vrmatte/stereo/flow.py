@@ -22,18 +22,12 @@ def flow(
 ) -> npt.NDArray[np.float32]:
     """Motion from `first` to `second`, shape (H, W, 2): x and y in pixels.
 
-    The same on every machine, however many cores it has: OpenCV cuts pictures into as many strips
-    as it has threads, and results differ at their borders.
+    The same however many threads OpenCV has, though it cuts pictures into strips for them.
     """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     search.setFinestScale(0 if fine else 1)
     search.setPatchStride(_PATCH_STRIDE_PX)
     search.setGradientDescentIterations(_DESCENT_STEPS)
     search.setVariationalRefinementIterations(0)
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        found = search.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), np.empty(0))
-    finally:
-        cv2.setNumThreads(threads)
+    found = search.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), np.empty(0))
     return np.asarray(found, np.float32)

@@ -2,9 +2,9 @@
 
 A network seldom loses the same arm in both eyes at once. So each place in dispute is put beside
 the agreed matte of the frame before, carried along with the picture's own motion: the eye that
-still says the same is right. Where there is no frame before, a solid limb is believed rather than
-its absence, because networks lose limbs far more often than they invent them; of thin strips
-nobody knows, and the eyes meet half-way.
+still says the same is right. Where there is no frame before, or one that shows something else, a
+solid limb is believed rather than its absence, because networks lose limbs far more often than they
+invent them; of thin strips nobody knows, and the eyes meet half-way.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _DECISIVE = 4.0
 """How much clearer than its evidence a verdict is: from 5 to 3 on, one eye is right altogether."""
 _TRUSTED_CODES = 20.0
 """Difference of luma from the frame before beyond which its matte says little."""
+_LEAST_TRUST = 0.1
+"""Of a place, below which the frame before isn't asked: a cut, or somebody new."""
 _SOFTENED_PX = 1.0
 
 
@@ -70,18 +72,18 @@ def shares(
     if count == 1:
         return result, in_dispute
     in_dispute[at] = places > 0
-    if before is None:
-        verdict = _by_solidity(difference, places, count)
-    else:
+    verdict = _by_solidity(difference, places, count)
+    if before is not None:
         agreed, trust = _carried_along(before, grey, at)
         weight = trust * seen
-        for_own, for_told = (
-            np.bincount(places.ravel(), (np.abs(said - agreed) * weight).ravel(), count)
-            for said in (own, told)
+        off = [np.abs(said - agreed) * weight for said in (own, told)]
+        off_own, off_told, trusted, asked = (
+            np.bincount(places.ravel(), values.ravel(), count) for values in (*off, weight, seen)
         )
-        doubt = for_own / (for_own + for_told + 1e-6)
-        verdict = np.clip((doubt - 0.5) * _DECISIVE + 0.5, 0, 1)
-        verdict[for_own + for_told < 1e-3] = 0.5
+        doubt = off_own / (off_own + off_told + 1e-6)
+        remembered = np.clip((doubt - 0.5) * _DECISIVE + 0.5, 0, 1)
+        remembered[off_own + off_told < 1e-3] = 0.5
+        verdict = np.where(trusted > _LEAST_TRUST * asked, remembered, verdict)
     verdict[0] = 0
     soft = cv2.GaussianBlur(verdict[places].astype(np.float32), (0, 0), _SOFTENED_PX)
     result[at] = soft * cv2.GaussianBlur(seen, (0, 0), _SOFTENED_PX)

@@ -1,0 +1,171 @@
+"""The same outputs from Robust Video Matting's own converter, side by side with ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vrmatte.bench.clips import RATE, ClipMaker
+from vrmatte.bench.measure import Outcome, Usage, Watched, in_turns, row_of, run_task, speed_goal
+from vrmatte.bench.peer_copy import CHECKPOINT, NOTES, copy_peer, missing_libraries
+from vrmatte.bench.scope import Scope
+from vrmatte.bench.tasks import Task
+from vrmatte.bench.values import Findings, Goal
+from vrmatte.errors import VrmatteError
+from vrmatte.media.encoders import choose_encoder
+from vrmatte.progress import Observer
+
+NAME = "peer"
+END_TO_END_AT_LEAST = 4.0
+OUTSIDE_CODEC_AT_LEAST = 12.0
+_NETWORK_PX = 512
+"""Width of the network's picture of a whole frame: the peer's own automatic choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Converted:
+    """What the peer took."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    usage: Usage
+    files: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One clip, our settings, and where the peer stands."""
+
+    scope: Scope
+    clip: Path
+    settings: Mapping[str, object]
+    ratio: float
+    copy: Path
+    checkpoint: Path | None
+
+    @property
+    def place(self) -> Path:
+        """Our job's directory."""
+        return self.scope.out / "runs" / NAME
+
+    def ours(self) -> Outcome:
+        """Our job: whole eyes, green screen and matte."""
+        return run_task(self.scope, Task("job", self.clip, self.place, self.settings))
+
+    def theirs(self) -> _Converted:
+        """The peer's converter: composition and alpha.
+
+        Raises:
+            VrmatteError: it failed.
+        """
+        com, pha = (str(self.copy / f"{name}.mp4") for name in ("com", "pha"))
+        told, answer = self.copy / "told.json", self.copy / "answer.json"
+        answer.unlink(missing_ok=True)
+        facts = {
+            "video": str(self.clip.absolute()),
+            "ratio": self.ratio,
+            "com": com,
+            "pha": pha,
+            "checkpoint": str(self.checkpoint.absolute()) if self.checkpoint else None,
+            "device": self.scope.device,
+        }
+        told.write_text(json.dumps(facts), "utf-8")
+        command = [self.scope.peer_python, "measured.py", "told.json", "answer.json"]
+        watched = Watched(command, self.copy / "log", self.copy)
+        usage = watched.wait()
+        if usage.exit_code != 0 or not answer.exists():
+            raise VrmatteError(
+                f"the peer's converter failed with exit code {usage.exit_code}: "
+                f"{watched.last_words}"
+            )
+        took = json.loads(answer.read_text("utf-8"))
+        return _Converted(took["wall_seconds"], took["cpu_seconds"], usage, (com, pha))
+
+    def encoding_seconds(self, files: tuple[str, ...]) -> float:
+        """CPU time of encoding such files: decoded and encoded again, less decoded."""
+        total = 0.0
+        for name in files:
+            place = self.scope.out / "runs" / f"{NAME}-codec"
+            task = partial(Task, video=self.clip, out=place, settings=self.settings)
+            both = run_task(self.scope, task(kind="transcode", read=Path(name)))
+            alone = run_task(self.scope, task(kind="decode", read=Path(name)))
+            total += both.cpu_seconds - alone.cpu_seconds
+        return total
+
+
+def measure(scope: Scope, observer: Observer) -> Findings:
+    """Both make a composition and an alpha file of one clip, with equal network and encoder."""
+    if scope.peer is None:
+        return Findings((), missing=(f"{NAME}: give --peer, a checkout of RobustVideoMatting",))
+    lacking = missing_libraries(scope.peer_python)
+    if lacking:
+        return Findings(
+            (),
+            missing=(
+                f"{NAME}: {scope.peer_python} lacks {', '.join(lacking)}; install them there, or "
+                "name another interpreter with --peer-python",
+            ),
+        )
+    case = _prepare(scope, scope.peer, observer)
+    found = in_turns({"ours": case.ours, "theirs": case.theirs}, scope.repeats, NAME, observer)
+    ours = [one for one in found["ours"] if isinstance(one, Outcome)]
+    theirs = [one for one in found["theirs"] if isinstance(one, _Converted)]
+    our_codec = case.encoding_seconds(ours[-1].answer.files)
+    their_codec = case.encoding_seconds(theirs[-1].files)
+    rounds = list(zip(ours, theirs, strict=True))
+    per_frame = 1000 / ours[0].answer.frames
+    figures = {
+        "wall_ratio": [t.wall_seconds / o.wall_seconds for o, t in rounds],
+        "cpu_ratio": [t.cpu_seconds / o.cpu_seconds for o, t in rounds],
+        "outside_codec_cpu_ratio": [
+            (t.cpu_seconds - their_codec) / (o.cpu_seconds - our_codec) for o, t in rounds
+        ],
+        "ours_wall_ms_per_frame": [o.wall_seconds * per_frame for o in ours],
+        "ours_cpu_ms_per_frame": [o.cpu_seconds * per_frame for o in ours],
+        "ours_codec_cpu_ms_per_frame": [our_codec * per_frame],
+        "ours_peak_rss_mb": [o.peak_bytes / 1e6 for o in ours],
+        "peer_wall_ms_per_frame": [t.wall_seconds * per_frame for t in theirs],
+        "peer_cpu_ms_per_frame": [t.cpu_seconds * per_frame for t in theirs],
+        "peer_codec_cpu_ms_per_frame": [their_codec * per_frame],
+        "peer_peak_rss_mb": [t.usage.peak_bytes / 1e6 for t in theirs],
+    }
+    size = scope.overhead_size
+    name = f"{size[0]}x{size[1]}, ratio {case.ratio:.4f}"
+    weights = "its own weights" if case.checkpoint else "random weights (no .pth in the checkout)"
+    notes = (*NOTES, f"the peer runs with {weights}")
+    row = row_of(NAME, name, figures, [one.usage for pair in rounds for one in pair], notes)
+    outside = row.figures["outside_codec_cpu_ratio"].median
+    goals = (
+        speed_goal(row, "wall_ratio", "cpu_ratio", at_least=END_TO_END_AT_LEAST),
+        Goal(NAME, name, "outside_codec_cpu_ratio", outside, at_least=OUTSIDE_CODEC_AT_LEAST),
+    )
+    return Findings((row,), goals)
+
+
+def _prepare(scope: Scope, checkout: Path, observer: Observer) -> _Case:
+    size = scope.overhead_size
+    ratio = min(1.0, _NETWORK_PX / size[0])
+    config = scope.settings(
+        {
+            "processing.projection": "half_equirect",
+            "processing.scale_factor": ratio,
+            "output.deliver": ["greenscreen", "matte"],
+            "output.codec": "h264",
+            "output.encoder": "software",
+        }
+    )
+    spec = choose_encoder(config.output, *size, 8, RATE).spec
+    copy = scope.out / "peer"
+    copy_peer(checkout, copy, spec.encoder, dict(spec.options))
+    checkpoint = checkout / CHECKPOINT
+    return _Case(
+        scope=scope,
+        clip=ClipMaker(scope, observer).clip(size, scope.frames),
+        settings=config.model_dump(mode="json"),
+        ratio=ratio,
+        copy=copy.absolute(),
+        checkpoint=checkpoint if checkpoint.exists() else None,
+    )

@@ -1,0 +1,172 @@
+"""What is given up, in order, when memory runs out while a chunk is made.
+
+First what changes no bit of the result: both eyes in one batch, several files at a time, overlap.
+Then the GPU, where it is the one that is short and the CPU is allowed. At last, and only where the
+user allows it, the size of the network's picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from vrmatte.config import Config
+from vrmatte.jobs.memory import MemoryWatch, Way
+from vrmatte.jobs.store import Manifest
+from vrmatte.matting.base import Easing, EngineChoice
+from vrmatte.plan import Plan
+
+Shortage = Literal["host", "device"]
+"""Whose memory ran out: the machine's or the GPU's."""
+
+SMALLER = 0.7
+"""Half the pixels, and with them half the network's memory."""
+SMALLEST = 0.3
+"""Below a tenth of the planned pixels the matte is hardly worth making."""
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "failed to allocate",
+    "failed allocation",
+    "bad_alloc",
+    "bad allocation",
+    "cannot allocate memory",
+    "insufficient memory",
+    "cuda_error_out_of_memory",
+    "cudnn_status_alloc_failed",
+    "cublas_status_alloc_failed",
+    "not enough memory",
+)
+_ON_DEVICE = ("cuda", "cudnn", "cublas", "tensorrt", "dmlexecution", "d3d12", "gpu", "coreml")
+
+
+def memory_shortage(error: BaseException) -> Shortage | None:
+    """Whose memory ran out, if that is what an error, or what it came from, says."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__
+    if not any(_says_so(link) for link in chain):
+        return None
+    said = " ".join(str(link).lower() for link in chain)
+    return "device" if any(word in said for word in _ON_DEVICE) else "host"
+
+
+def _says_so(error: BaseException) -> bool:
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in _OUT_OF_MEMORY)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """What was given up since the run began, besides what `MemoryWatch` knows."""
+
+    eye_by_eye: bool = False
+    """Both eyes are no longer run in one batch."""
+    on_cpu: bool = False
+    """Networks no longer run on the GPU."""
+
+    def config(self, config: Config, way: Way) -> Config:
+        """The settings a chunk is made with; none of these shapes what comes out."""
+        processing, hardware = config.processing, config.hardware
+        if self.eye_by_eye:
+            processing = processing.model_copy(update={"parallel_eyes": False})
+        if self.on_cpu:
+            hardware = hardware.model_copy(update={"device": "cpu"})
+        performance = config.performance.model_copy(update={"overlap": way.overlap})
+        return config.model_copy(
+            update={"processing": processing, "hardware": hardware, "performance": performance}
+        )
+
+
+class BackOff:
+    """Steps down, each time memory runs out; nothing comes back within a run but memory's way."""
+
+    def __init__(self, watch: MemoryWatch) -> None:
+        """Take the watch that knows what is done at the same time."""
+        self._watch = watch
+        self.given_up = GivenUp()
+
+    def step(
+        self, plan: Plan, chunk: int, shortage: Shortage, *, infers: bool
+    ) -> tuple[EngineChoice, str] | None:
+        """Give up one thing more.
+
+        Args:
+            plan: as the chunk was made.
+            chunk: index of the chunk that is to be made again.
+            shortage: whose memory ran out.
+            infers: the network ran for this chunk.
+
+        Returns:
+            The engine as it is from this chunk on, and what is given up, in words; None: nothing
+            is left.
+        """
+        engine = plan.engine
+        if infers and plan.config.processing.parallel_eyes and not self.given_up.eye_by_eye:
+            self.given_up = replace(self.given_up, eye_by_eye=True)
+            return engine, "the eyes are matted one after the other"
+        if shortage == "host":
+            told = self._watch.give_up_more()
+            if told is not None:
+                return engine, told
+        elif infers and not self.given_up.on_cpu and not plan.config.hardware.require_device:
+            self.given_up = replace(self.given_up, on_cpu=True)
+            return self._on_cpu(engine, chunk), "networks run on the CPU, slower"
+        if infers and plan.config.processing.allow_smaller_scale:
+            return _smaller(engine, chunk)
+        return None
+
+    def _on_cpu(self, engine: EngineChoice, chunk: int) -> EngineChoice:
+        easing = engine.easing(chunk)
+        if easing.precision == "fp32":
+            return engine
+        return _eased(engine, replace(easing, first_chunk=chunk, precision="fp32"))
+
+
+def eased_before(engine: EngineChoice, manifest: Manifest, config: Config) -> EngineChoice:
+    """The engine with the easings of the earlier run here, where they still mean the same.
+
+    They are dropped where another network, another part of the video or another size is asked for.
+    """
+    known, settings = manifest.fact("engine"), manifest.fact("config")
+    if known is None or settings is None:
+        return engine
+    try:
+        before = TypeAdapter(EngineChoice).validate_python(known)
+        then = Config.model_validate(settings)
+    except ValidationError:
+        return engine
+    is_same = _what_easings_mean(engine, config) == _what_easings_mean(before, then)
+    if not is_same or not (config.processing.allow_smaller_scale or _is_full_size(before)):
+        return engine
+    return replace(engine, eased=before.eased)
+
+
+def _what_easings_mean(engine: EngineChoice, config: Config) -> tuple[object, ...]:
+    """Which network, how large, and which frames make up the chunks."""
+    size = config.processing.scale_factor, config.processing.projection
+    part = config.input.start, config.input.end
+    return engine.name, engine.weights_sha256, engine.precision, size, part
+
+
+def _is_full_size(engine: EngineChoice) -> bool:
+    return all(easing.scale == 1 for easing in engine.eased)
+
+
+def _smaller(engine: EngineChoice, chunk: int) -> tuple[EngineChoice, str] | None:
+    easing = engine.easing(chunk)
+    scale = round(easing.scale * SMALLER, 4)
+    if scale < SMALLEST:
+        return None
+    eased = _eased(engine, replace(easing, first_chunk=chunk, scale=scale))
+    return eased, f"the network's picture is {scale:.0%} as wide as planned"
+
+
+def _eased(engine: EngineChoice, easing: Easing) -> EngineChoice:
+    """The engine with an easing from a chunk on, which takes the place of one begun there."""
+    before = tuple(e for e in engine.eased if e.first_chunk < easing.first_chunk)
+    return replace(engine, eased=(*before, easing))

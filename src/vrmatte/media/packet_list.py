@@ -1,0 +1,191 @@
+"""What the packets of a file say before anything is decoded: times, key frames, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import av.error
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from vrmatte.errors import InputError
+from vrmatte.media.limits import MOST_FRAMES, MOST_TRACKS
+from vrmatte.media.probe import SourceInfo
+from vrmatte.progress import Advanced, Observer
+
+_PROGRESSIVE = (0, 1)
+"""FFmpeg's field orders "unknown" and "progressive"."""
+PACKETS_PER_EVENT = 256
+_EVEN_SHARE = 0.9
+"""Of all steps between frames, where a video is taken for one with a constant rate."""
+_TOLERANCE_SECONDS = 0.1
+"""Between a sound track's declared and found end: codec delay and padding stay below."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketList:
+    """What the packets of a file say, before anything is decoded."""
+
+    shown_pts: list[int]
+    """Sorted times of the video packets that are not flagged as hidden."""
+    end_pts: int
+    """End of the last of them."""
+    key_pts: list[int]
+    """Sorted times of the shown key packets."""
+    is_complete: bool
+    """Every video packet has a time of its own."""
+    is_progressive: bool
+    """No packet holds only half a frame."""
+    end_seconds: dict[int, float]
+    """Where each stream's last whole packet ends."""
+    corrupt_others: int
+    """Packets of other streams that the container knows to be damaged."""
+    corrupt_pts: list[int]
+    """Of video packets that the container knows to be damaged, in the order they are stored in."""
+    unreadable: str | None
+    """Why the file could not be read to its end."""
+
+
+def list_packets(
+    source: SourceInfo, container: InputContainer, video: VideoStream, observer: Observer
+) -> PacketList:
+    """Read all packets of an opened file, as far as it can be read.
+
+    Raises:
+        InputError: there are more than any file has.
+    """
+    shown: list[tuple[int, int]] = []
+    keys: list[int] = []
+    ends: dict[int, float] = {}
+    count = timed = corrupt_others = 0
+    corrupt: list[int] = []
+    reading = _Reading(source, container)
+    for packet in reading:
+        corrupt_others += packet.is_corrupt and packet.stream_index != video.index
+        if packet.pts is not None and not packet.is_corrupt:
+            end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+        if packet.stream_index != video.index:
+            continue
+        count += 1
+        if packet.pts is not None:
+            corrupt += [packet.pts] if packet.is_corrupt else []
+            timed += 1
+            if not packet.is_discard:
+                shown.append((packet.pts, packet.duration or 0))
+                keys += [packet.pts] if packet.is_keyframe else []
+        if count % PACKETS_PER_EVENT == 0:
+            observer(Advanced("scan", count))
+    shown.sort()
+    pts = [time for time, _ in shown]
+    last_duration = shown[-1][1] if shown else 0
+    return PacketList(
+        shown_pts=pts,
+        end_pts=pts[-1] + (last_duration or _average_step(pts, video)) if pts else 0,
+        key_pts=sorted(keys),
+        is_complete=timed == count and len(set(pts)) == len(pts),
+        is_progressive=video.codec_context.field_order in _PROGRESSIVE,
+        end_seconds=ends,
+        corrupt_others=corrupt_others,
+        corrupt_pts=corrupt,
+        unreadable=reading.error,
+    )
+
+
+class _Reading:
+    """All packets of a file that hold something, until it ends or can't be read further."""
+
+    def __init__(self, source: SourceInfo, container: InputContainer) -> None:
+        self._source, self._container = source, container
+        self.error: str | None = None
+
+    def __iter__(self) -> Iterator[Packet[Any]]:
+        count = 0
+        try:
+            for packet in self._container.demux():
+                count += 1
+                if count > MOST_FRAMES * MOST_TRACKS or count > self._source.size_bytes:
+                    raise InputError(
+                        f"{self._source.path}: gives {count} packets and doesn't end; accepted are "
+                        "no more than the file has bytes. Remux it into a new file"
+                    )
+                if packet.size:
+                    yield packet
+        except av.error.FFmpegError as error:
+            self.error = error.strerror or str(error)
+
+
+def _average_step(pts: list[int], video: VideoStream) -> int:
+    """Duration of a frame in ticks, where packets don't say it."""
+    if len(pts) > 1:
+        return max(round((pts[-1] - pts[0]) / (len(pts) - 1)), 1)
+    if video.average_rate and video.time_base:
+        return max(round(1 / (video.average_rate * video.time_base)), 1)
+    return 1
+
+
+def losses(
+    source: SourceInfo, container: InputContainer, video: VideoStream, packets: PacketList
+) -> Iterator[str]:
+    """What the file declares of picture and sound, and is without."""
+    if packets.unreadable:
+        yield f"{source.path}: can't be read to its end: {packets.unreadable}"
+    for stream in (video, *container.streams.audio):
+        present = packets.end_seconds.get(stream.index, 0.0)
+        declared = float((stream.duration or 0) * (stream.time_base or 0))
+        if "mov" in source.container.split(","):
+            ends = (entry.pos + entry.size for entry in stream.index_entries)
+            is_cut = max(ends, default=0) > source.size_bytes
+            declared += float((stream.start_time or 0) * (stream.time_base or 0))
+        else:
+            declared = _clock_seconds(stream.metadata.get("DURATION", "")) or declared
+            is_cut = "matroska" in source.container.split(",") and present < declared - (
+                _TOLERANCE_SECONDS if stream is not video else _frame_seconds(video, packets)
+            )
+        if is_cut:
+            yield (
+                f"{source.path}: is cut off: {present:.2f} of {max(declared, present):.2f} seconds "
+                f"of its {stream.type} are in the file"
+            )
+    gaps = gaps_in(source, packets.shown_pts)
+    if gaps:
+        seconds = float(packets.shown_pts[gaps[0]] * source.time_base)
+        yield f"{source.path}: frames are missing at {len(gaps)} places, first at {seconds:.3f} s"
+    if packets.corrupt_pts:
+        yield (
+            f"{source.path}: {len(packets.corrupt_pts)} stored frames are damaged, the first at "
+            f"{float(packets.corrupt_pts[0] * source.time_base):.3f} s"
+        )
+
+
+def _frame_seconds(video: VideoStream, packets: PacketList) -> float:
+    """A little more than a frame lasts: less than that is rounding, not loss."""
+    return 1.5 * float(_average_step(packets.shown_pts, video) * (video.time_base or 0))
+
+
+def _clock_seconds(text: str) -> float | None:
+    """Seconds of a Matroska DURATION tag, "HH:MM:SS.nnnnnnnnn"."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def gaps_in(source: SourceInfo, pts: Sequence[int]) -> list[int]:
+    """Frames before which others are missing, by their place in `pts`.
+
+    A transport stream has no index, so a lost frame leaves nothing but a step of twice the length.
+    Other containers have one, and uneven steps in them are what was recorded.
+    """
+    if "mpegts" not in source.container.split(",") or len(pts) < 3:
+        return []
+    steps = np.diff(np.asarray(pts, np.int64))
+    usual = float(np.median(steps))
+    if np.mean(np.abs(steps - usual) < usual / 4) < _EVEN_SHARE:
+        return []
+    return [int(at) + 1 for at in np.flatnonzero(steps > usual * 1.5)]

@@ -1,0 +1,182 @@
+"""The cut RVM graph in half precision, except where half precision would drift or cancel.
+
+Convolutions and what lies between them run in fp16. In fp32 stay the recurrent states (inputs,
+outputs, and the blend h' = (1 - z) h + z c that makes the one from the other, so that no state is
+ever rounded to fp16), the guided filter behind the network (it subtracts nearly equal variances),
+and the normalisation of the picture. Converters that only keep inputs and outputs in fp32 round the
+states on both sides, each frame anew.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from vrmatte.models.graph_cut import STATES_OUT, UnknownGraphError
+
+_HALVED = frozenset(
+    {
+        "Add",
+        "AveragePool",
+        "Clip",
+        "Concat",
+        "Conv",
+        "GlobalAveragePool",
+        "HardSigmoid",
+        "HardSwish",
+        "Mul",
+        "Relu",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Split",
+        "Tanh",
+    }
+)
+_BLEND = frozenset({"Add", "Mul", "Sub"})
+_WHOLE_NUMBER_INPUTS = {"Slice": 1, "Split": 1, "Resize": 1}
+"""Inputs from this one on keep their type."""
+
+
+def halved_rvm(model: bytes) -> bytes:
+    """A graph made by `cut_rvm` in half precision, with fp32 inputs and outputs as before.
+
+    Raises:
+        UnknownGraphError: the guided filter or a state's blend can't be found.
+    """
+    network = onnx.load_model_from_string(model)
+    return _Halving(network).converted().SerializeToString()
+
+
+class _Halving:
+    """One conversion of one graph."""
+
+    def __init__(self, network: onnx.ModelProto) -> None:
+        self._network = network
+        self._nodes = list(network.graph.node)
+        self._maker = {name: node for node in self._nodes for name in node.output}
+        self._readers: dict[str, list[int]] = defaultdict(list)
+        for at, node in enumerate(self._nodes):
+            for name in node.input:
+                self._readers[name].append(at)
+        kept = self._blends() | self._guided_filter()
+        floats = _float_tensors(network)
+        self._is_half = [
+            node.op_type in _HALVED and at not in kept and node.output[0] in floats
+            for at, node in enumerate(self._nodes)
+        ]
+        self._floats = floats
+        self._half_tensors = {
+            name
+            for node, is_half in zip(self._nodes, self._is_half, strict=True)
+            if is_half
+            for name in node.output
+        }
+        self._made: list[onnx.NodeProto] = []
+        self._cast: dict[tuple[str, int], str] = {}
+
+    def converted(self) -> onnx.ModelProto:
+        """The graph in half precision."""
+        outputs = {output.name for output in self._network.graph.output}
+        for node, is_half in zip(self._nodes, self._is_half, strict=True):
+            for at, name in enumerate(node.input):
+                if name not in self._floats or not self._follows(node, at):
+                    continue
+                if is_half and name not in self._half_tensors:
+                    node.input[at] = self._as(name, TensorProto.FLOAT16)
+                elif not is_half and name in self._half_tensors:
+                    node.input[at] = self._as(name, TensorProto.FLOAT)
+            self._made.append(node)
+        if not outputs.isdisjoint(self._half_tensors):
+            raise UnknownGraphError("an output of the graph would be in half precision")
+        graph = self._network.graph
+        del graph.node[:]
+        graph.node.extend(self._made)
+        graph.ClearField("value_info")
+        read = {name for node in graph.node for name in node.input}
+        weights = [tensor for tensor in graph.initializer if tensor.name in read]
+        graph.ClearField("initializer")
+        graph.initializer.extend(weights)
+        return self._network
+
+    def _follows(self, node: onnx.NodeProto, at: int) -> bool:
+        """Whether an input has the type that the node computes in."""
+        return at < _WHOLE_NUMBER_INPUTS.get(node.op_type, at + 1)
+
+    def _as(self, name: str, kind: int) -> str:
+        """The tensor in another precision; weights are converted here, the rest while running."""
+        known = self._cast.get((name, kind))
+        if known is not None:
+            return known
+        cast = f"{name}__{'half' if kind == TensorProto.FLOAT16 else 'single'}"
+        self._cast[name, kind] = cast
+        weights = self._constant(name) if kind == TensorProto.FLOAT16 else None
+        if weights is None:
+            self._made.append(helper.make_node("Cast", [name], [cast], cast, to=kind))
+        else:
+            limits = np.finfo(np.float16)
+            small = np.clip(weights, limits.min, limits.max).astype(np.float16)
+            self._network.graph.initializer.append(numpy_helper.from_array(small, cast))
+        return cast
+
+    def _constant(self, name: str) -> npt.NDArray[Any] | None:
+        for tensor in self._network.graph.initializer:
+            if tensor.name == name:
+                return numpy_helper.to_array(tensor)
+        node = self._maker.get(name)
+        if node is None or node.op_type != "Constant":
+            return None
+        return numpy_helper.to_array(node.attribute[0].t)
+
+    def _blends(self) -> set[int]:
+        """Nodes that make the next state of the gates and the state before."""
+        places = {id(node): at for at, node in enumerate(self._nodes)}
+        found: set[int] = set()
+        for state in STATES_OUT:
+            waiting, before = [state], len(found)
+            while waiting:
+                node = self._maker.get(waiting.pop())
+                if node is not None and node.op_type in _BLEND:
+                    found.add(places[id(node)])
+                    waiting.extend(node.input)
+            if len(found) - before < len(_BLEND):
+                raise UnknownGraphError(f"{state} isn't blended of gates and the state before")
+        return found
+
+    def _guided_filter(self) -> set[int]:
+        """Everything behind the guide's mean, and what is made for it alone, back to a split."""
+        means = [
+            at
+            for at, node in enumerate(self._nodes)
+            if node.op_type == "ReduceMean" and node.input[0] == "src_small"
+        ]
+        if len(means) != 1:
+            raise UnknownGraphError(f"{len(means)} means of the picture, not one")
+        found, waiting = set(means), list(means)
+        while waiting:
+            fresh = set(self._reading(waiting.pop())) - found
+            found |= fresh
+            waiting.extend(fresh)
+        for at in reversed(range(len(self._nodes))):
+            node, reading = self._nodes[at], set(self._reading(at))
+            if node.op_type != "Split" and reading and reading <= found:
+                found.add(at)
+        return found
+
+    def _reading(self, at: int) -> Iterator[int]:
+        for name in self._nodes[at].output:
+            yield from self._readers[name]
+
+
+def _float_tensors(network: onnx.ModelProto) -> set[str]:
+    """Names of all fp32 tensors of a graph."""
+    graph = onnx.shape_inference.infer_shapes(network).graph
+    typed = (*graph.value_info, *graph.input, *graph.output)
+    names = {value.name for value in typed if value.type.tensor_type.elem_type == TensorProto.FLOAT}
+    return names | {t.name for t in graph.initializer if t.data_type == TensorProto.FLOAT}
