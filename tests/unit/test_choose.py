@@ -17,6 +17,8 @@ from vrmatte.matting.choose import (
     network_scale,
 )
 from vrmatte.matting.rvm import CutNetwork
+from vrmatte.models import devices
+from vrmatte.models.graph_cut import UnknownGraphError
 from vrmatte.progress import Notice
 
 
@@ -152,3 +154,58 @@ def test_a_device_that_must_be_there(models_dir):
 )
 def test_network_scale(asked, eye_px, scale):
     assert network_scale(config_of(scale_factor=asked), eye_px) == pytest.approx(scale)
+
+
+def half_config(fp16=True, **hardware) -> Config:
+    return Config.model_validate(
+        {"matting": {"engine": "rvm", "fp16": fp16}, "hardware": {"device": "coreml", **hardware}}
+    )
+
+
+@pytest.fixture
+def coreml_played_by_the_cpu(monkeypatch):
+    """A device that gains from half precision; what it computes is the CPU's."""
+    refusal = devices.refusal
+    monkeypatch.setitem(devices.PROVIDER, "coreml", "CPUExecutionProvider")
+
+    def refused(device):
+        return None if device == "coreml" else refusal(device)
+
+    monkeypatch.setattr(devices, "refusal", refused)
+    monkeypatch.setattr("vrmatte.models.runtime.refusal", refused)
+
+
+def test_half_precision_where_the_device_gains_from_it(models_dir, coreml_played_by_the_cpu):
+    half, single = choose_engine(half_config()), choose_engine(half_config(fp16=False))
+    assert (half.precision, single.precision) == ("fp16", "fp32")
+    engine = load_engine(half, half_config())
+    assert engine.provider.endswith("half precision with fp32 states")
+    assert "half" not in load_engine(single, half_config()).provider
+    engine.infer("eye", np.full((2, 3, 32, 32), 0.5, np.float32))
+    assert {tensor.dtype for tensor in engine.state().values()} == {np.dtype(np.float32)}
+
+
+def test_a_graph_that_cant_be_halved_runs_in_full_precision(
+    own_dir, models_dir, coreml_played_by_the_cpu, monkeypatch
+):
+    def refuse(_):
+        raise UnknownGraphError("no guide")
+
+    monkeypatch.setattr("vrmatte.matting.rvm.halved_rvm", refuse)
+    shutil.copy(models_dir / RVM_WEIGHTS, own_dir)
+    choice = choose_engine(half_config())
+    assert choice.precision == "fp32"
+    assert any("runs in fp32, since the graph's structure" in text for text in choice.notices)
+
+
+def test_half_precision_has_no_effect_on_the_cpu(models_dir, monkeypatch):
+    monkeypatch.setattr(
+        "vrmatte.matting.choose.resolve_device", lambda *_: devices.DeviceChoice("cpu", ())
+    )
+    told = []
+    asked = Config.model_validate({"matting": {"engine": "rvm", "fp16": True}})
+    assert choose_engine(asked, told.append).precision == "fp32"
+    assert any("fp16 = true has no effect on cpu" in event.text for event in told)
+    told.clear()
+    choose_engine(Config(), told.append)
+    assert not any("fp16" in event.text for event in told), "nobody asked for it"

@@ -61,8 +61,9 @@ def needed_gb(plan: Plan, way: Way | None = None) -> float:
 
 
 def test_what_was_measured_lies_within_the_estimate(plan_of):
-    # Measured peaks at 6144x3072: 2.3 GB for three files in 8 bit, 2.9 GB for a 10-bit matte.
-    assert 2.3 <= needed_gb(plan_of()) <= 3.2
+    # Measured peaks at 6144x3072: 2.3 GB for three files in 8 bit, 2.9 GB for a 10-bit matte. The
+    # parts don't all peak at once, so their sum is above that, by less than a half.
+    assert 2.3 <= needed_gb(plan_of()) <= 3.5
     assert 2.9 <= needed_gb(plan_of(layout=YUV420P10, deliver=("matte",))) <= 4.2
 
 
@@ -90,7 +91,7 @@ def test_need_grows_with_pictures_depth_and_files_not_with_length(plan_of):
 
 
 def test_a_limit_below_the_need_is_refused_with_both_numbers(plan_of):
-    with pytest.raises(ConfigError, match=r"max_memory_gb=1: 6144x3072 needs about 2\.\d GB"):
+    with pytest.raises(ConfigError, match=r"max_memory_gb=1: 6144x3072 needs about 3\.\d GB"):
         check_memory(plan_of(limit=1))
     check_memory(plan_of(limit=40))
 

@@ -14,6 +14,7 @@ from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
 from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
+from vrmatte.matting.base import Easing
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
 from vrmatte.plan import (
@@ -293,3 +294,47 @@ def test_an_assumed_field_of_view_is_said(source):
     )
     (said,) = set(assumed) - set(known)
     assert "180 degrees are assumed" in said
+
+
+def test_half_precision_makes_other_mattes(source):
+    plan = plan_of(source, processing__chunk_size=30)
+    half = replace(plan, engine=replace(CHOICE, precision="fp16"))
+    assert set(keys(plan)).isdisjoint(keys(half))
+    assert half.matte_parameters()[0]["precision"] == "fp16"
+    # Full precision is not told: mattes of earlier versions stay.
+    assert "precision" not in plan.matte_parameters()[0]
+
+
+def test_an_easing_changes_keys_from_its_chunk_on(source):
+    plan = plan_of(source, processing__chunk_size=30)
+    eased = replace(plan, engine=replace(CHOICE, eased=(Easing(2, 0.7, "fp32"),)))
+    assert keys(eased)[:2] == keys(plan)[:2]
+    assert set(keys(eased)[2:]).isdisjoint(keys(plan)[2:])
+    starts = [parameters["start"] for parameters in eased.matte_parameters()]
+    # The state before has another size: the chunk begins with warm-up frames.
+    assert [list(start) for start in starts] == [["warmup"], ["after"], ["warmup"], ["after"]]
+    assert [eased.goes_on(chunk) for chunk in eased.chunks] == [False, True, False, True]
+    views = [parameters["views"]["whole_eyes"] for parameters in eased.matte_parameters()]
+    assert views == pytest.approx([0.5, 0.5, 0.35, 0.35])
+
+
+def test_an_easing_makes_viewports_smaller_in_whole_steps(source):
+    path = ViewportPath("person", 0, 100, 50, 75, (Turn(0, 0, 0),))
+    plan = plan_of(source, processing__chunk_size=30, subjects=Subjects((path,)))
+    eased = replace(plan, engine=replace(CHOICE, eased=(Easing(1, 0.5, "fp32"),)))
+    first, second = (eased.eased_for(chunk).viewports[0] for chunk in eased.chunks[:2])
+    assert (first.width, first.height) == (plan.viewports[0].width, plan.viewports[0].height)
+    assert second.width < first.width
+    assert second.width % 16 == second.height % 16 == 0
+    assert keys(eased)[0] == keys(plan)[0]
+    assert keys(eased)[1] != keys(plan)[1]
+
+
+def test_a_change_of_precision_keeps_the_state(source):
+    plan = plan_of(source, processing__chunk_size=30)
+    engine = replace(CHOICE, precision="fp16", eased=(Easing(2, 1.0, "fp32"),))
+    eased = replace(plan, engine=engine)
+    told = [parameters.get("precision") for parameters in eased.matte_parameters()]
+    assert told == ["fp16", "fp16", None, None]
+    assert all(eased.goes_on(chunk) for chunk in eased.chunks[1:])
+    assert eased.eased_for(eased.chunks[3]).engine.precision == "fp32"

@@ -310,7 +310,10 @@ def test_faults_of_all_sources_at_once(write: WriteFile) -> None:
         ('output: {path: "\\udcff"}', "output.path can't be"),
         ("input: {start: .nan}", "input.start can't be NaN"),
         ("input: {end: .inf}", "input.end can't be Infinity"),
-        ("hardware: {device: gpu}", "it takes auto, cpu, cuda, tensorrt, directml, coreml or openvino"),
+        (
+            "hardware: {device: gpu}",
+            "it takes auto, cpu, cuda, tensorrt, directml, coreml or openvino",
+        ),
         ("audio: {audio_codec: aac}", 'audio.audio_codec can\'t be "aac", it takes copy'),
         ("stereo: {consistency_mode: left}", "independent, master_slave, reference_eye or joint"),
         (f"output: {{preset: [{'x' * 900}]}}", "output.preset can't be [\"xxxx"),
@@ -474,7 +477,7 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
     assert [line.removeprefix(f"{base.parent}/").split(" = ")[0] for line in said] == [
         "base.yaml:15: matting.memory_offload",
         "base.yaml:16: matting.fp16",
-        "extended.yaml:4: hardware.max_vram_gb",
+        "base.yaml:26: hardware.max_vram_gb",
     ]
     assert said[1].endswith(
         "matting.fp16 = true has no effect on this device: "

@@ -29,12 +29,14 @@ from vrmatte.media.scan import scan_timeline
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 
 RATE = Fraction(30)
+_CLIP_VERSION = 1
+"""Raised whenever a clip of the same size and length would be another."""
 _BT709 = ColorTags(primaries=1, transfer=1, matrix=1)
 _GRAIN_LEVELS = 2.5
 """Standard deviation; without grain an enlarged picture is far too easy to encode."""
 _GRAIN_PX = 512
 _QUALITY: Mapping[str, int] = {"h264": 22, "hevc": 16}
-"""Keeps some of the grain: measured 22 Mbit/s at 2048x1024 and 95 at 6144x3072, a camera's rates."""
+"""Keeps some of the grain: 22 Mbit/s at 2048x1024 and 95 at 6144x3072, as cameras write."""
 _WIDEST_H264 = 4096
 
 
@@ -63,7 +65,9 @@ class ClipMaker:
         """
         codec = "h264" if size[0] <= _WIDEST_H264 else "hevc"
         seen = f"{self.scope.base_eye_px}px{self.scope.base_frames}"
-        name = f"bench-{size[0]}x{size[1]}-{frames}-{variant}-{seen}-{codec}_LR_180.mp4"
+        name = (
+            f"bench{_CLIP_VERSION}-{size[0]}x{size[1]}-{frames}-{variant}-{seen}-{codec}_LR_180.mp4"
+        )
         path = self.folder / name
         if path.exists():
             return path

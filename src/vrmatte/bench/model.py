@@ -30,6 +30,8 @@ from vrmatte.progress import Observer
 
 NAME = "model"
 AT_LEAST = 5.0
+PEER_AT_LEAST = 6.0
+"""Against the PyTorch model that the peer's converter runs."""
 LEVELS_AT_MOST = 1.0
 """How far alpha may be off, of 255: rounding to whole levels is half of one."""
 
@@ -81,11 +83,13 @@ def measure(scope: Scope, observer: Observer) -> Findings:
     case = f"eye {eye_px}, ratio {ratio:g}"
     row = row_of(NAME, case, figures, [one.usage for many in found.values() for one in many])
     off = row.figures["alpha_levels_off"].most
-    goals = (
+    goals = [
         speed_goal(row, "wall_ratio", "cpu_ratio", at_least=AT_LEAST),
         Goal(NAME, case, "alpha_levels_off", off, at_most=LEVELS_AT_MOST),
-    )
-    return Findings((row,), goals)
+    ]
+    if torch is not None:
+        goals.append(speed_goal(row, "peer_wall_ratio", "peer_cpu_ratio", at_least=PEER_AT_LEAST))
+    return Findings((row,), tuple(goals))
 
 
 Way = Callable[[list[PlanarFrame]], _Timed]

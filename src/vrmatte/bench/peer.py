@@ -21,6 +21,8 @@ from vrmatte.progress import Observer
 NAME = "peer"
 END_TO_END_AT_LEAST = 4.0
 OUTSIDE_CODEC_AT_LEAST = 12.0
+_JUDGED_FROM_PX = 6144
+"""The bounds are for frames at least so wide: what the peer wastes grows with the picture."""
 _NETWORK_PX = 512
 """Width of the network's picture of a whole frame: the peer's own automatic choice."""
 
@@ -137,6 +139,8 @@ def measure(scope: Scope, observer: Observer) -> Findings:
     weights = "its own weights" if case.checkpoint else "random weights (no .pth in the checkout)"
     notes = (*NOTES, f"the peer runs with {weights}")
     row = row_of(NAME, name, figures, [one.usage for pair in rounds for one in pair], notes)
+    if size[0] < _JUDGED_FROM_PX:
+        return Findings((row,))
     outside = row.figures["outside_codec_cpu_ratio"].median
     goals = (
         speed_goal(row, "wall_ratio", "cpu_ratio", at_least=END_TO_END_AT_LEAST),

@@ -58,6 +58,10 @@ def run(
     ] = None,
     start: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to begin at.")] = None,
     end: Annotated[str | None, typer.Option(help="Seconds or h:mm:ss to stop before.")] = None,
+    on_damage: Annotated[
+        str | None,
+        typer.Option(help="Where frames can't be decoded: stop, hold the last good one, partial."),
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Start over; earlier work is set aside.")] = False,
     json: Json = False,
 ) -> None:
@@ -71,6 +75,7 @@ def run(
         "output.deliver": deliver,
         "input.start": start,
         "input.end": end,
+        "input.on_damage": on_damage,
     }
     run_command(config or [], assign or [], preset, options, fresh=fresh, as_json=json)
 

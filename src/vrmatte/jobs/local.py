@@ -18,7 +18,7 @@ from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.report import RunReport, write_report
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.subjects import find_subjects, knows_subjects
-from vrmatte.jobs.workplace import open_workplace
+from vrmatte.jobs.workplace import Workplace, open_workplace
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import choose_engine
 from vrmatte.media.damage import (
@@ -75,43 +75,61 @@ def matte_video(
         open_workplace(output, video.stem, fresh=fresh) as place,
         Manifest(place.folder, output) as manifest,
     ):
-        identity = _check_identity(manifest, video)
-        timeline = _timeline(source, identity, manifest, config, listener)
-        config = _before_damage(source, timeline, config, listener)
-        engine = stored or eased_before(choose_engine(config, listener), manifest, config)
-        # Whatever can be refused is refused before the video is looked through for people.
-        plan = make_plan(
-            source,
-            identity,
-            timeline,
-            WHOLE_EYES,
-            engine,
-            config,
-            _kept_chunk_frames(manifest, config, listener),
-        )
-        runs = stored is None
-        for text in (*engine.notices, *plan.notices, *_machine_notices(plan, runs=runs)):
-            listener(Notice(text))
-        if runs or knows_subjects(output, source, config):  # whoever may not infer may not scout
-            plan = plan.of(find_subjects(output, source, identity, timeline, config, listener))
-        journal = Journal(place.folder, is_on=config.debugging.log_intermediate_workflow)
-        work = ChunkWork(plan, place, manifest, journal, listener, may_infer=runs)
-        work.refuse_missing_mattes()
-        refuse_taken_names(plan, manifest)
-        _remember(manifest, plan, work.promised)
+        plan = _laid_out(source, place, manifest, config, stored, listener)
+        return _carried_out(plan, place, manifest, listener, began, may_infer=stored is None)
+
+
+def _laid_out(
+    source: SourceInfo,
+    place: Workplace,
+    manifest: Manifest,
+    config: Config,
+    stored: EngineChoice | None,
+    observer: Observer,
+) -> Plan:
+    """The plan of a run; whatever can be refused is refused before people are looked for."""
+    identity = _check_identity(manifest, source.path)
+    timeline = _timeline(source, identity, manifest, config, observer)
+    config = _before_damage(source, timeline, config, observer)
+    engine = stored or eased_before(choose_engine(config, observer), manifest, config)
+    chunk_frames = _kept_chunk_frames(manifest, config, observer)
+    plan = make_plan(source, identity, timeline, WHOLE_EYES, engine, config, chunk_frames)
+    runs = stored is None
+    for text in (*engine.notices, *plan.notices, *_machine_notices(plan, runs=runs)):
+        observer(Notice(text))
+    if not runs and not knows_subjects(place.output, source, config):
+        return plan  # whoever may not infer may not scout
+    return plan.of(find_subjects(place.output, source, identity, timeline, config, observer))
+
+
+def _carried_out(
+    plan: Plan,
+    place: Workplace,
+    manifest: Manifest,
+    listener: _NoticeKeeper,
+    began: float,
+    *,
+    may_infer: bool,
+) -> RunReport:
+    """Chunks, files, report."""
+    journal = Journal(place.folder, is_on=plan.config.debugging.log_intermediate_workflow)
+    work = ChunkWork(plan, place, manifest, journal, listener, may_infer=may_infer)
+    work.refuse_missing_mattes()
+    refuse_taken_names(plan, manifest)
+    _remember(manifest, plan, work.promised)
+    work.make_chunks()
+    if work.drop_broken_pieces():
         work.make_chunks()
-        if work.drop_broken_pieces():
-            work.make_chunks()
-        if work.plan.engine != plan.engine:  # memory ran out
-            plan = work.plan
-            _remember(manifest, plan, work.promised)
-        products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
-        if timeline.held:
-            journal.note("damage", **damage_report(timeline, config.input.on_damage))
-        for product in products:
-            journal.note("file finished", file=product.path.name, checks=product.checks)
-        report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
-        write_report(report, output / f"{video.stem}_report.json")
+    if work.plan.engine != plan.engine:  # memory ran out
+        plan = work.plan
+        _remember(manifest, plan, work.promised)
+    products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
+    if plan.timeline.held:
+        journal.note("damage", **damage_report(plan.timeline, plan.config.input.on_damage))
+    for product in products:
+        journal.note("file finished", file=product.path.name, checks=product.checks)
+    report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
+    write_report(report, place.output / f"{plan.source.path.stem}_report.json")
     return report
 
 

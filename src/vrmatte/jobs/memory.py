@@ -44,7 +44,7 @@ _ENCODER_BYTES_PER_PIXEL = {
 """At 8 bit. Measured at 2048x1024, x264 and x265 also at 4096x2048, with the settings files are
 made with."""
 _LARGE_HEVC_BYTES_PER_PIXEL = 46
-"""Wider than 4096 x265 reorders no frames and looks less far ahead; measured at 6144x3072, 10 bit."""
+"""Wider than 4096 x265 reorders no frames; measured at 6144x3072 in 10 bit."""
 _OTHER_ENCODER_BYTES_PER_PIXEL = 20
 """Hardware encoders and picture sequences: some frames."""
 _TEN_BIT_FACTOR = 1.65

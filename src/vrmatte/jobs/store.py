@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS product (
 CREATE TABLE IF NOT EXISTS timing (
     chunk INTEGER NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
 """
+_SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""Of a damaged file even SQLite's own complaint may be no text."""
 _PRIMARY_CODE = 0xFF
 """SQLite's extended codes hold the plain one in their low byte."""
 _SPARE_BYTES = 1 << 20
@@ -91,7 +93,7 @@ class Manifest:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
             self._db.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
+        except _SQLITE_ERRORS as error:
             raise _storage_error(error, path) from error
         version = self.fact("schema")
         if version is None:
@@ -264,7 +266,7 @@ class Manifest:
     def _rows(self, query: str, *values: object) -> list[Any]:
         try:
             return self._db.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
+        except _SQLITE_ERRORS as error:
             raise _storage_error(error, self._path) from error
 
     def _row(self, query: str, *values: object) -> Any:
@@ -285,8 +287,12 @@ class Manifest:
     def _inside(self, folder: Path, file: object) -> Path:
         """The path of a recorded file; a manifest of others may name any file of this machine."""
         path = folder / str(file)
-        if "\0" in str(file) or not path.resolve().is_relative_to(folder.resolve()):
-            raise _unusable(self._path, f"names a file outside its folder ({str(file)[:60]!r})")
+        try:
+            inside = path.resolve().is_relative_to(folder.resolve()) and not path.is_dir()
+        except (OSError, ValueError, RuntimeError):
+            inside = False
+        if "\0" in str(file) or not inside:
+            raise _unusable(self._path, f"names what is no file of its folder ({str(file)[:60]!r})")
         return path
 
     @property
@@ -299,7 +305,7 @@ class Manifest:
             self._db.execute("BEGIN IMMEDIATE")
             yield
             self._db.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
+        except _SQLITE_ERRORS as error:
             raise _storage_error(error, self._path) from error
         finally:
             if self._db.in_transaction:
@@ -312,7 +318,7 @@ def _unusable(path: Path, why: str) -> OutputError:
     )
 
 
-def _storage_error(error: sqlite3.DatabaseError, path: Path) -> OutputError | DiskFullError:
+def _storage_error(error: Exception, path: Path) -> OutputError | DiskFullError:
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
     # Without room for its shared memory SQLite speaks of an I/O error.
     starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _SPARE_BYTES

@@ -132,7 +132,7 @@ def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Pla
     return make_plan(
         source,
         identity,
-        scan_timeline(source, observer),
+        scan_timeline(source, observer, told.on_damage),
         WHOLE_EYES,
         run.engine,
         run.config,

@@ -20,6 +20,8 @@ from vrmatte.progress import Advanced, Observer
 _PROGRESSIVE = (0, 1)
 """FFmpeg's field orders "unknown" and "progressive"."""
 PACKETS_PER_EVENT = 256
+_LONG_STILL = 16
+"""Times the usual: so long nobody records one picture among others."""
 _EVEN_SHARE = 0.9
 """Of all steps between frames, where a video is taken for one with a constant rate."""
 _TOLERANCE_SECONDS = 0.1
@@ -189,3 +191,11 @@ def gaps_in(source: SourceInfo, pts: Sequence[int]) -> list[int]:
     if np.mean(np.abs(steps - usual) < usual / 4) < _EVEN_SHARE:
         return []
     return [int(at) + 1 for at in np.flatnonzero(steps > usual * 1.5)]
+
+
+def longest_still(pts: Sequence[int]) -> int | None:
+    """The frame that is shown far longer than all others, as where an index was lost; or None."""
+    steps = np.diff(np.asarray(pts, np.int64))
+    if len(steps) < 2 or steps.max() < _LONG_STILL * float(np.median(steps)):
+        return None
+    return int(steps.argmax())

@@ -27,7 +27,13 @@ from vrmatte.frames import Timeline
 from vrmatte.media.decode import OTHER_WAYS, decode_after_seek
 from vrmatte.media.limits import MOST_FRAMES
 from vrmatte.media.opening import open_input
-from vrmatte.media.packet_list import PACKETS_PER_EVENT, PacketList, list_packets, losses
+from vrmatte.media.packet_list import (
+    PACKETS_PER_EVENT,
+    PacketList,
+    list_packets,
+    longest_still,
+    losses,
+)
 from vrmatte.media.probe import SourceInfo, main_video
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
@@ -71,6 +77,15 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
             Notice(
                 f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames have no "
                 "picture and are left out (the file was cut inside a group of pictures)"
+            )
+        )
+    still = longest_still(pts)
+    if still is not None:
+        first, last = (float(pts[i] * source.time_base) for i in (still, still + 1))
+        observer(
+            Notice(
+                f"{source.path}: nothing is stored from {first:.2f} to {last:.2f} s but one frame; "
+                "if that is not how it was recorded, the file is damaged there. Times are kept"
             )
         )
     observer(Finished("scan"))
@@ -203,20 +218,16 @@ def _decoder_agrees(source: SourceInfo, packets: PacketList) -> bool:
 def _times_despite_damage(source: SourceInfo, packets: PacketList) -> tuple[list[int], int]:
     """What the packets say, for damaged frames are planned ones too.
 
-    Left out are frames before the first key frame, and one at the end that holds no picture.
+    Left out is one at the end that holds no picture though nothing is wrong with it.
     """
     pts, end_pts = packets.shown_pts, packets.end_pts
-    if packets.key_pts and pts[0] != packets.key_pts[0]:
-        start = next(decode_after_seek(source, None, patient=True), None)
-        first = pts[0] if start is None or start.pts is None else start.pts
-        pts = [time for time in pts if time >= first]
     try:
         from_key = packets.key_pts[-1] if packets.key_pts else None
         tail = _decode(source.path, source.video_index, seek_pts=from_key, threads="SLICE")
         last = max((frame.pts for frame in tail if frame.pts is not None), default=pts[-1])
     except DamagedInputError:
         return pts, end_pts
-    if any(time >= packets.key_pts[-1] for time in packets.corrupt_pts):
+    if any(from_key is None or time >= from_key for time in packets.corrupt_pts):
         return pts, end_pts
     # One packet at the end may hold no picture; more than that are damaged ones.
     return (pts[:-1], pts[-1]) if len(pts) > 1 and last == pts[-2] else (pts, end_pts)

@@ -1,16 +1,15 @@
 """The cut RVM graph in half precision, except where half precision would drift or cancel.
 
-Convolutions and what lies between them run in fp16. In fp32 stay the recurrent states (inputs,
-outputs, and the blend h' = (1 - z) h + z c that makes the one from the other, so that no state is
-ever rounded to fp16), the guided filter behind the network (it subtracts nearly equal variances),
-and the normalisation of the picture. Converters that only keep inputs and outputs in fp32 round the
-states on both sides, each frame anew.
+Convolutions and what lies between them run in fp16. In fp32 stay the recurrent cells (states in,
+gates, states out, so that no state is ever rounded to fp16), the guided filter behind the network
+(it subtracts nearly equal variances), and the normalisation of the picture. Converters that only
+keep inputs and outputs in fp32 round the states on both sides, each frame anew.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from vrmatte.models.graph_cut import STATES_OUT, UnknownGraphError
+from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError
 
 _HALVED = frozenset(
     {
@@ -39,7 +38,6 @@ _HALVED = frozenset(
         "Tanh",
     }
 )
-_BLEND = frozenset({"Add", "Mul", "Sub"})
 _WHOLE_NUMBER_INPUTS = {"Slice": 1, "Split": 1, "Resize": 1}
 """Inputs from this one on keep their type."""
 
@@ -65,7 +63,7 @@ class _Halving:
         for at, node in enumerate(self._nodes):
             for name in node.input:
                 self._readers[name].append(at)
-        kept = self._blends() | self._guided_filter()
+        kept = self._recurrent_cells() | self._guided_filter()
         floats = _float_tensors(network)
         self._is_half = [
             node.op_type in _HALVED and at not in kept and node.output[0] in floats
@@ -134,19 +132,34 @@ class _Halving:
             return None
         return numpy_helper.to_array(node.attribute[0].t)
 
-    def _blends(self) -> set[int]:
-        """Nodes that make the next state of the gates and the state before."""
-        places = {id(node): at for at, node in enumerate(self._nodes)}
+    def _recurrent_cells(self) -> set[int]:
+        """Nodes that make the next state of the state before."""
         found: set[int] = set()
-        for state in STATES_OUT:
-            waiting, before = [state], len(found)
-            while waiting:
-                node = self._maker.get(waiting.pop())
-                if node is not None and node.op_type in _BLEND:
-                    found.add(places[id(node)])
-                    waiting.extend(node.input)
-            if len(found) - before < len(_BLEND):
-                raise UnknownGraphError(f"{state} isn't blended of gates and the state before")
+        for before, after in zip(STATES_IN, STATES_OUT, strict=True):
+            behind = self._behind(self._readers[before])
+            cell = behind & self._needed_for(after)
+            if not cell:
+                raise UnknownGraphError(f"{after} isn't made of {before}")
+            found |= cell
+        return found
+
+    def _needed_for(self, tensor: str) -> set[int]:
+        places = {id(node): at for at, node in enumerate(self._nodes)}
+        found, waiting = set[int](), [tensor]
+        while waiting:
+            node = self._maker.get(waiting.pop())
+            if node is not None and places[id(node)] not in found:
+                found.add(places[id(node)])
+                waiting.extend(node.input)
+        return found
+
+    def _behind(self, nodes: Iterable[int]) -> set[int]:
+        """These nodes and all that hang on them."""
+        found, waiting = set(nodes), list(nodes)
+        while waiting:
+            fresh = set(self._reading(waiting.pop())) - found
+            found |= fresh
+            waiting.extend(fresh)
         return found
 
     def _guided_filter(self) -> set[int]:
@@ -158,11 +171,7 @@ class _Halving:
         ]
         if len(means) != 1:
             raise UnknownGraphError(f"{len(means)} means of the picture, not one")
-        found, waiting = set(means), list(means)
-        while waiting:
-            fresh = set(self._reading(waiting.pop())) - found
-            found |= fresh
-            waiting.extend(fresh)
+        found = self._behind(means)
         for at in reversed(range(len(self._nodes))):
             node, reading = self._nodes[at], set(self._reading(at))
             if node.op_type != "Split" and reading and reading <= found:

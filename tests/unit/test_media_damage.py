@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +8,9 @@ import pytest
 
 from damaged_files import break_heads, flip_bits, lose_packets
 from media_fixtures import write_clip, write_cut_copy, write_edit_list_clip, write_faststart_clip
-from vrmatte.errors import DamagedInputError
+from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import HeldSpan, Timeline
+from vrmatte.media import decode
 from vrmatte.media.damage import damage_report, end_before_damage, read_timeline
 from vrmatte.media.decode import read_frames
 from vrmatte.media.probe import SourceInfo, probe
@@ -248,3 +250,42 @@ def test_the_report_names_frames_and_seconds():
         "frame_shown": 9,
     }
     assert told["ranges"][1]["end_seconds"] == 3.336667
+
+
+def test_a_file_that_gives_packets_without_end_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    write_clip(path, frames=20)
+    source = probe(path)
+    monkeypatch.setattr("vrmatte.media.packet_list.MOST_FRAMES", 1)
+    monkeypatch.setattr("vrmatte.media.packet_list.MOST_TRACKS", 10)
+    with pytest.raises(InputError, match="gives 11 packets and doesn't end"):
+        scan_timeline(source, ignore)
+
+
+@pytest.mark.timeout(60)
+def test_a_decoder_without_end_is_left(tmp_path, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    write_clip(path, frames=8)
+    source = probe(path)
+    line = scan_timeline(source, ignore)
+    real = decode.decode_after_seek
+
+    def endless(*arguments, **options):
+        first = next(real(*arguments, **options))
+        return itertools.repeat(first)
+
+    monkeypatch.setattr(decode, "decode_after_seek", endless)
+    with pytest.raises(DamagedInputError, match="frame 1 at"):
+        list(read_frames(source, line, 0, 8))
+
+
+@pytest.mark.faults
+def test_a_hole_in_matroska_is_told(tmp_path):
+    """Its reader finds the next whole cluster, and says nothing of what it skipped."""
+    path = tmp_path / "clip.mkv"
+    write_clip(path, frames=60, gop=12)
+    break_heads(path, (25,))
+    told: list[object] = []
+    line = scan_timeline(probe(path), told.append)
+    assert len(line) < 60
+    assert any(isinstance(e, Notice) and "nothing is stored from 0.80" in e.text for e in told)
