@@ -131,10 +131,13 @@ def test_a_failure_comes_back_at_the_next_put_and_at_finish():
     def work(item):
         raise OSError(28, "full")
 
+    def fill(behind):
+        for item in range(100):
+            behind.put(item)
+
     with Behind(work, 1, "test") as behind:
         with pytest.raises(OSError, match="full"):
-            for item in range(100):
-                behind.put(item)
+            fill(behind)
         with pytest.raises(OSError, match="full"):
             behind.finish()
 
@@ -147,9 +150,13 @@ def test_leaving_early_waits_for_the_work_at_hand_and_drops_the_rest():
         time.sleep(0.05)
         done.append(item)
 
-    with pytest.raises(KeyError), Behind(work, 5, "test") as behind:
-        for item in range(5):
-            behind.put(item)
-        began.wait()
-        raise KeyError
+    def leave_early():
+        with Behind(work, 5, "test") as behind:
+            for item in range(5):
+                behind.put(item)
+            began.wait()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        leave_early()
     assert 1 <= len(done) < 5
