@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from itertools import count
 
 import pytest
@@ -36,3 +37,48 @@ def test_a_failing_stage_ends(ticking):
         with pytest.raises(KeyError), watch.stage("broken"):
             raise KeyError
     assert watch.seconds == {"broken": 2.0}
+
+
+def test_between_the_stages_of_a_queue_s_thread_it_waits(ticking):
+    watch = Stopwatch()
+
+    def work():
+        for _ in range(3):
+            with watch.stage("file"):
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert (watch.seconds, watch.wait_seconds) == ({"file": 3.0}, {"file": 2.0})
+
+
+def test_between_the_stages_of_the_thread_that_leads_nothing_waits(ticking):
+    watch = Stopwatch()
+    for _ in range(3):
+        with watch.stage("matte"):
+            pass
+    assert (watch.seconds, watch.wait_seconds) == ({"matte": 3.0}, {})
+
+
+def test_a_stage_inside_another_on_a_queue_s_thread_does_not_wait(ticking):
+    watch = Stopwatch()
+
+    def work():
+        with watch.stage("outer"), watch.stage("inner"):
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert watch.wait_seconds == {}
+
+
+def test_processor_time_is_the_thread_s_own():
+    watch = Stopwatch()
+    with watch.stage("asleep"):
+        burner = threading.Thread(target=lambda: sum(range(3_000_000)))
+        burner.start()
+        burner.join()
+    # Another thread computed all the while; starting and joining it costs well below a tenth.
+    assert watch.cpu_seconds["asleep"] < 0.5 * watch.seconds["asleep"]

@@ -14,7 +14,7 @@ from vrmatte.stereo.agreement import AgreementRules, Finding, StereoAgreement
 from vrmatte.stereo.lenses import LensAlignment
 from vrmatte.stereo.rectify import Rectifier
 
-STEREO_VERSION = 2
+STEREO_VERSION = 3
 """Raised whenever the same mattes would be made to agree in another way."""
 
 

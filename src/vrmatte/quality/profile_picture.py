@@ -53,7 +53,7 @@ def profile_picture(title: str, profile: RunProfile) -> Rgb:
     picture: Rgb = np.full((_SIZE[1], _SIZE[0], 3), _PAPER, np.uint8)
     colours = _colours(profile.in_all)
     bars = _bars(profile)
-    _write(picture, _cut(title, _LEGEND_RIGHT - _LEFT, 0.65), (_LEFT, 36), scale=0.65)
+    _write(picture, _cut(title, _LEGEND_RIGHT - _LEFT, 0.65), (_LEFT, 28), scale=0.65)
     highest = max(max(_stacked_ms(bar.profile), _wall_ms(bar.profile)) for bar in bars)
     memory = max(bar.profile.rss_peak_bytes for bar in bars) / _MB
     top, top_mb = _draw_scales(picture, highest, memory)
@@ -104,8 +104,8 @@ def _draw_scales(picture: Rgb, highest_ms: float, highest_mb: float) -> tuple[fl
         cv2.line(picture, (_LEFT, y), (_RIGHT, y), _GRID, 1)
         _write(picture, f"{line * step:g}", (_LEFT - 8, y + 5), align=1)
         _write(picture, f"{line * step_mb:g}", (_RIGHT + 8, y + 5), _MEMORY)
-    _write(picture, "ms per frame", (_LEFT - 60, _TOP - 12))
-    _write(picture, "MB", (_RIGHT + 8, _TOP - 12), _MEMORY)
+    _write(picture, "ms per frame", (_LEFT - 60, _TOP - 16))
+    _write(picture, "MB", (_RIGHT + 8, _TOP - 16), _MEMORY)
     return lines * step, lines * step_mb
 
 
@@ -173,7 +173,7 @@ def _draw_chunk_numbers(picture: Rgb, bars: Sequence[_Bar]) -> None:
 def _draw_legend(picture: Rgb, profile: Profile, colours: dict[str, Colour]) -> None:
     """Stages from the top of the bars down, then the lines, then figures of the whole."""
     y = _TOP + 6
-    _write(picture, "in all, ms per frame", (_LEGEND_RIGHT, y - 18), align=1)
+    _write(picture, "in all, ms per frame", (_LEGEND_RIGHT, _TOP - 16), align=1)
     y += 10
     for name in list(reversed(colours))[:_MOST_STAGES]:
         cv2.rectangle(

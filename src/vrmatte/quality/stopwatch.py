@@ -76,8 +76,7 @@ class Stopwatch:
         running: list[str] | None = getattr(self._thread, "running", None)
         if running is None:
             running = self._thread.running = []
-            self._thread.since = now
-        if running:
+        elif running:
             with self._lock:
                 self._seconds[running[-1]] += now - self._thread.since
                 self._cpu_seconds[running[-1]] += cpu_now - self._thread.cpu_since

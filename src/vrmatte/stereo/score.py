@@ -95,6 +95,14 @@ def label_people(
     return labels
 
 
+def covered_share(box: Bounds, by: Bounds) -> float:
+    """How much of a box another box covers, 0..1, in degrees squared."""
+    width = min(box.yaw_max_deg, by.yaw_max_deg) - max(box.yaw_min_deg, by.yaw_min_deg)
+    height = min(box.pitch_max_deg, by.pitch_max_deg) - max(box.pitch_min_deg, by.pitch_min_deg)
+    area = (box.yaw_max_deg - box.yaw_min_deg) * (box.pitch_max_deg - box.pitch_min_deg)
+    return max(width, 0.0) * max(height, 0.0) / area if area > 0 else 0.0
+
+
 def agreement(
     evidence: Mapping[Eye, Evidence], labels: Mapping[Eye, Labels], number: int
 ) -> Agreement | None:
