@@ -132,12 +132,10 @@ class StereoAgreement:
         if self._index is None or compared.index not in (self._index, self._index + 1):
             self._before = {}
         self._index = compared.index
-        poor = [
-            number
-            for number, found in compared.scores.items()
-            if found.score < self.rules.correct_below and not self._is_behind(number, compared)
-        ]
-        findings = list(self._findings(compared, poor))
+        low = [n for n, a in compared.scores.items() if a.score < self.rules.correct_below]
+        left_alone = [n for n in low if self._is_behind(n, compared)]
+        poor = [n for n in low if n not in left_alone]
+        findings = list(self._findings(compared, poor, left_alone))
         if self.rules.mode == "independent":
             return matte, findings
         result = matte.copy()
@@ -147,6 +145,7 @@ class StereoAgreement:
             share, in_dispute = self._share(eye, compared, poor)
             mild = gain(evidence, self._mild_share(eye, compared))
             mild[in_dispute] = 0  # there a verdict has fallen
+            mild[np.isin(compared.labels[eye], left_alone)] = 0
             if compared.offsets is not None and eye is Eye.RIGHT:
                 mild = compared.offsets.bent(mild)
             apply_gain(half_of(result, eye), self._rectifier.back(mild, eye))
@@ -217,11 +216,13 @@ class StereoAgreement:
                 return True
         return False
 
-    def _findings(self, compared: Comparison, poor: Sequence[int]) -> Iterator[Finding]:
+    def _findings(
+        self, compared: Comparison, poor: Sequence[int], left_alone: Sequence[int]
+    ) -> Iterator[Finding]:
         for number, found in compared.scores.items():
             person = self._people[number].id if self._people else None
             done: Literal["nothing", "balanced", "corrected"] = "balanced"
-            if self.rules.mode == "independent":
+            if self.rules.mode == "independent" or number in left_alone:
                 done = "nothing"
             elif number in poor:
                 done = "corrected"
