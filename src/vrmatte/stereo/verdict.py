@@ -1,10 +1,10 @@
 """Which eye is right where they differ much: by what is there, or by what both agreed on before.
 
-Networks lose limbs far more often than they invent them. So a solid limb is believed rather than its
-absence, whatever was there a moment ago: people step out from behind each other. A thin strip, an
-outline that lies further out in one eye, is put beside the agreed matte of the frame before, carried
-along with the picture's own motion: the eye that still says the same is right. Without such a frame
-the eyes meet half-way.
+Networks lose limbs far more often than they invent them. So a solid limb is believed rather than
+its absence, whatever was there a moment ago: people step out from behind each other. A thin strip,
+an outline that lies further out in one eye, is put beside the agreed matte of the frame before,
+carried along with the picture's own motion: the eye that still says the same is right. Without
+such a frame the eyes meet half-way.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _MEAN_SIGMA_PX = 1.5
 _GROWN_PX = 5
 _SOLID_PX, _SOLID = 9, 0.5
 _LIMB_SHARE = 0.3
-"""Share of a dispute that is solid from which it is about a limb. Measured: a lost arm 0.8, an outline
-4 px further out 0.03, and more where it fills gaps."""
+"""Share of a dispute that is solid from which it is about a limb. Measured: a lost arm 0.8, an
+outline 4 px further out 0.03, and more where it fills gaps."""
 _OPEN = 0.5
 """The verdict where nothing tells which eye is right: they meet half-way."""
 _DECISIVE = 4.0
