@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vrmatte.config import Config
-from vrmatte.errors import InputError, OutputError
+from vrmatte.errors import OutputError
 from vrmatte.jobs.earlier import EarlierRun, earlier_run
 from vrmatte.jobs.local import matte_video
 from vrmatte.jobs.report import RunReport
 from vrmatte.jobs.store import Manifest
-from vrmatte.jobs.workplace import job_stems, open_workplace
+from vrmatte.jobs.workplace import begun_jobs, open_workplace
 from vrmatte.progress import Observer, ignore
 
 Change = Callable[[Config], Config]
@@ -32,11 +32,8 @@ def render_output(
         OutputError: mattes are missing, or what was changed would make other ones.
     """
     output = Path(output)
-    stems = job_stems(output)
-    if not stems:
-        raise InputError(f"{output}: holds no vrmatte job; accepted is the --out of an earlier run")
     reports: list[RunReport] = []
-    for stem in stems:
+    for stem in begun_jobs(output):
         with (
             open_workplace(output, stem, fresh=False) as place,
             Manifest(place.folder, output) as manifest,

@@ -10,7 +10,7 @@ from vrmatte.errors import InputError, OutputError, VrmatteError
 from vrmatte.jobs.earlier import EarlierRun, earlier_run
 from vrmatte.jobs.finish import product_key, verify_file
 from vrmatte.jobs.store import Manifest
-from vrmatte.jobs.workplace import Workplace, job_stems, open_workplace
+from vrmatte.jobs.workplace import Workplace, begun_jobs, open_workplace
 from vrmatte.media.encode import sha256_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
@@ -37,11 +37,8 @@ def verify_output(output: Path | str, observer: Observer = ignore) -> list[Check
         OutputLockedError: a run is working there.
     """
     output = Path(output)
-    stems = job_stems(output)
-    if not stems:
-        raise InputError(f"{output}: holds no vrmatte job; accepted is the --out of an earlier run")
     checked: list[CheckedPiece] = []
-    for stem in stems:
+    for stem in begun_jobs(output):
         with (
             open_workplace(output, stem, fresh=False) as place,
             Manifest(place.folder, output) as manifest,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from vrmatte.errors import DiskFullError, OutputError, OutputLockedError, output_error
+from vrmatte.errors import DiskFullError, InputError, OutputError, OutputLockedError, output_error
 
 WORK_FOLDER = ".vrmatte"
 ASIDE_FOLDER = "set-aside"
@@ -118,6 +118,18 @@ def job_stems(output: Path) -> list[str]:
     """Names of the jobs an output directory holds, sorted."""
     folders = (output / WORK_FOLDER).glob("*/manifest.sqlite")
     return sorted(path.parent.name for path in folders)
+
+
+def begun_jobs(output: Path) -> list[str]:
+    """Names of the jobs a directory holds, sorted; at least one.
+
+    Raises:
+        InputError: it holds none.
+    """
+    stems = job_stems(output)
+    if not stems:
+        raise InputError(f"{output}: holds no vrmatte job; accepted is the --out of an earlier run")
+    return stems
 
 
 def _refuse_links(folder: Path) -> None:
