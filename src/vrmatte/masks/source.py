@@ -1,0 +1,96 @@
+"""What follows people through pictures once told where they are, and what it is told.
+
+A source answers with masks: they say who, not how soft the edge is; a matte is laid on top of them
+elsewhere. It sees the same pictures of the same views as matting engines do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPoint:
+    """A place in a picture that shows the person, or doesn't."""
+
+    x_px: float
+    """Continuous pixel coordinates: the picture's left border is 0, its right border its width."""
+    y_px: float
+    is_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Where somebody is, in one picture of a view."""
+
+    person: int
+    """Id as in people.json."""
+    picture: int
+    """Which of the view's pictures: 0 left eye, 1 right eye."""
+    box_px: tuple[float, float, float, float] | None
+    """Left, top, right, bottom in continuous pixel coordinates; None: points alone."""
+    points: tuple[PromptPoint, ...] = ()
+
+
+class MaskSource(Protocol):
+    """Follows people through successive pictures of views.
+
+    A view is known by its name and has a memory of its own for each of its pictures. The size of
+    its pictures stays the same until `forget`.
+    """
+
+    name: str
+    provider: str
+    """Where it runs, for the report."""
+
+    def masks(
+        self, view: str, pictures: FloatArray, prompts: Sequence[Prompt]
+    ) -> Mapping[int, FloatArray]:
+        """Where each person is in a view's next pictures, which its memory moves on by.
+
+        Args:
+            view: the view's name.
+            pictures: shape (pictures, 3, h, w), RGB 0..1.
+            prompts: what is known of people in these very pictures; somebody new joins by one,
+                somebody known is corrected by one, somebody lost is found again by one.
+
+        Returns:
+            By person, how surely a pixel shows them: shape (pictures, h, w), 0..1, 0.5 being the
+            border. Everybody ever prompted in this view, also who isn't seen at present.
+
+        Raises:
+            ValueError: the pictures of this view changed in size or number.
+        """
+        ...
+
+    def remembers(self, view: str) -> bool:
+        """Whether anybody is followed in a view."""
+        ...
+
+    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+        """Carry a view's memory along when its viewport turns.
+
+        Args:
+            view: the view's name.
+            pixel_map: shape (3, 3), from old to new continuous pixel coordinates.
+        """
+        ...
+
+    def forget(self, view: str) -> None:
+        """Drop a view's memory; unknown views are fine."""
+        ...
+
+    def state(self) -> dict[str, FloatArray]:
+        """All that is needed to go on exactly, as plain arrays in fp32."""
+        ...
+
+    def restore(self, state: Mapping[str, FloatArray]) -> None:
+        """Go on from a saved state; an empty one is a fresh start."""
+        ...
