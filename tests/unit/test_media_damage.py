@@ -44,10 +44,10 @@ def indices(line: Timeline) -> set[int]:
 @pytest.mark.faults
 @pytest.mark.parametrize("damage", [flip_bits, break_heads])
 @pytest.mark.parametrize("numbers", [(0,), (2, 13), (30,), (31,), (52,), (59,)])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_nothing_damaged_is_shown_and_nothing_moves(tmp_path, damage, numbers, suffix):
+@pytest.mark.parametrize(("suffix", "slices"), [(".mp4", 1), (".mkv", 1), (".mp4", 4)])
+def test_nothing_damaged_is_shown_and_nothing_moves(tmp_path, damage, numbers, suffix, slices):
     path = tmp_path / f"clip{suffix}"
-    write_clip(path, **CLIP)
+    write_clip(path, **{**CLIP, "options": {**CLIP["options"], "slices": str(slices)}})
     source = probe(path)
     line = scan_timeline(source, ignore)
     whole = pictures(source, line)

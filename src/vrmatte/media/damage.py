@@ -199,7 +199,7 @@ def _look_again(
             _mark_whole(source, timeline, [frame], found)
             if frame.pts is not None and last < len(timeline) and frame.pts >= timeline.pts[last]:
                 break
-        whole[first:last] |= found[first:last]
+        whole[first:last] = found[first:last]  # threads that decode ahead may also miss damage
 
 
 def _predicted_from(

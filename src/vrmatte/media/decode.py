@@ -160,9 +160,10 @@ def decode_after_seek(
     with open_input(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, av.VideoStream)
-        set_threads(stream, source)
         if patient:
             stream.codec_context.thread_count = 1
+        else:
+            set_threads(stream, source)
         try:
             if pts is not None:
                 container.seek(pts, stream=stream, backward=True)
@@ -176,10 +177,10 @@ def decode_after_seek(
 
 
 def set_threads(stream: VideoStream, source: SourceInfo) -> None:
-    """As many threads as can tell a corrupt frame from a whole one."""
+    """All threads, such that a corrupt frame is told from a whole one."""
     stream.thread_type = "AUTO"
     if source.codec in _FLAGGED_LATE:
-        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"err_detect": "explode"}
 
 
 def decoded_anyway(packet: Packet[VideoStream]) -> list[VideoFrame]:
