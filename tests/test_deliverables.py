@@ -91,6 +91,8 @@ def test_names_are_what_players_expect(made):
         "png": "clip_LR_180_png",
         "exr": "clip_LR_180_exr",
         "preview": "clip_2D_preview.mp4",
+        "confidence": "clip_LR_180_confidence.mp4",
+        "overlay": "clip_2D_detections.mp4",
     }
 
 
@@ -224,7 +226,7 @@ def test_preview_opens_and_has_its_size(made):
 def test_boxes_stand_where_players_look_for_them(made):
     for name, path in made.files.items():
         boxes = None if path.is_dir() else read_boxes(path)
-        if name in ("matte", "xalpha", "greenscreen", "prores4444"):
+        if name in ("matte", "xalpha", "confidence", "greenscreen", "prores4444"):
             assert boxes is not None, name
             assert (boxes.stereo_mode, boxes.is_half_equirect) == (2, True), name
             assert b"vexu" not in path.read_bytes()

@@ -151,7 +151,7 @@ def test_interrupt_stops_and_can_be_continued(source, undisturbed, tmp_path):
     wait_for(lambda: rows(out, "piece") > 4)
     job.kill(signal.SIGINT)
     assert job.wait() == 130
-    assert one_line(job.errors) == "vrmatte: stopped; run the same command again to continue"
+    assert one_line(job.errors).startswith("vrmatte: stopped: ")
     assert finish(source, out) == undisturbed[0]
 
 

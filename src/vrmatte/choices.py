@@ -16,6 +16,29 @@ DeliverableName = Literal[
     "png",
     "exr",
     "preview",
+    "confidence",
+    "overlay",
 ]
 AlphaContainer = Literal["prores4444", "webm-alpha", "ffv1-alpha", "png", "exr", "alpha-packed"]
 LensName = Literal["fisheye180", "fisheye190", "fisheye200", "mkx200", "mkx220", "rf52", "vrca220"]
+
+DetectorName = Literal[
+    "yolox_nano",
+    "yolox_tiny",
+    "yolox_s",
+    "yolox_m",
+    "yolov8n",
+    "yolov8s",
+    "yolov8m",
+    "rtdetr_v2_r18vd",
+    "dfine_nano",
+]
+
+MaskModelName = Literal[
+    "sam2.1_hiera_tiny",
+    "sam2.1_hiera_small",
+    "sam2.1_hiera_base_plus",
+    "sam2.1_hiera_large",
+    "edgetam",
+    "sam3_tracker",
+]

@@ -12,10 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from vrmatte.choices import AlphaContainer, DeliverableName, LensName
+from vrmatte.choices import AlphaContainer, DeliverableName, DetectorName, LensName, MaskModelName
 
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
-EngineName = Literal["auto", "rvm", "selfie"]
+EngineName = Literal["auto", "rvm", "selfie", "sam2"]
 OnDamage = Literal["stop", "hold", "partial"]
 StereoMode = Literal["independent", "reference_eye", "joint"]
 Channel = Annotated[int, Field(ge=0, le=255)]
@@ -108,23 +108,25 @@ class ProcessingConfig(_Section):
         description="where memory runs out and nothing else helps, go on with a smaller network "
         "picture; the chunks made so are told in report and keys",
     )
+    stall_minutes: float = Field(
+        default=20,
+        ge=0,
+        description="the run ends itself with exit code 75 when nothing moves for so long, as an "
+        "encoder that hangs; running again continues. 0: never",
+    )
 
 
 class DetectionConfig(_Section):
     """Finding people."""
 
     confidence_threshold: float = Field(default=0.7, ge=0, le=1, description="least detector score")
-    model: Literal[
-        "yolox_nano",
-        "yolox_tiny",
-        "yolox_s",
-        "yolox_m",
-        "yolov8n",
-        "yolov8s",
-        "yolov8m",
-        "rtdetr_v2_r18vd",
-        "dfine_nano",
-    ] = Field(default="yolox_nano", description="person detector")
+    model: DetectorName = Field(default="yolox_nano", description="person detector")
+    interval_frames: int = Field(
+        default=30,
+        ge=0,
+        description="with matting.engine: sam2, people are pointed at anew where they were found, "
+        "after so many frames at least; 0: only when they appear",
+    )
 
 
 class PeopleConfig(_Section):
@@ -144,7 +146,17 @@ class MattingConfig(_Section):
     """Making the matte."""
 
     engine: EngineName = Field(
-        default="auto", description="auto: rvm; selfie if its weights can't be had"
+        default="auto",
+        description="auto: rvm; selfie if its weights can't be had. sam2: people are followed by a "
+        "network of their own and matted within its masks (extra sam2)",
+    )
+    mask_model: MaskModelName = Field(
+        default="sam2.1_hiera_tiny", description="with engine sam2: who follows people"
+    )
+    refiner: Literal["rvm", "guided", "vitmatte"] = Field(
+        default="rvm",
+        description="with engine sam2, what makes the soft edge: rvm's matte kept within the mask; "
+        "the picture's colours alone; ViTMatte along the edge (extra sam2)",
     )
     use_disparity_mapping: bool = Field(default=True, description="let the eyes agree by disparity")
     memory_offload: bool = Field(
@@ -218,6 +230,10 @@ class OutputConfig(_Section):
     )
     background_color: tuple[Channel, Channel, Channel] = Field(
         default=(0, 255, 0), description="green-screen colour, RGB 0..255"
+    )
+    report: Literal["html", "json"] = Field(
+        default="html",
+        description="what tells of the run beside its files; html: a page to look at, and JSON",
     )
     maintain_sbs: bool = Field(
         default=True,
@@ -305,6 +321,14 @@ class StereoConfig(_Section):
         return "reference_eye" if self.consistency_mode == "master_slave" else self.consistency_mode
 
 
+class QualityConfig(_Section):
+    """Knowing how good it is."""
+
+    scores: bool = Field(
+        default=True, description="score mattes without truth while they are made, for the report"
+    )
+
+
 class PerformanceConfig(_Section):
     """Measuring and keeping."""
 
@@ -326,7 +350,9 @@ class DebuggingConfig(_Section):
         default=False, description="each chunk's life in the log file"
     )
     save_detection_visualization: bool = Field(
-        default=False, description="a picture of boxes and viewports beside people.json"
+        default=False,
+        description="a picture of boxes and viewports beside people.json; as a video it is the "
+        "deliverable `overlay`",
     )
     frame_count_validation: bool = Field(
         default=True,
@@ -346,6 +372,7 @@ class Config(_Section):
     hardware: HardwareConfig = HardwareConfig()
     audio: AudioConfig = AudioConfig()
     stereo: StereoConfig = StereoConfig()
+    quality: QualityConfig = QualityConfig()
     performance: PerformanceConfig = PerformanceConfig()
     debugging: DebuggingConfig = DebuggingConfig()
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import cast, get_args
 
+from vrmatte.compose.confidence import CONFIDENCE_VERSION
+from vrmatte.compose.detection_overlay import overlay_size
 from vrmatte.compose.names import output_name, refuse_shared_names
 from vrmatte.compose.preview import preview_size
 from vrmatte.compose.view import SourceView
@@ -36,8 +38,10 @@ from vrmatte.media.sequence import SequenceSpec
 STRAIGHT = frozenset({"prores4444", "webm-alpha", "ffv1-alpha", "png", "exr"})
 """Files with straight alpha beside the colours."""
 SEQUENCES = frozenset({"png", "exr"})
-_GREY = frozenset({"matte", "xalpha"})
-_BOTH_EYES = frozenset({"alpha-packed", "preview"})
+_GREY = frozenset({"matte", "xalpha", "confidence"})
+_SCREEN = frozenset({"preview", "overlay"})
+"""Small pictures for a flat screen."""
+_BOTH_EYES = frozenset({"alpha-packed", *_SCREEN})
 """What makes no sense with one eye."""
 _SILENT = frozenset({"xalpha"})
 """Players take the sound of the video that an xalpha file lies beside."""
@@ -98,6 +102,11 @@ class Deliverable:
             and self.sequence is None
             and self.container in ("mp4", "mov")
         )
+
+    @property
+    def shows_findings(self) -> bool:
+        """Whether who was found, and how surely, shapes its pictures."""
+        return self.name in ("confidence", "overlay")
 
     @property
     def has_alpha(self) -> bool:
@@ -191,7 +200,7 @@ def _encoder(
         return EncoderChoice(MATTE_STORE)
     if name == "prores4444" or name == "webm-alpha" or name == "ffv1-alpha":
         return alpha_encoder(name, depth, *size, rate, config.output)
-    if name == "preview":
+    if name in _SCREEN:
         return preview_encoder(rate)
     if name in _GREY:  # soft ramps are kept in 10 bit HEVC
         depth = 8 if config.output.codec == "h264" else YUV420P10.bit_depth
@@ -199,8 +208,8 @@ def _encoder(
 
 
 def _losses(name: DeliverableName, encoder: EncoderSpec, source: SourceInfo) -> Iterator[str]:
-    if name == "preview" and source.color.is_hdr:
-        yield "preview shows HDR as a plain screen would: 8 bit, BT.709"
+    if name in _SCREEN and source.color.is_hdr:
+        yield f"{name} shows HDR as a plain screen would: 8 bit, BT.709"
     if source.color.full_range and not encoder.holds_full_range:
         yield f"{name} has no word for full range: its codes are brought to video range"
 
@@ -208,6 +217,8 @@ def _losses(name: DeliverableName, encoder: EncoderSpec, source: SourceInfo) -> 
 def _size(name: DeliverableName, eye: Eye | None, source: SourceInfo) -> tuple[int, int]:
     if name == "preview":
         return preview_size(source.width, source.height)
+    if name == "overlay":
+        return overlay_size(source.width, source.height)
     return (source.width if eye is None else source.width // 2), source.height
 
 
@@ -259,7 +270,7 @@ def _sequence(
 def _color(name: DeliverableName, encoder: EncoderSpec, source: ColorTags) -> ColorTags:
     if name == "matte-lossless":
         return ColorTags(full_range=True)
-    if name in _GREY or name == "preview":
+    if name in _GREY or name in _SCREEN:
         return ColorTags(primaries=1, transfer=1, matrix=1)
     return source if encoder.holds_full_range else replace(source, full_range=False)
 
@@ -282,7 +293,9 @@ def _picture_parameters(
         parameters["background_color"] = list(output.background_color)
     if estimates_foreground(name, config):
         parameters["foreground"] = _foreground(config)
-    if any(output.edge.model_dump().values()):
+    if name == "confidence":
+        parameters["confidence"] = CONFIDENCE_VERSION
+    elif any(output.edge.model_dump().values()):
         parameters["edge"] = output.edge.model_dump()
     if eye is not None:
         parameters["eye"] = eye.value

@@ -9,7 +9,9 @@ VrmatteError                       1   something went wrong that has no better n
 ├── OutputLockedError              6   another run is writing to the same output
 ├── OutputError                    7   the output can't be written
 ├── WeightsError                   8   network weights are missing or have the wrong digest
-└── VerificationError              9   a finished file differs from what was promised
+├── VerificationError              9   a finished file differs from what was promised
+├── StalledError                  75   nothing moved for long; run again to continue
+└── StoppedError                 130   whoever asked for the run asked it to stop
 
 The text of an error is one line for the user: what happened, to which file, chunk or frame, what
 was accepted, and what to do. Errors of other libraries are mapped where they enter.
@@ -80,18 +82,32 @@ class VerificationError(VrmatteError):
     exit_code = 9
 
 
+class StalledError(VrmatteError):
+    """Nothing moved for long; never raised, since the thread that hangs can't be made to go on."""
+
+    exit_code = 75
+
+
+class StoppedError(VrmatteError):
+    """Whoever asked for the run asked it to stop; what is finished is kept."""
+
+    exit_code = 130
+
+
 EXIT_CODES: dict[int, str] = {
     0: "done, everything verified",
     1: "an unexpected error (please report it)",
     2: "a setting, option or configuration file is wrong",
     3: "the source video can't be used",
-    4: "a chunk failed; run the same command again to retry it",
+    4: "chunks failed; all else is kept, the same command with --retry-failed tries them again",
     5: "disk full; free space and run the same command to continue",
     6: "another run is writing to this output",
     7: "the output can't be written",
     8: "network weights are missing or have the wrong digest",
     9: "a finished file differs from what was promised",
+    75: "nothing moved for long; run the same command again to continue",
     130: "stopped by the user; run the same command to continue",
+    143: "stopped by the system (SIGTERM); run the same command to continue",
 }
 """What each exit code of the command line means; `vrmatte --help` and docs/errors.md print this."""
 

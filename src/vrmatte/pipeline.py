@@ -30,7 +30,7 @@ from vrmatte.handover import Ahead, Behind
 from vrmatte.matting.base import Engine, FrameMatting, State
 from vrmatte.matting.excluding import ExcludingMatting
 from vrmatte.matting.exclusion import Exclusion
-from vrmatte.matting.route import make_matting
+from vrmatte.matting.route import is_told, make_matting
 from vrmatte.matting.stereo_stage import rules_of, with_agreement
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkFile, commit_file
@@ -46,6 +46,7 @@ from vrmatte.quality.run_profile import (
     profile_of,
     save_profile,
 )
+from vrmatte.quality.score_output import ScoreOutput
 from vrmatte.quality.stereo_findings import save_findings
 from vrmatte.quality.stopwatch import Stopwatch
 from vrmatte.stereo.agreement import Finding
@@ -77,7 +78,7 @@ class ChunkResult:
     """What was made: a committed file for each piece, by name."""
 
     files: Mapping[str, ChunkFile]
-    """Keys: "matte", "state", "stereo", "profile" and names of deliverables."""
+    """Keys: "matte", "state", "stereo", "scores", "profile" and names of deliverables."""
     seconds: Mapping[str, float]
     """Wall time by stage."""
 
@@ -138,12 +139,15 @@ def _make_pieces(
     with ExitStack() as stack:
         with watch.stage(OPEN_FILES):
             frames = _decoded(plan, job, watch, stack)
-            outputs = list(open_outputs(plan, job, stack))
+            outputs: list[Output | ScoreOutput] = [*open_outputs(plan, job, stack)]
+            if job.make_matte and plan.config.quality.scores:
+                outputs.append(ScoreOutput(job.folder, plan.eye, plan.subjects.people))
             sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
             prepare = Preparation(source_view(plan.source, plan.config), plan.config)
         made = 0
         for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
-            item = job.chunk.first + made, prepare(frame, matte)
+            number = job.chunk.first + made
+            item = number, prepare(frame, matte, number)
             for sink in sinks:
                 with watch.stage(WAIT_FOR_FILES):
                     sink.put(item)
@@ -205,13 +209,15 @@ class _AtOnce:
         """Nothing waits."""
 
 
-def _stage(output: Output) -> str:
+def _stage(output: Output | ScoreOutput) -> str:
     """What its time is called; "matte" is the making of mattes."""
     return "matte store" if output.name == "matte" else output.name
 
 
 @contextmanager
-def _sink(plan: Plan, output: Output, watch: Stopwatch) -> Generator[_AtOnce | Behind[_Item]]:
+def _sink(
+    plan: Plan, output: Output | ScoreOutput, watch: Stopwatch
+) -> Generator[_AtOnce | Behind[_Item]]:
     """Hands frames to an output, on a thread of its own where stages overlap."""
     stage = _stage(output)
 
@@ -229,7 +235,9 @@ def _sink(plan: Plan, output: Output, watch: Stopwatch) -> Generator[_AtOnce | B
 def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwatch) -> FrameMatting:
     """Networks, then both eyes made to agree, then those taken out who aren't wanted."""
     subjects = plan.subjects
-    matting = make_matting(engine, plan.viewports, plan.config, plan.eye)
+    matting = make_matting(
+        engine, plan.viewports, plan.config, plan.eye, subjects.people, subjects.by_hand
+    )
     matting = with_agreement(
         matting,
         plan.config,
@@ -241,7 +249,9 @@ def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwat
     )
     if not subjects.anything_leaves:
         return matting
-    return ExcludingMatting(matting, Exclusion(subjects.people, subjects.regions, plan.eye))
+    # Who is told of people leaves the excluded out by themselves.
+    others = () if is_told(engine, plan.viewports, subjects.people) else subjects.people
+    return ExcludingMatting(matting, Exclusion(others, subjects.regions, plan.eye))
 
 
 def _source_frames(plan: Plan, job: ChunkJob) -> Iterator[PlanarFrame]:

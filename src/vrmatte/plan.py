@@ -18,11 +18,13 @@ from vrmatte.config import Config
 from vrmatte.deliverables import Deliverable, Parameters, decide_deliverables
 from vrmatte.errors import ConfigError
 from vrmatte.frames import Timeline
-from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
+from vrmatte.geometry.person_boxes import ExcludedRegion, HandPrompt, PersonBoxes
+from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import network_scale
+from vrmatte.matting.masked import MASKED_VERSION
 from vrmatte.matting.route import sized_paths, smaller_paths
 from vrmatte.matting.stereo_stage import stereo_parameters
 from vrmatte.matting.through_viewports import SizedPath
@@ -69,6 +71,10 @@ class Subjects:
     """Places whose content leaves the matte."""
     lenses: LensAlignment | None = None
     """How the right lens stands to the left; None: not known."""
+    scores: tuple[PersonScores, ...] = ()
+    """How sure the detector was of these people; shapes pictures that show it, no matte."""
+    by_hand: tuple[HandPrompt, ...] = ()
+    """Where somebody said by hand that people are; for engines that are told."""
 
     @property
     def anything_leaves(self) -> bool:
@@ -100,6 +106,8 @@ class Plan:
     deliverables: tuple[Deliverable, ...]
     config: Config
     notices: tuple[str, ...]
+    severed: frozenset[str] = frozenset()
+    """Keys of mattes that failed when what follows them was made, which therefore begins cold."""
 
     @property
     def eye_px(self) -> int:
@@ -130,7 +138,7 @@ class Plan:
         previous: str | None = None
         excluded = self._excluded()
         for chunk in self.chunks:
-            goes_on = previous and self.goes_on(chunk)
+            goes_on = previous and previous not in self.severed and self.goes_on(chunk)
             start = {"after": previous} if goes_on else {"warmup": chunk.warmup}
             parameters = {
                 "version": MATTE_VERSION,
@@ -144,6 +152,7 @@ class Plan:
                 **self._precision(chunk),
                 **self._lens(),
                 **self._stereo(),
+                **self._masks(),
                 **self._held(chunk),
             }
             previous = key_of(parameters)
@@ -151,7 +160,7 @@ class Plan:
         return result
 
     def goes_on(self, chunk: Chunk) -> bool:
-        """Whether the state after the chunk before fits this one: its network has that size too."""
+        """Whether a state after the chunk before would fit: its network has that size too."""
         easing = self.engine.easing
         return chunk.index > 0 and easing(chunk.index).scale == easing(chunk.index - 1).scale
 
@@ -191,6 +200,22 @@ class Plan:
             return {}
         return {"stereo": stereo, "people": key_of({"boxes": asdict(self.subjects)["people"]})}
 
+    def _masks(self) -> Parameters:
+        """What follows people, and where they are pointed at; most engines have none to tell."""
+        engine = self.engine
+        if engine.masks is None:
+            return {}
+        told = asdict(self.subjects)
+        return {
+            "masks": {
+                "version": MASKED_VERSION,
+                "weights": engine.masks.sha256,
+                "refiner": engine.refiner,
+                "interval": self.config.detection.interval_frames,
+            },
+            "prompts": key_of({name: told[name] for name in ("people", "by_hand")}),
+        }
+
     def _held(self, chunk: Chunk) -> Parameters:
         """Which pictures stand in for damaged ones; a chunk without damage has none to tell."""
         held = [
@@ -216,7 +241,7 @@ class Plan:
         if not self.subjects.anything_leaves:
             return None
         told = asdict(self.subjects) | {"viewports": None}
-        del told["lenses"]
+        del told["lenses"], told["scores"], told["by_hand"]
         return key_of(told)
 
     def of(self, subjects: Subjects) -> Plan:
@@ -324,6 +349,7 @@ def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str)
         "encoder": asdict(deliverable.sequence or deliverable.encoder),
         "color": asdict(deliverable.color),
         "size": list(deliverable.size),
+        **({"found": key_of(asdict(plan.subjects))} if deliverable.shows_findings else {}),
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Stage = Literal["render", "download", "scan", "scout", "matte", "join", "verify", "bench"]
+Stage = Literal["render", "download", "scan", "scout", "matte", "join", "verify", "bench", "score"]
 
 
 @dataclass(frozen=True, slots=True)

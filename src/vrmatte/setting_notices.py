@@ -118,7 +118,11 @@ def _mode_without_disparity(_key: str, config: Config) -> bool:
     return not config.matting.use_disparity_mapping and config.stereo.mode != "independent"
 
 
-_BOXED = ("matte", "xalpha", "greenscreen", "prores4444")
+def _changed_without_masks(key: str, config: Config) -> bool:
+    return _changed(key, config) and config.matting.engine != "sam2"
+
+
+_BOXED = ("matte", "xalpha", "greenscreen", "prores4444", "confidence")
 """Files that carry spherical boxes where they are half-equirectangular."""
 _COLOURED = (
     "alpha-packed",
@@ -138,6 +142,7 @@ _NOT_COMPARED = (
     "has no effect here: the eyes are not compared (matting.use_disparity_mapping = false, or "
     "stereo.consistency_mode = independent)"
 )
+_NO_MASKS = "has no effect here: only matting.engine = sam2 follows people by masks"
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
 _ONLY_MATTES = "has no effect here: only mattes are made, which have no colours"
 
@@ -158,6 +163,9 @@ LIMITS = (
         _set_to(False),
     ),
     Limit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
+    Limit("detection.interval_frames", _NO_MASKS, _changed_without_masks),
+    Limit("matting.mask_model", _NO_MASKS, _changed_without_masks),
+    Limit("matting.refiner", _NO_MASKS, _changed_without_masks),
     Limit(
         "matting.use_disparity_mapping",
         "has no effect here: stereo.consistency_mode = independent leaves each eye alone",
@@ -250,6 +258,7 @@ EFFECTIVE = frozenset(
         "processing.parallel_eyes",
         "processing.max_memory_gb",
         "processing.allow_smaller_scale",
+        "processing.stall_minutes",
         "detection.confidence_threshold",
         "people.file",
         "people.viewer_body",
@@ -260,6 +269,7 @@ EFFECTIVE = frozenset(
         "output.encoder",
         "output.quality",
         "output.preset",
+        "output.report",
         "output.edge.choke_px",
         "output.edge.feather_px",
         "hardware.device",
@@ -268,6 +278,7 @@ EFFECTIVE = frozenset(
         "audio.preserve_audio",
         "audio.verify_sync",
         "audio.audio_codec",
+        "quality.scores",
         "performance.overlap",
         "performance.profile_enabled",
         "performance.preserve_intermediates",

@@ -2,12 +2,17 @@ import dataclasses
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from pydantic import TypeAdapter
 
+from true_masks import BrightMasks
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import (
     RVM_WEIGHTS,
@@ -16,6 +21,7 @@ from vrmatte.matting.choose import (
     load_engine,
     network_scale,
 )
+from vrmatte.matting.masked import MaskedEngine
 from vrmatte.matting.rvm import CutNetwork
 from vrmatte.models import devices
 from vrmatte.models.graph_cut import UnknownGraphError
@@ -209,3 +215,67 @@ def test_half_precision_has_no_effect_on_the_cpu(models_dir, monkeypatch):
     told.clear()
     choose_engine(Config(), told.append)
     assert not any("fp16" in event.text for event in told), "nobody asked for it"
+
+
+MASKS = MaskWeights("sam2.1_hiera_tiny", "somewhere", "5" * 64, "Apache-2.0", True, ("told",))
+
+
+@pytest.fixture
+def masks_at_hand(monkeypatch):
+    """Packages and weights of the mask model are there, and it follows bright things."""
+    monkeypatch.setattr("vrmatte.matting.choose.require_packages", lambda _: None)
+    monkeypatch.setattr("vrmatte.matting.choose.choose_mask_weights", lambda *_, **__: MASKS)
+    monkeypatch.setattr("vrmatte.matting.choose.open_mask_source", lambda *_, **__: BrightMasks())
+
+
+@pytest.mark.parametrize(
+    ("refiner", "weights"), [("rvm", RVM_WEIGHTS), ("guided", "sam2.1_hiera_tiny")]
+)
+def test_masks_with_a_refiner_on_top(models_dir, masks_at_hand, refiner, weights):
+    config = Config.model_validate(
+        {"matting": {"engine": "sam2", "refiner": refiner}, "hardware": {"device": "cpu"}}
+    )
+    choice = choose_engine(config)
+    assert (choice.name, choice.weights_name, choice.refiner) == ("sam2", weights, refiner)
+    assert "told" in choice.notices
+    travelled = TypeAdapter(EngineChoice).validate_python(
+        json.loads(json.dumps(dataclasses.asdict(choice)))
+    )
+    assert travelled == choice
+    engine = load_engine(choice, config)
+    assert isinstance(engine, MaskedEngine)
+    assert "bright" in engine.provider
+    pictures = np.full((2, 3, 48, 64), 0.5, np.float32)
+    assert engine.infer("eye", pictures).slope.shape == (2, 48, 64)
+
+
+@pytest.mark.parametrize("missing", ["torch", "transformers"])
+def test_without_the_extra_one_line_says_which(models_dir, monkeypatch, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ConfigError, match=r"install vrmatte\[sam2\]") as caught:
+        choose_engine(config_of("sam2"))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_weights_one_line_says_where_they_come_from(own_dir, monkeypatch):
+    monkeypatch.setattr("vrmatte.matting.choose.require_packages", lambda _: None)
+    with pytest.raises(WeightsError, match=r"sam2\.1_hiera_tiny\.safetensors.*https?://") as caught:
+        choose_engine(config_of("sam2"))
+    assert "\n" not in str(caught.value)
+
+
+def test_no_other_engine_needs_pytorch(models_dir):
+    """In a process of its own in which PyTorch and transformers can't be imported."""
+    script = """
+import sys
+sys.modules["torch"] = sys.modules["transformers"] = None
+import vrmatte, vrmatte.cli.main, vrmatte.pipeline, vrmatte.jobs.local
+from vrmatte.config import Config
+from vrmatte.matting.choose import choose_engine, load_engine
+config = Config.model_validate({"matting": {"engine": "selfie"}})
+print(load_engine(choose_engine(config), config).name)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "selfie"

@@ -38,10 +38,10 @@ ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
 EYE = 128
 COLOURED = {"greenscreen", "prores4444", "webm-alpha", "ffv1-alpha", "png", "exr"}
 """Files whose soft edges get the people's own colours."""
-LOSSY = {"matte", "xalpha", "alpha-packed", "greenscreen"}
+LOSSY = {"matte", "xalpha", "confidence", "alpha-packed", "greenscreen"}
 """Files of the encoders that settings choose."""
-BOXED = {"matte", "xalpha", "greenscreen", "prores4444"}
-SPLIT = set(ALL) - {"alpha-packed", "preview"}
+BOXED = {"matte", "xalpha", "confidence", "greenscreen", "prores4444"}
+SPLIT = set(ALL) - {"alpha-packed", "preview", "overlay"}
 NOTHING: set[str] = set()
 
 
@@ -188,7 +188,7 @@ REMADE: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
         set(ALL) - PACKED,
     ),
     ({}, {"output.codec": "hevc"}, PACKED | {"greenscreen"}),
-    ({}, {"output.codec": "h264"}, {"matte", "xalpha"}),
+    ({}, {"output.codec": "h264"}, {"matte", "xalpha", "confidence"}),
     ({}, {"output.encoder": "auto"}, NOTHING),
     ({}, {"output.quality": 30}, LOSSY | {"webm-alpha"}),
     ({}, {"output.preset": "medium"}, LOSSY),
@@ -201,9 +201,10 @@ REMADE: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ),
     ({}, {"output.alpha_packed.fov_deg": 200}, PACKED),
     ({}, {"output.alpha_packed.channel": "red"}, PACKED),
-    ({}, {"output.edge.choke_px": 1.5}, set(ALL)),
-    ({}, {"output.edge.feather_px": 3}, set(ALL)),
+    ({}, {"output.edge.choke_px": 1.5}, set(ALL) - {"confidence"}),
+    ({}, {"output.edge.feather_px": 3}, set(ALL) - {"confidence"}),
     ({}, {"output.deliver": ("matte",)}, NOTHING),
+    ({}, {"output.report": "json"}, NOTHING),
     ({}, {"audio.preserve_audio": False}, set(ALL) - {"png", "exr", "xalpha"}),
 ]
 

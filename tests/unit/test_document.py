@@ -17,6 +17,7 @@ from vrmatte.people.document import (
     Shot,
     SourceIdentity,
     TimedBox,
+    TimedPoint,
     as_json,
     write_people,
 )
@@ -70,6 +71,52 @@ def test_lenses_come_back_as_written(tmp_path):
     assert read_people(path) == (with_lenses, True)
     (line,) = [line for line in path.read_text().splitlines() if '"lenses"' in line]
     assert '"roll": 0.251, "pitch": -0.034, "toe_in": 0.6' in line
+
+
+POINTS = (TimedPoint(0, "left", 1.5, -10, True), TimedPoint(20, "right", -3, 4.25, False))
+
+
+def test_points_come_back_as_written(tmp_path):
+    path = tmp_path / "people.json"
+    first, *others = people().people
+    pointed = replace(people(), people=(replace(first, points=POINTS), *others))
+    write_people(pointed, path)
+    assert read_people(path) == (pointed, True)
+    assert '   {"frame": 0, "eye": "left", "at": [1.5, -10.0], "is_person": true},' in (
+        path.read_text().splitlines()
+    )
+
+
+def test_documents_without_points_look_as_before(written):
+    assert "points" not in written.read_text()
+
+
+def test_points_show_the_person_unless_told_otherwise(written):
+    tree = json.loads(written.read_text())
+    tree["people"][0]["points"] = [{"frame": 3, "eye": "left", "at": [0, 5]}]
+    written.write_text(json.dumps(tree))
+    assert read_people(written)[0].people[0].points == (TimedPoint(3, "left", 0, 5, True),)
+
+
+@pytest.mark.parametrize(
+    ("point", "said"),
+    [
+        ({"frame": 100, "eye": "left", "at": [0, 5]}, "points[0].frame must be a whole number"),
+        ({"frame": 1, "eye": "both", "at": [0, 5]}, 'points[0].eye must be "left" or "right"'),
+        ({"frame": 1, "eye": "left", "at": [0]}, "points[0].at must be [yaw, pitch]"),
+        ({"frame": 1, "eye": "left", "at": [0, 91]}, "points[0].at[1] must be a number"),
+        ({"frame": 1, "eye": "left"}, "points[0].at is missing"),
+        ({"frame": 1, "eye": "left", "at": [0, 1], "plus": 1}, "points[0].plus is unknown"),
+        ({"frame": 1, "eye": "left", "at": [0, 1], "is_person": 1}, "is_person must be true"),
+    ],
+)
+def test_points_that_dont_fit_are_named(written, point, said):
+    tree = json.loads(written.read_text())
+    tree["people"][0]["points"] = [point]
+    written.write_text(json.dumps(tree))
+    with pytest.raises(ConfigError) as error:
+        read_people(written)
+    assert said in str(error.value)
 
 
 def test_unknown_lenses_are_left_out_so_that_older_versions_read_the_document(written):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vrmatte.config import OutputConfig
-from vrmatte.errors import OutputError
+from vrmatte.errors import ChunkError, OutputError
 from vrmatte.frames import (
     YUV420P,
     YUV420P10,
@@ -148,9 +148,26 @@ def test_a_lost_frame_is_noticed(tmp_path):
     opened = writer(tmp_path / "chunk.mp4")
     opened.write(picture(50), 0)
     opened._frames += 1
-    with pytest.raises(OutputError, match="made 1 packets of 2 frames"):
+    with pytest.raises(ChunkError, match="made 1 packets of 2 frames"):
         opened.commit()
     assert not (tmp_path / "chunk.mp4").exists()
+
+
+@pytest.mark.parametrize(("after", "kind"), [(0, OutputError), (3, ChunkError)])
+def test_an_encoder_that_fails_later_fails_at_its_pictures(tmp_path, monkeypatch, after, kind):
+    """One that refuses to begin has wrong settings, which are those of every chunk."""
+
+    class Failing:
+        def encode(self, frame):
+            raise av.error.ExternalError(-542398533, "Generic error in an external library")
+
+    opened = writer(tmp_path / "chunk.mp4")
+    for number in range(after):
+        opened.write(picture(50), number)
+    monkeypatch.setattr(opened, "_stream", Failing())
+    with pytest.raises(kind, match="Generic error"):
+        opened.write(picture(50), after)
+    opened.discard()
 
 
 def test_a_folder_that_is_gone_is_named(tmp_path):

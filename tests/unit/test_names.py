@@ -27,6 +27,8 @@ ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
         ("png", "holiday_LR_180_png"),
         ("exr", "holiday_LR_180_exr"),
         ("preview", "holiday_2D_preview.mp4"),
+        ("confidence", "holiday_LR_180_confidence.mp4"),
+        ("overlay", "holiday_2D_detections.mp4"),
     ],
 )
 def test_names(deliverable, name):

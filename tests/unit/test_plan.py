@@ -12,8 +12,10 @@ from stand_in_engine import CHOICE
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes, SpherePoint
+from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
+from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import Easing
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
@@ -264,6 +266,24 @@ def test_the_agreement_hangs_on_peoples_boxes(source):
     assert key(person(keep=True)) != key(person(keep=True, yaw_deg=3))
 
 
+def test_who_was_found_shapes_what_shows_it(source):
+    def keys(*scores: PersonScores, people: tuple[PersonBoxes, ...] = (person(keep=False),)):
+        subjects = Subjects((path(10),), people, scores=scores)
+        names = ["confidence", "overlay", "matte"]
+        plan = plan_of(
+            source, subjects=subjects, stereo__consistency_mode="independent", output__deliver=names
+        )
+        files = {d.name: key_of(deliverable_parameters(plan, d, "m")) for d in plan.deliverables}
+        return key_of(plan.matte_parameters()[0]), files
+
+    sure, unsure = (keys(PersonScores(1, (0,), (score,))) for score in (0.9, 0.7))
+    assert sure[0] == unsure[0] == keys()[0], "no matte hangs on it"
+    other = keys(people=(person(keep=False, yaw_deg=3),))
+    for name in ("confidence", "overlay"):
+        assert len({k[1][name] for k in (sure, unsure, keys(), other)}) == 4
+    assert len({k[1]["matte"] for k in (sure, unsure, keys(), other)}) == 1
+
+
 def test_independent_eyes_know_boxes_only_where_somebody_leaves(source):
     def key(*people: PersonBoxes) -> str:
         subjects = Subjects((path(10),), people)
@@ -305,6 +325,16 @@ def test_half_precision_makes_other_mattes(source):
     assert "precision" not in plan.matte_parameters()[0]
 
 
+def test_what_follows_a_failed_chunk_begins_cold_and_nothing_else_changes(source):
+    plan = plan_of(source, chunk_frames=30)
+    severed = replace(plan, severed=frozenset({keys(plan)[1], "of other settings"}))
+    assert keys(severed)[:2] == keys(plan)[:2]
+    assert set(keys(severed)[2:]).isdisjoint(keys(plan)[2:])
+    starts = [parameters["start"] for parameters in severed.matte_parameters()]
+    assert [list(start) for start in starts] == [["warmup"], ["after"], ["warmup"], ["after"]]
+    assert keys(replace(plan, severed=frozenset({"of other settings"}))) == keys(plan)
+
+
 def test_an_easing_changes_keys_from_its_chunk_on(source):
     plan = plan_of(source, processing__chunk_size=30)
     eased = replace(plan, engine=replace(CHOICE, eased=(Easing(2, 0.7, "fp32"),)))
@@ -338,3 +368,49 @@ def test_a_change_of_precision_keeps_the_state(source):
     assert told == ["fp16", "fp16", None, None]
     assert all(eased.goes_on(chunk) for chunk in eased.chunks[1:])
     assert eased.eased_for(eased.chunks[3]).engine.precision == "fp32"
+
+
+MASKS = MaskWeights("sam2.1_hiera_tiny", "somewhere", "7" * 64, "Apache-2.0", True)
+WATCHED = PersonBoxes(1, True, 0, 100, (0, 50), *2 * [(Bounds(-5, 5, -20, 20),) * 2])
+TOLD = Subjects(
+    (ViewportPath("person-1", 0, 100, 40, 60, (Turn(0, 0, 0),)),),
+    (WATCHED,),
+    by_hand=(HandPrompt(1, 50),),
+)
+
+
+def masked(plan, **changes):
+    choice = replace(CHOICE, name="sam2", masks=MASKS, refiner="rvm")
+    return replace(plan, engine=replace(choice, **changes))
+
+
+def test_masks_shape_mattes_of_the_engine_that_has_them(source):
+    plan = plan_of(source, subjects=TOLD, stereo__consistency_mode="independent")
+    other = plan_of(
+        source,
+        subjects=TOLD,
+        stereo__consistency_mode="independent",
+        detection__interval_frames=10,
+    )
+    pointed = plan.of(
+        replace(TOLD, by_hand=(HandPrompt(1, 50, (SpherePoint("left", 0, 0, True),)),))
+    )
+    moved = replace(WATCHED, left=(Bounds(-4, 5, -20, 20),) * 2)
+    elsewhere = plan.of(replace(TOLD, people=(moved,)))
+    different = [
+        masked(plan),
+        masked(plan, refiner="guided"),
+        masked(plan, masks=replace(MASKS, sha256="8" * 64)),
+        masked(other),
+        masked(pointed),
+        masked(elsewhere),
+    ]
+    assert len({tuple(keys(one)) for one in different}) == len(different)
+    assert keys(plan) == keys(other) == keys(pointed) == keys(elsewhere)
+
+
+def test_what_is_said_by_hand_leaves_other_engines_mattes_alone(source):
+    out = replace(TOLD, people=(replace(WATCHED, keep=False),))
+    assert keys(plan_of(source, subjects=out)) == keys(
+        plan_of(source, subjects=replace(out, by_hand=()))
+    )

@@ -11,6 +11,7 @@ import pytest
 from media_fixtures import write_clip
 from vrmatte.config import Config
 from vrmatte.frames import Timeline
+from vrmatte.geometry.person_boxes import HandPrompt, SpherePoint
 from vrmatte.jobs.subjects import LINGER_SECONDS, find_subjects
 from vrmatte.media.probe import probe
 from vrmatte.people.document import (
@@ -19,6 +20,7 @@ from vrmatte.people.document import (
     Shot,
     SourceIdentity,
     TimedBox,
+    TimedPoint,
     write_people,
 )
 from vrmatte.people.sphere import AngularBox
@@ -125,3 +127,22 @@ def test_excluded_people_linger_and_kept_ones_do_not(source, tmp_path):
     (boxes,) = found.people
     assert (boxes.first, boxes.last) == (20, 40)
     assert not found.anything_leaves
+
+
+def test_the_detectors_scores_are_handed_on(source, tmp_path):
+    found, _ = find(source, tmp_path, person(keep=True))
+    (scores,) = found.scores
+    assert (scores.id, scores.frames, scores.scores) == (1, (20, 39), (0.9, 0.9))
+
+
+def test_boxes_drawn_by_hand_and_points_are_told(source, tmp_path):
+    drawn = replace(box(30), score=1.0)
+    points = (TimedPoint(39, "left", 1, 2, True), TimedPoint(25, "right", 3, 4, False))
+    someone = Person(1, "person", True, 0.9, (box(20), drawn, box(39)), points)
+    found, _ = find(source, tmp_path, someone)
+    assert found.by_hand == (
+        HandPrompt(1, 25, (SpherePoint("right", 3, 4, False),)),
+        HandPrompt(1, 30),
+        HandPrompt(1, 39, (SpherePoint("left", 1, 2, True),)),
+    )
+    assert find(source, tmp_path, person(keep=True))[0].by_hand == ()

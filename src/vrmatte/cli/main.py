@@ -5,12 +5,12 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, get_args
 
 import typer
 
 from vrmatte.choices import DeliverableName
+from vrmatte.cli.stopping import SIGNALS, StopNow, stop_at_once
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -63,10 +63,17 @@ def run(
         typer.Option(help="Where frames can't be decoded: stop, hold the last good one, partial."),
     ] = None,
     fresh: Annotated[bool, typer.Option(help="Start over; earlier work is set aside.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try chunks again that failed too often.")
+    ] = False,
+    sample: Annotated[
+        str | None, typer.Option(help="Make spread samples, 10s in all, and estimate the whole.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Matte a video; in an output directory of an earlier run, continue it."""
-    from vrmatte.cli.run import run_command
+    from vrmatte.cli.run import Again, run_command
+    from vrmatte.cli.sample import sample_command
 
     options: dict[str, Any] = {
         "input.video_path": video,
@@ -77,7 +84,11 @@ def run(
         "input.end": end,
         "input.on_damage": on_damage,
     }
-    run_command(config or [], assign or [], preset, options, fresh=fresh, as_json=json)
+    if sample is not None:
+        sample_command(config or [], assign or [], preset, options, sample, as_json=json)
+        return
+    again = Again(fresh=fresh, retry_failed=retry_failed)
+    run_command(config or [], assign or [], preset, options, again, as_json=json)
 
 
 @app.command()
@@ -156,11 +167,41 @@ def verify(
 
 
 @app.command()
-def doctor(json: Json = False) -> None:
-    """Tell what this machine can do: networks, encoders, weights, memory, disk; with advice."""
+def clean(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="--out of an earlier run.")],
+    mattes: Annotated[
+        bool, typer.Option("--mattes", help="Mattes too: `render` needs them, `verify` for alpha.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All but the finished files; no `verify` then.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would go.")] = False,
+    json: Json = False,
+) -> None:
+    """Free what a run left behind: half-written files, work set aside, chunks no file needs.
+
+    Finished files stay, and so does what an unfinished run goes on from.
+    """
+    from vrmatte.cli.clean import clean_command
+
+    clean_command(directory, mattes=mattes, everything=everything, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def doctor(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Directory whose disk is looked at.")
+    ] = Path(),
+    size: Annotated[str, typer.Option(help="Frame size codecs are tried at.")] = "6144x3072",
+    json: Json = False,
+) -> None:
+    """Tell what this machine can do: networks, codecs, weights, memory, disk; with advice.
+
+    Exit code 1 where a run with default settings can't work here.
+    """
     from vrmatte.cli.doctor import doctor_command
 
-    doctor_command(as_json=json)
+    doctor_command(out, size, as_json=json)
 
 
 @app.command()
@@ -197,6 +238,66 @@ def bench(
 
     scope = scope_of(out, sizes, frames, repeats, device, peer, peer_python, is_quick=quick)
     bench_command(names or [], scope, as_json=json)
+
+
+@app.command()
+def preview(
+    video: Annotated[Path, typer.Argument(metavar="INPUT", help="VR180 side-by-side video.")],
+    at: Annotated[str, typer.Option(help="Seconds or h:mm:ss of the frame.")] = "0",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG file to write.")] = None,
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    preset: Preset = None,
+    engine: Annotated[str | None, typer.Option(help="auto, rvm or selfie.")] = None,
+    json: Json = False,
+) -> None:
+    """Matte one frame as a run would and draw it: people found, matte, people cut out."""
+    from vrmatte.cli.preview import preview_command
+
+    options: dict[str, Any] = {"matting.engine": engine}
+    preview_command(video, at, out, config or [], assign or [], preset, options, as_json=json)
+
+
+@app.command()
+def score(
+    matte: Annotated[
+        Path, typer.Argument(metavar="PRED", help="Matte video, file with alpha, or PNG folder.")
+    ],
+    truth: Annotated[
+        Path, typer.Argument(metavar="TRUTH", help="The exact matte, of the same frames.")
+    ],
+    trimap: Annotated[
+        Path | None, typer.Option(help="Grey video; what is neither black nor white is unknown.")
+    ] = None,
+    skip: Annotated[int, typer.Option(min=0, help="Frames to leave out at the start.")] = 0,
+    every: Annotated[
+        int, typer.Option(min=0, help="Conn and MESSDdt, which are slow, of every N-th; 0: none.")
+    ] = 1,
+    read_as: Annotated[
+        str, typer.Option("--as", help="What PRED is: auto, matte or alpha-packed.")
+    ] = "auto",
+    json: Json = False,
+) -> None:
+    """Tell how far a matte is from exact truth, by the field's metrics; docs/quality.md."""
+    from vrmatte.cli.score import matte_kind, score_command
+
+    kind = matte_kind(read_as)
+    score_command(matte, truth, trimap, skip=skip, every=every, kind=kind, as_json=json)
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="--out of a run, or a matte video.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another, of the same frames.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="PNG file: the frames that differ most.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Tell how two runs differ: mattes, settings, speed, files, agreement of the eyes."""
+    from vrmatte.cli.score import compare_command
+
+    compare_command(a, b, picture, as_json=json)
 
 
 @config_app.command("show")
@@ -280,24 +381,17 @@ def _options(
     """VR180 stereo video of people in, verified mattes out."""
 
 
-class _StoppedByUser(BaseException):
-    """Ctrl-C. No KeyboardInterrupt, because Typer answers that one itself, each version its way."""
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise _StoppedByUser
-
-
 def main() -> None:
     """Run the command line; the exit codes are those of `vrmatte.errors`."""
-    signal.signal(signal.SIGINT, _stop)
+    for number in SIGNALS:
+        signal.signal(number, stop_at_once)
     try:
         app(standalone_mode=True)
     except VrmatteError as error:
         sys.stderr.write(f"vrmatte: {one_line(str(error))}\n")
         sys.exit(error.exit_code)
-    except _StoppedByUser:
-        sys.stderr.write("vrmatte: stopped; run the same command again to continue\n")
-        sys.exit(130)
+    except StopNow as stop:
+        sys.stderr.write(f"vrmatte: {stop}\n")
+        sys.exit(stop.exit_code)
     except BrokenPipeError:
         sys.exit(1)

@@ -25,6 +25,7 @@ _WORDS = {
     "join": "joining",
     "verify": "verifying",
     "bench": "measuring",
+    "score": "comparing",
 }
 _LINE_EVERY_SECONDS = 10.0
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from vrmatte.cli.render import print_report, terminal_progress
+from vrmatte.cli.stopping import Stopping
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError
 from vrmatte.progress import Notice
@@ -17,17 +19,27 @@ from vrmatte.setting_notices import notices
 from vrmatte.settings import EARLIER_RUN, load_config
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What is to be done anew in an output directory of an earlier run."""
+
+    fresh: bool
+    """Everything."""
+    retry_failed: bool
+    """Chunks that failed too often."""
+
+
 def run_command(
     files: Sequence[Path],
     assignments: Sequence[str],
     preset: str | None,
     options: Mapping[str, Any],
+    again: Again,
     *,
-    fresh: bool,
     as_json: bool,
 ) -> None:
     """Resolve settings, run, print the table or the JSON report."""
-    resolved = load_config(files, assignments, preset, _overrides(options))
+    resolved = load_config(files, assignments, preset, overrides_of(options))
     config = resolved.config
     if config.input.video_path is None:
         raise ConfigError("no source video: give INPUT, or input.video_path in a --config file")
@@ -35,13 +47,25 @@ def run_command(
         raise ConfigError("no output directory: give --out, or output.path in a --config file")
 
     from vrmatte.jobs.local import matte_video
+    from vrmatte.jobs.workplace import WORK_FOLDER
 
     with terminal_progress(quiet=as_json) as observer:
         for text in notices(resolved):
             observer(Notice(text))
-        report = matte_video(
-            config.input.video_path, config.output.path, config, fresh=fresh, observer=observer
-        )
+        video, out = config.input.video_path, config.output.path
+        folder = out / WORK_FOLDER / video.stem
+        with Stopping(
+            observer, chunk_frames=config.processing.chunk_size, folder=folder
+        ) as stopping:
+            report = matte_video(
+                video,
+                out,
+                config,
+                fresh=again.fresh,
+                retry_failed=again.retry_failed,
+                observer=stopping.observer,
+                stop=stopping.wanted,
+            )
     if as_json:
         typer.echo(report.as_json())
     else:
@@ -63,7 +87,7 @@ def render_command(
     with terminal_progress(quiet=as_json) as observer:
 
         def change(config: Config) -> Config:
-            overrides = _overrides({"output.deliver": deliver})
+            overrides = overrides_of({"output.deliver": deliver})
             earlier = config.model_dump(mode="json")
             resolved = load_config(files, assignments, None, overrides, earlier)
             for text in notices(resolved):
@@ -72,7 +96,8 @@ def render_command(
                     observer(Notice(text))
             return resolved.config
 
-        reports = render_output(directory, change, observer)
+        with Stopping(observer, chunk_frames=0, folder=None) as stopping:
+            reports = render_output(directory, change, stopping.observer, stopping.wanted)
     if as_json:
         typer.echo(f"[{', '.join(report.as_json() for report in reports)}]")
         return
@@ -80,7 +105,7 @@ def render_command(
         print_report(report)
 
 
-def _overrides(options: Mapping[str, Any]) -> dict[str, object]:
+def overrides_of(options: Mapping[str, Any]) -> dict[str, object]:
     """Command-line options that were given, as dotted keys and plain values."""
     given = {key: value for key, value in options.items() if value is not None}
     if "output.deliver" in given:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vrmatte.compose.alpha_packed import AlphaPacker
+from vrmatte.compose.confidence import ConfidenceMap
+from vrmatte.compose.detection_overlay import DetectionOverlay
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.matte_video import matte_frame
 from vrmatte.compose.preview import Preview
+from vrmatte.compose.scene_facts import NOTHING_KNOWN, SceneFacts
 from vrmatte.compose.straight import StraightComposer
 from vrmatte.compose.view import PreparedFrame, SourceView
 from vrmatte.config import Config, DeliverableName
@@ -28,6 +31,7 @@ def make_composer(
     color: ColorTags,
     *,
     own_colours: bool,
+    facts: SceneFacts = NOTHING_KNOWN,
 ) -> Composer:
     """The composer of a deliverable.
 
@@ -38,6 +42,7 @@ def make_composer(
         target: layout of its pictures.
         color: tags of its pictures.
         own_colours: whether soft edges get the people's own colours.
+        facts: what is known of the video, for files that show it.
     """
     if name == "greenscreen":
         screen = GreenScreen(config.output.background_color, view.layout, view.color)
@@ -49,12 +54,32 @@ def make_composer(
     if name == "preview":
         preview = Preview(view.layout, view.color)
         return lambda p: preview(p.shown, p.shown_matte)
+    if name == "overlay":
+        overlay = DetectionOverlay(view.to_show, view.layout, view.color, facts)
+        return lambda p: overlay(p.number, p.shown, p.shown_matte)
+    if name == "confidence":
+        return _confidence(view, target, color, facts)
     if name == "matte" or name == "xalpha":
         return lambda p: matte_frame(p.shown_matte, target, color.full_range)
     if name == "matte-lossless":
         return lambda p: p.shown_matte
     straight = StraightComposer(view.layout, target, view.color, full_range=color.full_range)
     return lambda p: straight(p.foreground if own_colours else p.shown, p.shown_matte)
+
+
+def _confidence(
+    view: SourceView, target: PixelLayout, color: ColorTags, facts: SceneFacts
+) -> Composer:
+    """Grey pictures of how far the matte as it is kept can be believed."""
+    find = ConfidenceMap(view.shows, facts)
+
+    def made(prepared: PreparedFrame) -> Picture:
+        sure = find(prepared.number, prepared.frame, prepared.stored)
+        # Turned over on the way: where the source shows nothing, nothing is in doubt.
+        shown = ~prepared.in_view(~sure)
+        return matte_frame(shown, target, color.full_range, prepared.frame.pts)
+
+    return made
 
 
 def eye_of(picture: Picture, eye: Eye | None) -> Picture:

@@ -29,8 +29,11 @@ _KIND_AND_SUFFIX: dict[DeliverableName, tuple[str, str]] = {
     "png": ("png", ""),
     "exr": ("exr", ""),
     "preview": ("preview", ".mp4"),
+    "confidence": ("confidence", ".mp4"),
+    "overlay": ("detections", ".mp4"),
 }
-"""Picture sequences are folders and have no suffix."""
+"""Picture sequences are folders and have no suffix. No kind holds letters that players look for in
+names: "overlay" has "rl" in it, right eye left."""
 
 _FIELDS: tuple[str, ...] = ("stem", "eye", "projection", "kind", "tags")
 _UNSAFE = frozenset('/\\<>:"|?*')
@@ -88,7 +91,7 @@ def output_name(
 
 def _view(deliverable: DeliverableName, projection: str, fisheye: str) -> str:
     """What one eye shows, in players' words."""
-    if deliverable == "preview":
+    if deliverable == "preview" or deliverable == "overlay":
         return "2D"
     return fisheye if deliverable == "alpha-packed" or projection == "fisheye" else "180"
 

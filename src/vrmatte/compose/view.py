@@ -44,15 +44,15 @@ class Preparation:
         self.estimator = ForegroundEstimator(view.layout, view.color, despill, continued=True)
         self.packed_estimator = ForegroundEstimator(view.layout, view.color, despill)
 
-    def __call__(self, frame: PlanarFrame, matte: Matte) -> PreparedFrame:
-        """A frame and its stored matte, ready to be asked."""
-        return PreparedFrame(self, frame, matte)
+    def __call__(self, frame: PlanarFrame, matte: Matte, number: int = 0) -> PreparedFrame:
+        """A frame and its stored matte, ready to be asked; `number` as in the whole source."""
+        return PreparedFrame(self, frame, matte, number)
 
 
 class PreparedFrame:
     """One frame, and what is made of it on demand."""
 
-    def __init__(self, by: Preparation, frame: PlanarFrame, stored: Matte) -> None:
+    def __init__(self, by: Preparation, frame: PlanarFrame, stored: Matte, number: int = 0) -> None:
         self._by = by
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
@@ -60,6 +60,8 @@ class PreparedFrame:
         """As it came."""
         self.stored = stored
         """The matte as it is kept."""
+        self.number = number
+        """Of the frame, in the whole source."""
 
     @property
     def matte(self) -> Matte:
@@ -70,6 +72,10 @@ class PreparedFrame:
     def shown_matte(self) -> Matte:
         """The same in the projection of the pictures."""
         return self.once("shown_matte", lambda: self._by.reprojector.matte(self.matte))
+
+    def in_view(self, grey: Matte) -> Matte:
+        """A picture of numbers as large as the frame, in the projection of the pictures."""
+        return self._by.reprojector.matte(grey)
 
     @property
     def shown(self) -> PlanarFrame:

@@ -86,6 +86,25 @@ class PersonBoxes:
         return sum(disparity for _, disparity in nearest) / len(nearest) if nearest else None
 
 
+class SpherePoint(NamedTuple):
+    """A direction that shows a person, or doesn't."""
+
+    eye: Literal["left", "right"]
+    yaw_deg: float
+    pitch_deg: float
+    is_person: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HandPrompt:
+    """A frame in which somebody said by hand where a person is: by a box, by points, or both."""
+
+    person: int
+    frame: int
+    points: tuple[SpherePoint, ...] = ()
+    """Besides the person's box in that frame."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExcludedRegion:
     """What lies here in frames first..last-1 leaves the matte, whoever it is."""

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
-from vrmatte.deliverables import Deliverable
-from vrmatte.errors import ChunkError, OutputError
 from vrmatte.jobs.back_off import BackOff, Shortage, memory_shortage
-from vrmatte.jobs.finish import product_key
+from vrmatte.jobs.failures import TRIES, is_chunks_fault, reason
 from vrmatte.jobs.journal import Journal
 from vrmatte.jobs.memory import MemoryWatch
+from vrmatte.jobs.pieces import Missing, Pieces
+from vrmatte.jobs.stopping import Stop, never, stop_if_asked
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.matting.base import Engine
 from vrmatte.matting.choose import load_engine
-from vrmatte.media.sequence import drop_broken_frames
 from vrmatte.outputs import ChunkJob, piece_name
 from vrmatte.pipeline import process_chunk
-from vrmatte.plan import (
-    Chunk,
-    Parameters,
-    Plan,
-    changed_parameters,
-    deliverable_parameters,
-    key_of,
-)
+from vrmatte.plan import Chunk, Plan
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
 
 @dataclass(frozen=True, slots=True)
-class _Missing:
-    """What a chunk lacks."""
+class _FailedTry:
+    """What was tried in one go, and why it came to nothing; it holds none of its memory."""
 
-    matte: bool
-    deliverables: tuple[Deliverable, ...]
-
-    def __bool__(self) -> bool:
-        return self.matte or bool(self.deliverables)
+    part: Missing
+    error: str
+    trace: str
 
 
 class _FramesOnce:
@@ -46,7 +37,7 @@ class _FramesOnce:
 
     def __init__(self, advance: Callable[[], None]) -> None:
         self._advance = advance
-        self._told = self._at = 0
+        self.told = self._at = 0
 
     def begin(self) -> None:
         """The chunk is gone through from its first frame."""
@@ -54,8 +45,8 @@ class _FramesOnce:
 
     def __call__(self) -> None:
         self._at += 1
-        if self._at > self._told:
-            self._told = self._at
+        if self._at > self.told:
+            self.told = self._at
             self._advance()
 
 
@@ -71,62 +62,31 @@ class ChunkWork:
         observer: Observer,
         *,
         may_infer: bool = True,
+        stop: Stop = never,
     ) -> None:
         """Take what to do and where; without `may_infer` no network runs."""
-        self._plan = plan
+        self._stop = stop
+        self.pieces = Pieces(plan, place.output, manifest, observer, may_infer=may_infer)
         self._place = place
         self._manifest = manifest
         self._journal = journal
         self._observer = observer
-        self._may_infer = may_infer
         self._engine: Engine | None = None
         self._engine_is = plan.engine.precision
         self._watch = MemoryWatch(plan)
         self._back_off = BackOff(self._watch)
-        self._lay_out(plan)
-
-    def _lay_out(self, plan: Plan) -> None:
-        """What the plan's pieces are, by their keys."""
-        self._plan = plan
-        self._matte_parameters = plan.matte_parameters()
-        self.matte_keys = [key_of(p) for p in self._matte_parameters]
-        self.promised = {d.id: product_key(plan, d, self.matte_keys) for d in plan.deliverables}
-
-    @property
-    def plan(self) -> Plan:
-        """What is made, as memory allowed."""
-        return self._plan
-
-    def refuse_missing_mattes(self) -> None:
-        """Where no network may run, see that every matte is there.
-
-        Raises:
-            OutputError: one is not, or was made from other settings.
-        """
-        if self._may_infer:
-            return
-        self._drop_broken_inputs()
-        lacking = [chunk.index for chunk in self._plan.chunks if self._missing(chunk).matte]
-        if lacking:
-            raise OutputError(
-                f"{self._place.output}: the mattes of {len(lacking)} of {len(self._plan.chunks)} "
-                f"chunks (first: {lacking[0]}) {self._why_missing(lacking[0])}; `vrmatte run` "
-                "makes them"
-            )
-
-    def _why_missing(self, chunk: int) -> str:
-        stored = self._manifest.piece_parameters("matte", chunk)
-        if stored is None or stored[0] != chunk or key_of(stored[1]) == self.matte_keys[chunk]:
-            return "are not there, or damaged"
-        changes = "; ".join(changed_parameters(stored[1], self._matte_parameters[chunk]))
-        return f"were made from other people or settings ({changes})"
 
     def make_chunks(self) -> None:
-        """Make every missing piece, chunk by chunk, committing each chunk whole."""
-        self._say_what_changed()
-        self._drop_broken_inputs()
-        self.refuse_missing_mattes()
-        total = sum(chunk.frames for chunk in self._plan.chunks)
+        """Make every missing piece, chunk by chunk, committing each chunk whole.
+
+        A piece that fails again and again is left out, and stands in `pieces.failures`.
+        """
+        pieces = self.pieces
+        pieces.say_what_changed()
+        pieces.forget_failures_of_others()
+        pieces.drop_broken_inputs()
+        pieces.refuse_missing_mattes()
+        total = sum(chunk.frames for chunk in pieces.plan.chunks)
         self._observer(Started("matte", total))
         done = skipped = 0
 
@@ -135,84 +95,144 @@ class ChunkWork:
             done += 1
             self._observer(Advanced("matte", done, skipped))
 
-        for chunk in self._plan.chunks:
-            missing = self._missing(chunk)
-            if not missing:
+        for chunk in pieces.plan.chunks:
+            if not pieces.missing(chunk):
                 done += chunk.frames
                 skipped += chunk.frames
                 self._observer(Advanced("matte", done, skipped))
                 continue
+            self._stop_if_asked(done)
             self._place.check_space()
             told = self._watch.look(chunk.index)
             if told is not None:
                 self._observer(Notice(told))
-            self._make_all(chunk, _FramesOnce(advance))
+            frames = _FramesOnce(advance)
+            self._make_or_leave_out(chunk, frames)
+            left_out = chunk.frames - frames.told
+            if left_out:
+                done, skipped = done + left_out, skipped + left_out
+                self._observer(Advanced("matte", done, skipped))
         self._observer(Finished("matte"))
 
-    def _make_all(self, chunk: Chunk, advance: _FramesOnce) -> None:
-        """Make what a chunk lacks; where memory runs out, again with something given up.
+    def _stop_if_asked(self, frames: int) -> None:
+        chunks = self.pieces.plan.chunks
+        total = chunks[-1].last - chunks[0].first
+        made = sum(chunk.last - chunks[0].first <= frames for chunk in chunks)
+        stop_if_asked(
+            self._stop, f"{made} of {len(chunks)} chunks are made ({frames} of {total} frames)"
+        )
 
-        Raises:
-            ChunkError: nothing is left to give up.
-        """
-        for part in self._portions(self._missing(chunk)):
+    def _make_or_leave_out(self, chunk: Chunk, advance: _FramesOnce) -> None:
+        """Make what a chunk lacks; what fails in every try is left out."""
+        failed: list[_FailedTry] = []
+        for attempt in range(1, TRIES + 1):
+            # Apart, so that one file that can't be made costs no other.
+            failed = self._try(chunk, advance, apart=attempt > 1)
+            for one in failed:
+                self._tell_failed_try(chunk, one, attempt)
+            if not failed:
+                return
+            self._engine = None  # what failed may have left it unusable
+        for one in failed:
+            pieces = ["matte"] if one.part.matte else map(piece_name, one.part.deliverables)
+            for piece in pieces:
+                self.pieces.leave_out(chunk, piece, one.error)
+
+    def _try(self, chunk: Chunk, advance: _FramesOnce, *, apart: bool) -> list[_FailedTry]:
+        """Make what a chunk lacks; where memory runs out, again with something given up."""
+        self.pieces.begin_cold_after_failure(chunk)
+        failed: list[_FailedTry] = []
+        for part in self._portions(self.pieces.missing(chunk), apart=apart):
             advance.begin()
             try:
                 self._make(chunk, part, advance)
             except Exception as error:
                 shortage = memory_shortage(error)
-                if shortage is None:
+                if shortage and self._gave_up_something(chunk, shortage, error, infers=part.matte):
+                    break
+                if not is_chunks_fault(error):
                     raise
-                self._give_up_something(chunk, shortage, error, infers=part.matte)
-                break
+                failed.append(self._failed_try(part, error, shortage))
+                if part.matte:
+                    return failed  # all else is made of it
         else:
-            return
-        self._make_all(chunk, advance)  # outside, so that nothing of the failed try is held
+            return failed
+        # Outside, so that nothing of the failed try is held.
+        return self._try(chunk, advance, apart=apart)
 
-    def _give_up_something(
+    def _failed_try(self, part: Missing, error: Exception, shortage: Shortage | None) -> _FailedTry:
+        told = reason(error)
+        if shortage:
+            whose = "GPU memory" if shortage == "device" else "memory"
+            told = (
+                f"{whose} ran out ({told}); close other programs, or set "
+                "processing.allow_smaller_scale"
+            )
+        return _FailedTry(part, told, "".join(traceback.format_exception(error)))
+
+    def _tell_failed_try(self, chunk: Chunk, failed: _FailedTry, attempt: int) -> None:
+        names = [d.id for d in failed.part.deliverables]
+        what = "" if failed.part.matte else f", {' and '.join(names)}"
+        end = "it is left out" if attempt == TRIES else "it is tried again"
+        told = f"try {attempt} of {TRIES} failed ({failed.error}); {end}"
+        self._observer(Notice(f"chunk {chunk.index}{what}: {told}"))
+        self._journal.note(
+            "chunk failed",
+            chunk=chunk.index,
+            attempt=attempt,
+            matte=failed.part.matte,
+            files=names,
+            error=failed.error,
+            traceback=failed.trace,
+        )
+
+    def _gave_up_something(
         self, chunk: Chunk, shortage: Shortage, error: Exception, *, infers: bool
-    ) -> None:
-        step = self._back_off.step(self._plan, chunk.index, shortage, infers=infers)
+    ) -> bool:
+        step = self._back_off.step(self.pieces.plan, chunk.index, shortage, infers=infers)
         whose = "GPU memory" if shortage == "device" else "memory"
         if step is None:
-            raise ChunkError(
-                f"chunk {chunk.index}: {whose} ran out ({error}). Finished chunks are kept: close "
-                "other programs and run the same command again, or set "
-                "processing.allow_smaller_scale"
-            ) from error
+            return False
         engine, told = step
         self._observer(Notice(f"{whose} ran out in chunk {chunk.index}: from here on {told}"))
         self._journal.note("memory ran out", chunk=chunk.index, given_up=told, error=str(error))
         self._engine = None
-        if engine != self._plan.engine:
-            self._lay_out(replace(self._plan, engine=engine))
+        if engine != self.pieces.plan.engine:
+            self.pieces.lay_out(replace(self.pieces.plan, engine=engine))
             self._manifest.set_fact("engine", asdict(engine))
+        return True
 
-    def _portions(self, missing: _Missing) -> Iterator[_Missing]:
+    def _portions(self, missing: Missing, *, apart: bool) -> Iterator[Missing]:
         """What to make in one go: where memory is short no two encoders' worth at a time.
 
         The picture is decoded anew for each, which costs little beside the memory it saves.
         """
+        if apart:
+            if missing.matte:
+                yield Missing(True, ())
+            for deliverable in missing.deliverables:
+                yield Missing(False, (deliverable,))
+            return
         encoded = [d for d in missing.deliverables if d.encoder.encoder.startswith("lib")]
         if self._watch.way.files_together or len(encoded) + missing.matte < 2:
             yield missing
             return
         together = tuple(d for d in missing.deliverables if d not in encoded)
         if missing.matte or together:
-            yield _Missing(missing.matte, together)
+            yield Missing(missing.matte, together)
         for deliverable in encoded:
-            yield _Missing(False, (deliverable,))
+            yield Missing(False, (deliverable,))
 
-    def _make(self, chunk: Chunk, missing: _Missing, advance: Callable[[], None]) -> None:
+    def _make(self, chunk: Chunk, missing: Missing, advance: Callable[[], None]) -> None:
         job = ChunkJob(
             chunk=chunk,
             folder=self._place.chunk_folder(chunk.index),
             make_matte=missing.matte,
-            state_in=self._state_before(chunk) if missing.matte else None,
+            state_in=self.pieces.state_before(chunk) if missing.matte else None,
             deliverables=missing.deliverables,
-            keys={name: key_of(p) for name, p in self._parameters(chunk).items()},
+            keys=self.pieces.keys_of(chunk.index),
         )
-        plan = self._plan.eased_for(chunk)
+        plan = self.pieces.plan.eased_for(chunk)
         plan = replace(plan, config=self._back_off.given_up.config(plan.config, self._watch.way))
         engine = self._loaded_engine(plan) if missing.matte else None
         self._journal.note(
@@ -221,132 +241,25 @@ class ChunkWork:
             frames=[chunk.first, chunk.last],
             matte=missing.matte,
             files=[d.id for d in missing.deliverables],
-            goes_on_from=job.state_in,
+            details={"goes_on_from": job.state_in},
         )
+        began = time.monotonic()
         result = process_chunk(plan, job, engine, advance)
         self._manifest.commit_chunk(
-            chunk.index, result.files, self._parameters(chunk), result.seconds
+            chunk.index, result.files, self.pieces.parameters(chunk), result.seconds
         )
         self._journal.note(
             "chunk committed",
             chunk=chunk.index,
-            files={name: [f.bytes, f.sha256] for name, f in result.files.items()},
-            seconds=result.seconds,
+            seconds=round(time.monotonic() - began, 3),
+            details={
+                "pieces": {name: [f.bytes, f.sha256] for name, f in result.files.items()},
+                "stage_seconds": result.seconds,
+            },
         )
-
-    def drop_broken_pieces(self) -> bool:
-        """Forget pieces whose file differs from its digest; True if there were any."""
-        broken = self._manifest.broken_pieces()
-        for chunk, name, _ in broken:
-            self._drop_if_broken(chunk, name)
-        return self._drop_broken_pictures() or bool(broken)
-
-    def _drop_broken_pictures(self) -> bool:
-        """Forget chunks of sequences with damaged pictures; whole pictures are kept."""
-        found = False
-        for deliverable in self._plan.deliverables:
-            if deliverable.sequence is None or self._is_finished(deliverable):
-                continue
-            name = piece_name(deliverable)
-            for chunk in self._plan.chunks:
-                key = key_of(self._parameters(chunk)[name])
-                listing = self._manifest.piece(chunk.index, name, key)
-                if listing is not None and drop_broken_frames(listing):
-                    self._manifest.forget_piece(chunk.index, name)
-                    self._observer(Notice(f"{listing}: pictures were damaged and are made again"))
-                    found = True
-        return found
-
-    def _drop_broken_inputs(self) -> None:
-        """Forget damaged pieces that others would be made from, before the damage spreads.
-
-        From the last chunk on, because one that is made again needs the state before it.
-        """
-        for chunk in reversed(self._plan.chunks):
-            missing = self._missing(chunk)
-            if missing and not missing.matte:
-                missing = _Missing(self._drop_if_broken(chunk.index, "matte"), ())
-            if missing.matte and chunk.index > 0:
-                self._drop_if_broken(chunk.index - 1, "state")
-
-    def _drop_if_broken(self, chunk: int, name: str) -> bool:
-        file = self._manifest.forget_if_broken(chunk, name)
-        if file is None:
-            return False
-        self._observer(Notice(f"{file} was damaged on disk and is made again"))
-        return True
-
-    def _missing(self, chunk: Chunk) -> _Missing:
-        key = self.matte_keys[chunk.index]
-        piece = self._manifest.piece
-        matte = piece(chunk.index, "matte", key) is None or (
-            self._may_infer and piece(chunk.index, "state", key) is None
-        )
-        parameters = self._parameters(chunk)
-        wanted = [
-            deliverable
-            for deliverable in self._plan.deliverables
-            if not deliverable.is_matte_store and not self._is_finished(deliverable)
-        ]
-        lacking = tuple(
-            d
-            for d in wanted
-            if piece(chunk.index, piece_name(d), key_of(parameters[piece_name(d)])) is None
-        )
-        return _Missing(matte, lacking)
-
-    def _is_finished(self, deliverable: Deliverable) -> bool:
-        product = self._manifest.product(deliverable.id)
-        return (
-            product is not None
-            and product.is_in_place
-            and product.key == self.promised[deliverable.id]
-        )
-
-    def _state_before(self, chunk: Chunk) -> Path | None:
-        if not self._plan.goes_on(chunk):
-            return None
-        path = self._manifest.piece(chunk.index - 1, "state", self.matte_keys[chunk.index - 1])
-        if path is None:
-            raise OutputError(
-                f"chunk {chunk.index}: the state after chunk {chunk.index - 1} is gone; run the "
-                "same command again"
-            )
-        return path
 
     def _loaded_engine(self, plan: Plan) -> Engine:
         if self._engine is None or self._engine_is != plan.engine.precision:
             self._engine = load_engine(plan.engine, plan.config, self._observer)
             self._engine_is = plan.engine.precision
         return self._engine
-
-    def _parameters(self, chunk: Chunk) -> dict[str, Parameters]:
-        """What each piece of a chunk is made from, by piece name."""
-        matte = self._matte_parameters[chunk.index]
-        key = self.matte_keys[chunk.index]
-        return dict.fromkeys(("matte", "state", "stereo", "profile"), matte) | {
-            piece_name(d): deliverable_parameters(self._plan, d, key)
-            for d in self._plan.deliverables
-        }
-
-    def _say_what_changed(self) -> None:
-        """Tell why pieces of an earlier run are not used."""
-        for name, what, stored in self._made_before():
-            if stored is None or stored[0] >= len(self._plan.chunks):
-                continue
-            chunk, old = stored
-            new = self._parameters(self._plan.chunks[chunk])[name]
-            if key_of(old) != key_of(new):
-                changes = "; ".join(changed_parameters(old, new))
-                self._observer(Notice(f"{what} made again: {changes}", "info"))
-
-    def _made_before(self) -> Iterator[tuple[str, str, tuple[int, Parameters] | None]]:
-        """Name of each piece, for people too, with a chunk of it and what that was made from."""
-        yield "matte", "mattes", self._manifest.piece_parameters("matte")
-        for deliverable in self._plan.deliverables:
-            if deliverable.is_matte_store:
-                continue
-            name = piece_name(deliverable)
-            finished = self._manifest.product_parameters(deliverable.id)
-            of_first = None if finished is None else (0, finished)
-            yield name, deliverable.id, self._manifest.piece_parameters(name) or of_first

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from vrmatte.deliverables import Deliverable
 from vrmatte.errors import ConfigError, OutputError
 from vrmatte.jobs.alpha_check import alpha_check
+from vrmatte.jobs.stopping import Stop, dropped_if_stopped, never, stop_if_asked
 from vrmatte.jobs.store import Manifest, Product
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.media.carried import Carried
@@ -30,21 +31,31 @@ def finish_deliverables(
     manifest: Manifest,
     matte_keys: Sequence[str],
     observer: Observer,
+    stop: Stop = never,
+    left_out: Collection[str] = (),
 ) -> tuple[Product, ...]:
     """Join and verify every deliverable that is not finished yet; returns all of them.
+
+    But for those, by their ids, of which chunks were left out.
 
     Raises:
         VerificationError: a file differs from what was promised; it stays as `.part`.
         OutputError, DiskFullError: a file can't be written.
+        StoppedError: `stop` said so before a file.
     """
     products: list[Product] = []
     for deliverable in plan.deliverables:
         key = product_key(plan, deliverable, matte_keys)
         product = manifest.product(deliverable.id)
         if product is None or product.key != key or not product.is_in_place:
+            if deliverable.id in left_out:
+                continue
+            files = f"{len(products)} of {len(plan.deliverables)} files finished"
+            stop_if_asked(stop, f"all chunks are made, {files}")
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
             finish = _finish_video if deliverable.sequence is None else _finish_sequence
-            product = finish(plan, place, deliverable, chunks, key, observer)
+            with dropped_if_stopped(place.output / f"{deliverable.file_name}.part"):
+                product = finish(plan, place, deliverable, chunks, key, observer)
             first = deliverable_parameters(plan, deliverable, matte_keys[0])
             manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:

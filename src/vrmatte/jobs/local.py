@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from vrmatte.config import Config
@@ -12,12 +12,17 @@ from vrmatte.errors import OutputError
 from vrmatte.frames import HeldSpan, Timeline
 from vrmatte.jobs.back_off import eased_before
 from vrmatte.jobs.chunks import ChunkWork
+from vrmatte.jobs.failures import refuse_failures, unfinishable
 from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
-from vrmatte.jobs.journal import Journal
+from vrmatte.jobs.journal import JOURNAL_FILE, Journal, journal_of_run
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.report import RunReport, write_report
+from vrmatte.jobs.report_page import write_page
+from vrmatte.jobs.stall import StallWatch
+from vrmatte.jobs.stopping import Stop, never
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.subjects import find_subjects, knows_subjects
+from vrmatte.jobs.unexpected import in_one_line
 from vrmatte.jobs.workplace import Workplace, open_workplace
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import choose_engine
@@ -45,38 +50,54 @@ def matte_video(
     config: Config | None = None,
     *,
     fresh: bool = False,
+    retry_failed: bool = False,
     stored: EngineChoice | None = None,
     observer: Observer = ignore,
+    stop: Stop = never,
 ) -> RunReport:
     """Matte a VR180 video: make every deliverable of `config` in the directory `output`.
 
     Continues an earlier run in the same directory: pieces made from the same input and settings
-    are kept, everything else is made anew. `fresh` sets earlier work aside first.
+    are kept, everything else is made anew. `fresh` sets earlier work aside first. A chunk that
+    fails in every try is left out, with the files that need it; all else is made before the run
+    ends with `ChunkError`.
+
+    The process ends itself with exit code 75 if nothing moves for `processing.stall_minutes`.
 
     Args:
         video: side-by-side half-equirectangular or fisheye video, 8 or 10 bit.
         output: directory for the finished files; made when missing.
         config: settings; defaults where None.
         fresh: start over.
+        retry_failed: try chunks again that were left out in an earlier run.
         stored: the engine that made all mattes in an earlier run; no network runs then, and mattes
             that are not there are refused. None: choose one as settings say.
         observer: receives progress events and notices.
+        stop: asked between chunks and before files are joined; true ends the run there.
 
     Raises:
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
     video, output, config = Path(video), Path(output), config or Config()
     began = time.time()
-    listener = _NoticeKeeper(observer)
     told = config.input
     source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
     check_source(source)
     with (
         open_workplace(output, video.stem, fresh=fresh) as place,
+        journal_of_run(place.folder, config, observer) as journal,
+        in_one_line(place.folder / JOURNAL_FILE),
         Manifest(place.folder, output) as manifest,
+        StallWatch(config.processing.stall_minutes, journal) as watch,
     ):
+        listener = _NoticeKeeper(watch.listening(observer), journal)
         plan = _laid_out(source, place, manifest, config, stored, listener)
-        return _carried_out(plan, place, manifest, listener, began, may_infer=stored is None)
+        runs = stored is None
+        _note_plan(journal, plan, runs=runs)
+        work = ChunkWork(plan, place, manifest, journal, listener, may_infer=runs, stop=stop)
+        if retry_failed:
+            work.pieces.retry_failed()
+        return _carried_out(work, place, manifest, journal, listener, began, stop)
 
 
 def _laid_out(
@@ -102,34 +123,63 @@ def _laid_out(
     return plan.of(find_subjects(place.output, source, identity, timeline, config, observer))
 
 
+def _note_plan(journal: Journal, plan: Plan, *, runs: bool) -> None:
+    journal.note(
+        "planned",
+        chunks=len(plan.chunks),
+        frames=len(plan.selected),
+        files=[d.file_name for d in plan.deliverables],
+        engine=plan.engine.name,
+        weights=plan.engine.weights_name,
+        precision=plan.engine.precision,
+        device=resolve_device(plan.config.hardware.device).device if runs else None,
+    )
+
+
 def _carried_out(
-    plan: Plan,
+    work: ChunkWork,
     place: Workplace,
     manifest: Manifest,
+    journal: Journal,
     listener: _NoticeKeeper,
     began: float,
-    *,
-    may_infer: bool,
+    stop: Stop,
 ) -> RunReport:
     """Chunks, files, report."""
-    journal = Journal(place.folder, is_on=plan.config.debugging.log_intermediate_workflow)
-    work = ChunkWork(plan, place, manifest, journal, listener, may_infer=may_infer)
-    work.refuse_missing_mattes()
-    refuse_taken_names(plan, manifest)
-    _remember(manifest, plan, work.promised)
+    pieces = work.pieces
+    pieces.refuse_missing_mattes()
+    refuse_taken_names(pieces.plan, manifest)
+    _remember(manifest, pieces.plan, pieces.promised, pieces.matte_keys)
     work.make_chunks()
-    if work.drop_broken_pieces():
+    if pieces.drop_broken_pieces():
         work.make_chunks()
-    if work.plan.engine != plan.engine:  # memory ran out
-        plan = work.plan
-        _remember(manifest, plan, work.promised)
-    products = finish_deliverables(plan, place, manifest, work.matte_keys, listener)
+    plan, failures = pieces.plan, pieces.failures
+    # Memory and failures may have changed it.
+    _remember(manifest, plan, pieces.promised, pieces.matte_keys)
+    products = finish_deliverables(
+        plan, place, manifest, pieces.matte_keys, listener, stop, unfinishable(plan, failures)
+    )
     if plan.timeline.held:
-        journal.note("damage", **damage_report(plan.timeline, plan.config.input.on_damage))
+        journal.note("damage", None, **damage_report(plan.timeline, plan.config.input.on_damage))
     for product in products:
         journal.note("file finished", file=product.path.name, checks=product.checks)
-    report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began)
-    write_report(report, place.output / f"{plan.source.path.stem}_report.json")
+    report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began, failures)
+    report = _told(report, plan, place, manifest, listener)
+    refuse_failures(plan, failures, [product.name for product in products], began)
+    journal.note("run ended", seconds=report.seconds, frames=report.frames, exit_code=0)
+    return report
+
+
+def _told(
+    report: RunReport, plan: Plan, place: Workplace, manifest: Manifest, listener: _NoticeKeeper
+) -> RunReport:
+    """Write the report and its page; a notice that the page brings stands in the report too."""
+    path = place.output / f"{plan.source.path.stem}_report.json"
+    write_report(report, path)
+    write_page(report, plan, place, manifest, listener)
+    if len(listener.notices) > len(report.notices):
+        report = replace(report, notices=tuple(listener.notices))
+        write_report(report, path)
     return report
 
 
@@ -177,10 +227,11 @@ def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
 
 
 class _NoticeKeeper:
-    """Passes events on and keeps the notices for the report."""
+    """Passes events on; keeps the notices for the report and writes them into the journal."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, journal: Journal) -> None:
         self._observer = observer
+        self._journal = journal
         self.notices: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -188,6 +239,7 @@ class _NoticeKeeper:
             if event.text in self.notices:
                 return
             self.notices.append(event.text)
+            self._journal.note("notice", level=event.level, text=event.text)
         self._observer(event)
 
 
@@ -224,8 +276,13 @@ def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -
     return known
 
 
-def _remember(manifest: Manifest, plan: Plan, promised: Mapping[str, str]) -> None:
-    """What `verify` and later runs need to know; `promised` are the keys of the files to come."""
+def _remember(
+    manifest: Manifest, plan: Plan, promised: Mapping[str, str], matte_keys: Sequence[str]
+) -> None:
+    """What `verify`, `clean` and later runs need to know.
+
+    `promised` are the keys of the files to come, `matte_keys` those of the mattes they are made of.
+    """
     if manifest.fact("input") is None:
         manifest.set_fact("input", plan.fingerprint)
         manifest.set_fact("chunk_frames", plan.chunks[0].frames)
@@ -233,8 +290,11 @@ def _remember(manifest: Manifest, plan: Plan, promised: Mapping[str, str]) -> No
     settings = plan.config.model_dump(mode="json")
     manifest.set_fact("config", settings)
     manifest.set_fact("engine", asdict(plan.engine))
+    manifest.set_fact("matte_keys", list(matte_keys))
     # Files of earlier runs in this directory are promised still, under the settings they had.
     before = manifest.fact("promised")
     manifest.set_fact("promised", {**(before if isinstance(before, dict) else {}), **promised})
     for name in promised:
         manifest.set_fact(f"config:{name}", settings)
+    for deliverable in plan.deliverables:
+        manifest.set_fact(f"file_name:{deliverable.id}", deliverable.file_name)

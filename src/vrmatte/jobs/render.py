@@ -10,6 +10,7 @@ from vrmatte.errors import OutputError
 from vrmatte.jobs.earlier import EarlierRun, earlier_run
 from vrmatte.jobs.local import matte_video
 from vrmatte.jobs.report import RunReport
+from vrmatte.jobs.stopping import Stop, never
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import begun_jobs, open_workplace
 from vrmatte.progress import Observer, ignore
@@ -18,7 +19,7 @@ Change = Callable[[Config], Config]
 
 
 def render_output(
-    output: Path | str, change: Change, observer: Observer = ignore
+    output: Path | str, change: Change, observer: Observer = ignore, stop: Stop = never
 ) -> list[RunReport]:
     """Make further files of every job in a directory.
 
@@ -26,9 +27,11 @@ def render_output(
         output: `--out` of an earlier run.
         change: what is to be other than in that run: the files to make, their settings.
         observer: receives progress events and notices.
+        stop: asked between chunks and before files are joined; true ends the work there.
 
     Raises:
         InputError: the directory holds no finished mattes.
+        StoppedError: `stop` said so.
         OutputError: mattes are missing, or what was changed would make other ones.
     """
     output = Path(output)
@@ -41,7 +44,9 @@ def render_output(
             run = earlier_run(manifest)
         config = change(run.config)
         _refuse_other_engine(config, run)
-        report = matte_video(run.video, output, config, stored=run.engine, observer=observer)
+        report = matte_video(
+            run.video, output, config, stored=run.engine, observer=observer, stop=stop
+        )
         reports.append(report)
     return reports
 

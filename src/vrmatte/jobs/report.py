@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from vrmatte.errors import output_error
+from vrmatte.jobs.failures import Failure, seconds_of
 from vrmatte.jobs.store import Manifest, Product
 from vrmatte.matting.base import Easing, Precision
 from vrmatte.matting.stereo_stage import rules_of
 from vrmatte.media.damage import damage_report
+from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, key_of
+from vrmatte.quality.frame_scores import load_scores
 from vrmatte.quality.picture import write_png
 from vrmatte.quality.profile_picture import profile_picture
 from vrmatte.quality.run_profile import Profile, RunProfile, load_profile
+from vrmatte.quality.score_summary import ScoreSummary
+from vrmatte.quality.score_summary import summed_up as scores_summed_up
 from vrmatte.quality.stereo_findings import load_findings, summed_up
+from vrmatte.stereo.agreement import Finding
 
 REPORT_VERSION = 1
 
@@ -33,6 +39,21 @@ class FileReport:
     sha256: str
     encoder: str
     checks: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReport:
+    """One piece of a chunk that was left out after so many tries."""
+
+    chunk: int
+    piece: str
+    """"matte", or the id of a deliverable."""
+    frames: tuple[int, int]
+    """First frame and one past the last, counted in the whole source."""
+    seconds: tuple[float, float]
+    """Where they begin and end in the source."""
+    tries: int
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +79,14 @@ class RunReport:
     """Wall time by stage over all runs that made chunks here."""
     stereo: Mapping[str, object] | None
     """How the eyes agreed, person by person; None where they weren't compared."""
+    quality: ScoreSummary | None
+    """How good the mattes are, as far as that can be told without truth; None: nobody scored."""
     profile: RunProfile | None
     """Where the chunks' time went; None where it wasn't asked for."""
     damage: Mapping[str, object] | None
     """Damaged frames of the source and what stands in for them; None: none, or not looked for."""
+    failures: tuple[FailureReport, ...]
+    """What could not be made; the files that need it are not among `files`."""
     settings: Mapping[str, object]
 
     @classmethod
@@ -72,8 +97,9 @@ class RunReport:
         manifest: Manifest,
         notices: Sequence[str],
         seconds: float,
+        failures: Sequence[Failure] = (),
     ) -> RunReport:
-        """Gather the report of a finished run."""
+        """Gather the report of a run, finished but for what failed."""
         encoders = {d.id: d.label for d in plan.deliverables}
         return cls(
             source=str(plan.source.path),
@@ -100,8 +126,10 @@ class RunReport:
             seconds=round(seconds, 3),
             stage_seconds=manifest.stage_seconds(),
             stereo=_stereo(plan, manifest),
+            quality=_quality(plan, manifest),
             profile=_profile(plan, manifest),
             damage=_damage(plan),
+            failures=tuple(_failure(plan, failure) for failure in failures),
             settings=plan.config.model_dump(mode="json"),
         )
 
@@ -109,6 +137,18 @@ class RunReport:
         """The report as JSON text."""
         facts = {"report_version": REPORT_VERSION, "vrmatte": version("vrmatte"), **asdict(self)}
         return json.dumps(facts, indent=1, ensure_ascii=False)
+
+
+def _failure(plan: Plan, failure: Failure) -> FailureReport:
+    pieces = {"matte": "matte", **{piece_name(d): d.id for d in plan.deliverables}}
+    return FailureReport(
+        failure.chunk,
+        pieces[failure.piece],
+        failure.frames,
+        seconds_of(plan, failure),
+        failure.tries,
+        failure.error,
+    )
 
 
 def _damage(plan: Plan) -> Mapping[str, object] | None:
@@ -121,18 +161,30 @@ def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
     rules = rules_of(plan.config)
     if rules is None:
         return None
-    found = [
-        finding
-        for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True)
-        if (path := manifest.piece(chunk.index, "stereo", key)) is not None and path.exists()
-        for finding in load_findings(path)
-    ]
     lenses = plan.subjects.lenses
     return {
         **asdict(rules),
         "lenses": None if lenses is None else asdict(lenses),
-        "people": [asdict(person) for person in summed_up(found)],
+        "people": [asdict(person) for person in summed_up(_findings(plan, manifest))],
     }
+
+
+def _findings(plan: Plan, manifest: Manifest) -> list[Finding]:
+    return [f for path in _pieces(plan, manifest, "stereo") for f in load_findings(path)]
+
+
+def _quality(plan: Plan, manifest: Manifest) -> ScoreSummary | None:
+    scores = (s for path in _pieces(plan, manifest, "scores") for s in load_scores(path))
+    summary = scores_summed_up(scores, _findings(plan, manifest))
+    return summary if summary.frames else None
+
+
+def _pieces(plan: Plan, manifest: Manifest, name: str) -> Iterator[Path]:
+    """The chunks' files of one name that are there; an earlier run may have left some out."""
+    for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
+        path = manifest.piece(chunk.index, name, key)
+        if path is not None and path.exists():
+            yield path
 
 
 def _profile(plan: Plan, manifest: Manifest) -> RunProfile | None:

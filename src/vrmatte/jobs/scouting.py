@@ -76,7 +76,7 @@ def draw_people(source: SourceInfo, timeline: Timeline, people: People, output: 
 def _sheet_frames(source: SourceInfo, timeline: Timeline, people: People) -> list[SheetFrame]:
     places = telling_frames(people)
     frames = read_at(source, timeline, places, key_frames(source, timeline))
-    return [_sheet_frame(index, frame, timeline.seconds(index), people) for index, frame in frames]
+    return [sheet_frame(index, frame, timeline.seconds(index), people) for index, frame in frames]
 
 
 def telling_frames(people: People) -> list[int]:
@@ -92,7 +92,8 @@ def telling_frames(people: People) -> list[int]:
     return sorted(chosen)
 
 
-def _sheet_frame(index: int, frame: PlanarFrame, seconds: float, people: People) -> SheetFrame:
+def sheet_frame(index: int, frame: PlanarFrame, seconds: float, people: People) -> SheetFrame:
+    """A frame of the sheet, with the boxes and viewports that a document has there."""
     viewports = [
         (min(people_of(path), default=number), path.at(index))
         for number, path in enumerate(people.viewports, 1)

@@ -79,6 +79,16 @@ class Product:
         return told if isinstance(told, int) else self.bytes
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPiece:
+    """A chunk's part of a file, of the matte store, or of what is kept beside it."""
+
+    chunk: int
+    name: str
+    key: str
+    path: Path
+
+
 class Manifest:
     """All that is known about one output directory's work."""
 
@@ -165,6 +175,14 @@ class Manifest:
                 "INSERT INTO timing VALUES (?, ?, ?)",
                 [(chunk, stage, value) for stage, value in seconds.items()],
             )
+
+    def all_pieces(self) -> list[StoredPiece]:
+        """Every piece as recorded, whether or not its file is still there."""
+        rows = self._rows("SELECT chunk, name, key, file FROM piece ORDER BY chunk, name")
+        return [
+            StoredPiece(chunk, name, key, self._inside(self._folder, file))
+            for chunk, name, key, file in rows
+        ]
 
     def forget_if_broken(self, chunk: int, name: str) -> str | None:
         """Take a piece out whose file is gone or has another digest; returns that file's name."""

@@ -7,7 +7,14 @@ from pathlib import Path
 
 from vrmatte.config import Config
 from vrmatte.frames import Eye, Timeline
-from vrmatte.geometry.person_boxes import Bounds, ExcludedRegion, PersonBoxes
+from vrmatte.geometry.person_boxes import (
+    Bounds,
+    ExcludedRegion,
+    HandPrompt,
+    PersonBoxes,
+    SpherePoint,
+)
+from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.jobs.scouting import draw_people
 from vrmatte.matting.route import whole_sphere
 from vrmatte.media.probe import SourceInfo
@@ -61,8 +68,15 @@ def find_subjects(
             )
         )
         return Subjects(None, (), _regions(people), people.lenses)
+    return subjects_of(people)
+
+
+def subjects_of(people: People) -> Subjects:
+    """Who is matted as a document says; somebody is in it, or a viewport."""
     boxes = tuple(_boxes(person, people) for person in people.people)
-    return Subjects(people.viewports, boxes, _regions(people), people.lenses)
+    scores = tuple(_scores(person) for person in people.people)
+    by_hand = tuple(prompt for person in people.people for prompt in _by_hand(person))
+    return Subjects(people.viewports, boxes, _regions(people), people.lenses, scores, by_hand)
 
 
 def knows_subjects(output: Path, source: SourceInfo, config: Config) -> bool:
@@ -92,6 +106,25 @@ def _boxes(person: Person, people: People) -> PersonBoxes:
         return boxes
     shot = next(s for s in people.shots if s.first <= person.first < s.last)
     return boxes.widened(round(LINGER_SECONDS * people.source.rate), shot.first, shot.last)
+
+
+def _by_hand(person: Person) -> list[HandPrompt]:
+    """Frames with boxes that no detector was in doubt about, or with points."""
+    points: dict[int, list[SpherePoint]] = {
+        timed.frame: [] for timed in person.boxes if timed.score == 1
+    }
+    for point in person.points:
+        at = SpherePoint(point.eye, point.yaw_deg, point.pitch_deg, point.is_person)
+        points.setdefault(point.frame, []).append(at)
+    return [HandPrompt(person.id, frame, tuple(points[frame])) for frame in sorted(points)]
+
+
+def _scores(person: Person) -> PersonScores:
+    return PersonScores(
+        person.id,
+        tuple(timed.frame for timed in person.boxes),
+        tuple(timed.score for timed in person.boxes),
+    )
 
 
 def _regions(people: People) -> tuple[ExcludedRegion, ...]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from vrmatte.deliverables import Deliverable
 from vrmatte.errors import InputError, OutputError, VrmatteError
 from vrmatte.jobs.earlier import EarlierRun, earlier_run
+from vrmatte.jobs.failures import RETRY, Failures
 from vrmatte.jobs.finish import product_key, verify_file
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace, begun_jobs, open_workplace
 from vrmatte.media.encode import sha256_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.outputs import piece_name
 from vrmatte.plan import WHOLE_EYES, Plan, make_plan
 from vrmatte.progress import Observer, ignore
 
@@ -44,6 +46,7 @@ def verify_output(output: Path | str, observer: Observer = ignore) -> list[Check
             Manifest(place.folder, output) as manifest,
         ):
             checked += _check_chunks(stem, manifest)
+            checked += _check_failures(stem, manifest)
             checked += _check_products(stem, place, manifest, observer)
     return checked
 
@@ -57,6 +60,17 @@ def _check_chunks(stem: str, manifest: Manifest) -> list[CheckedPiece]:
             stem, file, "is missing or differs from its digest; `vrmatte run` makes it anew"
         )
         for _, _, file in broken
+    ]
+
+
+def _check_failures(stem: str, manifest: Manifest) -> list[CheckedPiece]:
+    return [
+        CheckedPiece(
+            stem,
+            failure.where,
+            f"could not be made in {failure.tries} tries: {failure.error}; {RETRY} tries it again",
+        )
+        for failure in Failures(manifest).all
     ]
 
 
@@ -93,6 +107,10 @@ def _problem(
     """What is wrong with a file; None: nothing."""
     product = manifest.product(deliverable.id)
     if product is None or product.key != key:
+        needed = ("matte", piece_name(deliverable))
+        chunks = {f.chunk for f in Failures(manifest).all if f.piece in needed}
+        if chunks:
+            return f"lacks {', '.join(f'chunk {chunk}' for chunk in sorted(chunks))}, which failed"
         return "was not finished; run the same command again"
     if not product.path.is_file():
         return "is gone; run the same command again"

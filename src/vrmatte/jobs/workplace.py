@@ -68,10 +68,27 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[Workpla
         try:
             if fresh:
                 _set_aside(folder)
-            _refuse_links(folder)
+            refuse_links(folder)
             _sweep(folder)
         except OSError as error:
             raise output_error(error, folder) from error
+        yield Workplace(output, folder)
+
+
+@contextmanager
+def locked_job(output: Path, stem: str) -> Generator[Workplace]:
+    """Hold the lock of a job that is there, and change nothing.
+
+    Raises:
+        OutputLockedError: a run is working here.
+        OutputError: a link stands where only folders and files of ours may.
+    """
+    folder = output / WORK_FOLDER / stem
+    for path in (folder.parent, folder):
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link, which isn't followed. Name the directory itself")
+    with _held(folder.with_name(f"{stem}.lock"), output):
+        refuse_links(folder)
         yield Workplace(output, folder)
 
 
@@ -132,7 +149,7 @@ def begun_jobs(output: Path) -> list[str]:
     return stems
 
 
-def _refuse_links(folder: Path) -> None:
+def refuse_links(folder: Path) -> None:
     """Work on others' jobs stays in their folders; we make no links, so one isn't ours.
 
     The folder itself may be one, to a larger drive.

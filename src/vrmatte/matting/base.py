@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.masks.sam2_weights import MaskWeights
 
 FloatArray = npt.NDArray[np.float32]
 State = Mapping[str, FloatArray]
 """Everything an engine remembers between frames, by name."""
 
-EngineKind = Literal["rvm", "selfie"]
+EngineKind = Literal["rvm", "selfie", "sam2"]
+RefinerName = Literal["rvm", "guided", "vitmatte"]
 Precision = Literal["fp32", "fp16"]
 
 
@@ -50,6 +52,11 @@ class EngineChoice:
     """Of the network's inside; what it remembers is fp32 always."""
     eased: tuple[Easing, ...] = ()
     """In the order of their chunks."""
+    masks: MaskWeights | None = None
+    """What follows people, in engine `sam2`; the weights above are then the refiner's, if it has
+    any."""
+    refiner: RefinerName | None = None
+    """What makes the edge of masks, in engine `sam2`."""
 
     def easing(self, chunk: int) -> Easing:
         """How a chunk is made, as planned where nothing was eased before it."""

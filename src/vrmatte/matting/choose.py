@@ -9,8 +9,14 @@ from typing import Any
 
 from vrmatte.config import Config
 from vrmatte.errors import WeightsError
+from vrmatte.masks.sam2_loading import open_mask_source, require_packages
+from vrmatte.masks.sam2_weights import MaskWeights, choose_mask_weights
+from vrmatte.masks.vitmatte import VITMATTE_WEIGHTS, open_vitmatte
 from vrmatte.matting.base import Engine, EngineChoice, EngineKind
-from vrmatte.matting.rvm import half_rvm_runs, load_rvm
+from vrmatte.matting.edge_tiles import EdgeTiles
+from vrmatte.matting.masked import MaskedEngine
+from vrmatte.matting.refiners import GuidedRefiner, NetworkRefiner
+from vrmatte.matting.rvm import RvmEngine, half_rvm_runs, load_rvm
 from vrmatte.matting.selfie import SelfieEngine
 from vrmatte.models.devices import HALF_DEVICES, resolve_device
 from vrmatte.models.runtime import Session, network_opener
@@ -33,7 +39,9 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
     Raises:
         WeightsError: the weights can't be had; with `matting.engine: auto`, those of no engine.
     """
-    if config.matting.engine == "selfie":
+    if config.matting.engine == "sam2":
+        choice = _choice_of_masks(config, observer)
+    elif config.matting.engine == "selfie":
         choice = _choice("selfie", get_weights(SELFIE_WEIGHTS, observer))
     else:
         try:
@@ -42,7 +50,7 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
             if config.matting.engine == "rvm":
                 raise
             choice = _stand_in(error, observer)
-    if choice.name == "rvm":
+    if choice.name == "rvm" or choice.refiner == "rvm":
         choice = _with_precision(choice, config, observer)
     for text in choice.notices:
         observer(Notice(text, level="info" if text.startswith(_LICENCE_WORDS) else "warning"))
@@ -61,9 +69,15 @@ def load_engine(choice: EngineChoice, config: Config, observer: Observer = ignor
         WeightsError: the weights are gone, aren't those chosen, or can't be run.
         ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
     """
+    if choice.masks is not None:
+        return _masked(choice, choice.masks, config, observer)
     weights = _read(choice)
     if choice.name == "selfie":
         return SelfieEngine(weights)
+    return _rvm(choice, weights, config, observer)
+
+
+def _rvm(choice: EngineChoice, weights: bytes, config: Config, observer: Observer) -> RvmEngine:
     open_as_set = network_opener(config.hardware)
 
     def open_network(*args: Any, **how: Any) -> Session:
@@ -79,6 +93,51 @@ def load_engine(choice: EngineChoice, config: Config, observer: Observer = ignor
         half=choice.precision == "fp16",
         offload_idle=config.matting.memory_offload,
     )
+
+
+def _choice_of_masks(config: Config, observer: Observer) -> EngineChoice:
+    """What follows people, and what makes their edges.
+
+    Raises:
+        ConfigError: packages are missing; the text says what to install.
+        WeightsError: weights can't be had; the text says where they come from.
+    """
+    require_packages(config.matting.mask_model)
+    masks = choose_mask_weights(config.matting.mask_model, observer=observer)
+    refiner = config.matting.refiner
+    if refiner == "guided":
+        return EngineChoice(
+            name="sam2",
+            weights_name=masks.model,
+            weights_path=masks.path,
+            weights_sha256=masks.sha256,
+            licence=masks.licence,
+            verified=masks.verified,
+            notices=masks.notices,
+            masks=masks,
+            refiner=refiner,
+        )
+    name = VITMATTE_WEIGHTS if refiner == "vitmatte" else RVM_WEIGHTS
+    choice = _choice("sam2", get_weights(name, observer), *masks.notices)
+    return replace(choice, masks=masks, refiner=refiner)
+
+
+def _masked(
+    choice: EngineChoice, masks: MaskWeights, config: Config, observer: Observer
+) -> MaskedEngine:
+    source = open_mask_source(
+        masks,
+        config.hardware,
+        half=config.matting.fp16,
+        memory_offload=config.matting.memory_offload,
+        observer=observer,
+    )
+    if choice.refiner == "guided":
+        return MaskedEngine(source, GuidedRefiner())
+    weights = _read(choice)
+    if choice.refiner == "vitmatte":
+        return MaskedEngine(source, EdgeTiles(open_vitmatte(weights, config.hardware)))
+    return MaskedEngine(source, NetworkRefiner(_rvm(choice, weights, config, observer)))
 
 
 def _with_precision(choice: EngineChoice, config: Config, observer: Observer) -> EngineChoice:

@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 
 from vrmatte.config import Config
+from vrmatte.geometry.person_boxes import HandPrompt, PersonBoxes
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import ViewProjection
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.matting.base import Engine, FrameMatting
 from vrmatte.matting.choose import network_scale
+from vrmatte.matting.prompts import PromptedEngine, Prompter
 from vrmatte.matting.through_viewports import SizedPath, ViewportMatting
 from vrmatte.matting.whole_eye import WholeEyeMatting
 
@@ -49,12 +51,30 @@ def smaller_paths(paths: Sequence[SizedPath], share: float) -> tuple[SizedPath, 
 
 
 def make_matting(
-    engine: Engine, paths: Sequence[SizedPath] | None, config: Config, eye: EyeProjection
+    engine: Engine,
+    paths: Sequence[SizedPath] | None,
+    config: Config,
+    eye: EyeProjection,
+    people: Sequence[PersonBoxes] = (),
+    by_hand: Sequence[HandPrompt] = (),
 ) -> FrameMatting:
-    """Matting through viewports; through whole eyes where `paths` is None."""
+    """Matting through viewports; through whole eyes where `paths` is None.
+
+    An engine that takes prompts is told of people, if there are any.
+    """
     if paths is None:
         return WholeEyeMatting(engine, network_scale(config, eye.size), eye)
-    return ViewportMatting(engine, paths, eye)
+    tell = None
+    if isinstance(engine, PromptedEngine) and is_told(engine, paths, people):
+        tell = Prompter(engine, people, by_hand, config.detection.interval_frames)
+    return ViewportMatting(engine, paths, eye, tell)
+
+
+def is_told(
+    engine: Engine, paths: Sequence[SizedPath] | None, people: Sequence[PersonBoxes]
+) -> bool:
+    """Whether the engine knows who is where, so that nobody else need leave anybody out."""
+    return paths is not None and bool(people) and isinstance(engine, PromptedEngine)
 
 
 def _network_size(path: ViewportPath, config: Config, eye: EyeProjection) -> tuple[int, int]:

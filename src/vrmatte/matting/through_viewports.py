@@ -6,7 +6,7 @@ Measured against whole eyes at equal cost in docs/quality.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.projection import EyeProjection
+from vrmatte.geometry.projection import EyeProjection, Projection
 from vrmatte.geometry.viewport import homography
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import AGAIN, Engine, FloatArray, State, infer_settled
@@ -32,11 +32,21 @@ class SizedPath:
     height: int
 
 
+Tell = Callable[[str, int, Projection], None]
+"""Told of each view before the engine sees it: name, frame, and how its pictures are laid out."""
+
+
 class ViewportMatting:
     """Mattes of side-by-side frames through viewports that open, turn and close."""
 
-    def __init__(self, engine: Engine, paths: Sequence[SizedPath], eye: EyeProjection) -> None:
-        """Take an engine, all viewports of the video, and what an eye shows.
+    def __init__(
+        self,
+        engine: Engine,
+        paths: Sequence[SizedPath],
+        eye: EyeProjection,
+        tell: Tell | None = None,
+    ) -> None:
+        """Take an engine, all viewports of the video, what an eye shows, and who is told of views.
 
         Raises:
             ValueError: two paths of one name.
@@ -47,6 +57,7 @@ class ViewportMatting:
         self._engine = engine
         self._paths = paths
         self._eye = eye
+        self._tell = tell
         self._windows: dict[str, ViewWindow] = {}
         self._weights: list[Matte] = []
         self._index: int | None = None
@@ -79,6 +90,8 @@ class ViewportMatting:
                 reduced[factor] = [_shrunk(eye, factor) for eye in eyes]
             size = window.picture.width, window.picture.height
             pictures = [sampled_rgb(window.read(eye, factor), *size) for eye in reduced[factor]]
+            if self._tell is not None and self._index is not None:
+                self._tell(f"{name}{ending}", self._index, window.picture)
             found = infer_settled(self._engine, f"{name}{ending}", np.stack(pictures))
             for view, eye in enumerate(EYES):
                 laid = window.lay_back(found.slope[view], found.offset[view])

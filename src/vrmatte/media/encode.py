@@ -12,10 +12,11 @@ from types import TracebackType
 from typing import Self
 
 import av
+import av.error
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from vrmatte.errors import OutputError, output_error
+from vrmatte.errors import ChunkError, OutputError, VrmatteError, output_error
 from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
@@ -118,6 +119,7 @@ class ChunkWriter:
 
         Raises:
             OutputError, DiskFullError: the file can't be written.
+            ChunkError: the encoder failed, or lost a frame.
         """
         self._encode(None)
         try:
@@ -125,7 +127,7 @@ class ChunkWriter:
         except WRITING_ERRORS as error:
             raise writing_error(error, self._path) from error
         if self._packets != self._frames:
-            raise OutputError(
+            raise ChunkError(
                 f"{self._path}: {self._spec.encoder} made {self._packets} packets of "
                 f"{self._frames} frames"
             )
@@ -153,12 +155,23 @@ class ChunkWriter:
 
     def _encode(self, frame: VideoFrame | None) -> None:
         try:
-            for packet in self._stream.encode(frame):
+            packets = self._stream.encode(frame)
+        except av.error.FFmpegError as error:
+            raise self._coding_error(error) from error
+        try:
+            for packet in packets:
                 self._repair_decode_time(packet)
                 self._packets += 1
                 self._container.mux(packet)
         except WRITING_ERRORS as error:
             raise writing_error(error, self._path) from error
+
+    def _coding_error(self, error: av.error.FFmpegError) -> VrmatteError:
+        """An encoder that refuses to begin has wrong settings; later it fails at these pictures."""
+        if isinstance(error, OSError) or self._frames == 0:
+            return writing_error(error, self._path)
+        reason = error.strerror or str(error)
+        return ChunkError(f"{self._spec.encoder} failed after {self._frames} frames: {reason}")
 
     def _repair_decode_time(self, packet: Packet[av.VideoStream]) -> None:
         """Replace a decode time no muxer takes.

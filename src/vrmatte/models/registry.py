@@ -17,6 +17,7 @@ _RVM_LICENCE = "https://github.com/PeterL1n/RobustVideoMatting/blob/master/LICEN
 _YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
 _YOLOX_LICENCE = "https://github.com/Megvii-BaseDetection/YOLOX/blob/main/LICENSE"
 _MEDIAPIPE_LICENCE = "https://github.com/google-ai-edge/mediapipe/blob/master/LICENSE"
+_SAM2_LICENCE = "https://github.com/facebookresearch/sam2/blob/main/LICENSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,23 @@ def _yolox(name: str, title: str, size_bytes: int, sha256: str) -> WeightsFile:
     url = f"{_YOLOX_RELEASE}/{name}"
     used_by = f"detection.model: {name.removesuffix('.onnx')}"
     return WeightsFile(name, title, url, size_bytes, sha256, "Apache-2.0", _YOLOX_LICENCE, used_by)
+
+
+def _sam2(size: str, revision: str, size_bytes: int, sha256: str) -> WeightsFile:
+    name = f"sam2.1_hiera_{size}"
+    url = (
+        f"https://huggingface.co/facebook/sam2.1-hiera-{size}/resolve/{revision}/model.safetensors"
+    )
+    return WeightsFile(
+        f"{name}.safetensors",
+        f"SAM 2.1 {size}, follows people that were pointed at",
+        url,
+        size_bytes,
+        sha256,
+        "Apache-2.0",
+        _SAM2_LICENCE,
+        f"matting.mask_model: {name}, with matting.engine: sam2",
+    )
 
 
 WEIGHTS: tuple[WeightsFile, ...] = (
@@ -115,6 +133,36 @@ WEIGHTS: tuple[WeightsFile, ...] = (
             "0.10.21",
             "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
         ),
+    ),
+    _sam2(
+        "tiny",
+        "de431c4043854a71d8101e17995dfe596bf101a5",
+        155_908_064,
+        "48c14467e5cf9e51870511feb72c89688e82dd74523142c0538b663e193ac2a7",
+    ),
+    _sam2(
+        "small",
+        "ee5bba1d82bb8749febdf90f45e84b687142ba03",
+        # By the network's shapes; the same reckoning gives tiny and large to the byte.
+        184_305_280,
+        "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60",
+    ),
+    _sam2(
+        "large",
+        "665f8e2ad61cf5f53d65644ff27c8ee525124610",
+        897_897_416,
+        "dc407dce21301fd94abb395c5099b4f2c455fdc8a8f261ac3d0ea6d4cd197230",
+    ),
+    WeightsFile(
+        "vitmatte_small_composition_1k.safetensors",
+        "ViTMatte small, draws the edges of masks; its training pictures have terms of their own",
+        "https://huggingface.co/hustvl/vitmatte-small-composition-1k/resolve/"
+        "6a58ad7646403c1df626fbd746900aec7361ea1d/model.safetensors",
+        103_294_572,
+        "bda9289db1bb6762d978b42d1c62ae3f34daf7497171a347a1d09657efd788cb",
+        "Apache-2.0",
+        "https://huggingface.co/hustvl/vitmatte-small-composition-1k",
+        "matting.refiner: vitmatte, with matting.engine: sam2",
     ),
 )
 """All known network files, the defaults of each kind first."""

@@ -69,6 +69,17 @@ class TimedBox:
 
 
 @dataclass(frozen=True, slots=True)
+class TimedPoint:
+    """A place that shows a person, or doesn't, as somebody said by hand."""
+
+    frame: int
+    eye: Literal["left", "right"]
+    yaw_deg: float
+    pitch_deg: float
+    is_person: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """One person in one shot, from the frame of the first box to that of the last."""
 
@@ -80,6 +91,8 @@ class Person:
     """How surely it is a person, 0..1."""
     boxes: tuple[TimedBox, ...]
     """Rising frames; between two of them the person moves evenly."""
+    points: tuple[TimedPoint, ...] = ()
+    """For engines that follow whom they are pointed at."""
 
     @property
     def first(self) -> int:
@@ -217,12 +230,20 @@ def _person(person: Person) -> str:
         "confidence": round(person.confidence, 3),
     }
     boxes = _lines((_timed_box(box) for box in person.boxes), indent="  ")
-    return f'{_flat(head)[:-1]}, "boxes": {boxes}}}'
+    if not person.points:
+        return f'{_flat(head)[:-1]}, "boxes": {boxes}}}'
+    points = _lines((_timed_point(point) for point in person.points), indent="  ")
+    return f'{_flat(head)[:-1]}, "boxes": {boxes}, "points": {points}}}'
 
 
 def _timed_box(box: TimedBox) -> str:
     values = {"frame": box.frame, "left": _box(box.left), "right": _box(box.right)}
     return _flat(values | {"score": round(box.score, 3)})
+
+
+def _timed_point(point: TimedPoint) -> str:
+    at = [_angle(point.yaw_deg), _angle(point.pitch_deg)]
+    return _flat({"frame": point.frame, "eye": point.eye, "at": at, "is_person": point.is_person})
 
 
 def _region(region: ExcludedRegion) -> str:

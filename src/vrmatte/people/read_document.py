@@ -23,6 +23,7 @@ from vrmatte.people.document import (
     Shot,
     SourceIdentity,
     TimedBox,
+    TimedPoint,
 )
 from vrmatte.people.sphere import AngularBox
 from vrmatte.stereo.lenses import LensAlignment
@@ -193,7 +194,7 @@ def _lenses(place: _Place) -> LensAlignment | None:
 
 
 def _person(place: _Place, frames: int) -> Person:
-    fields = place.fields(("id", "boxes"), ("kind", "keep", "confidence"))
+    fields = place.fields(("id", "boxes"), ("kind", "keep", "confidence", "points"))
     boxes = fields["boxes"].each(lambda box: _timed_box(box, frames))
     if not boxes:
         fields["boxes"].wrong("a list of at least one box")
@@ -210,6 +211,9 @@ def _person(place: _Place, frames: int) -> Person:
         keep=fields["keep"].truth() if "keep" in fields else True,
         confidence=fields["confidence"].number(0, 1) if "confidence" in fields else 1.0,
         boxes=boxes,
+        points=fields["points"].each(lambda point: _timed_point(point, frames))
+        if "points" in fields
+        else (),
     )
 
 
@@ -223,6 +227,20 @@ def _timed_box(place: _Place, frames: int) -> TimedBox:
         raise ValueError(f"{place.key} must have left, right or both")
     score = fields["score"].number(0, 1) if "score" in fields else 1.0
     return TimedBox(fields["frame"].whole(0, frames - 1), eyes[0], eyes[1], score)
+
+
+def _timed_point(place: _Place, frames: int) -> TimedPoint:
+    fields = place.fields(("frame", "eye", "at"), ("is_person",))
+    at = fields["at"].each(lambda angle: angle.number(-90, 90))
+    if len(at) != 2:
+        fields["at"].wrong("[yaw, pitch] in degrees")
+    eyes: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+    return TimedPoint(
+        fields["frame"].whole(0, frames - 1),
+        cast(Literal["left", "right"], fields["eye"].one_of(eyes)),
+        *at,
+        is_person=fields["is_person"].truth() if "is_person" in fields else True,
+    )
 
 
 def _box(place: _Place) -> AngularBox:

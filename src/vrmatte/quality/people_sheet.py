@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
-from vrmatte.geometry.projection import Array, EyeProjection, HalfEquirect
+from vrmatte.geometry.outlines import box_outline, viewport_outline
+from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.quality.picture import Rgb, to_rgb
 
 _COLOURS = ((255, 196, 0), (0, 220, 255), (255, 90, 180), (130, 255, 90), (190, 150, 255))
 _GREY = (150, 150, 150)
-_POINTS = 64
 _TITLE_PX = 24
 
 
@@ -59,7 +59,8 @@ def _strip(shown: SheetFrame, eye_projection: EyeProjection) -> Rgb:
         picture = half_of(rgb, eye)
         drawn = np.ascontiguousarray(picture)
         for number, viewport in shown.viewports:
-            _draw_outline(drawn, eye_projection, viewport, _colour(number))
+            parts = viewport_outline(eye_projection, viewport)
+            cv2.polylines(drawn, parts, False, _colour(number), 1, cv2.LINE_AA)
         for mark in shown.boxes.get(eye, ()):
             _draw_box(drawn, eye_projection, mark)
         picture[:] = drawn
@@ -75,40 +76,11 @@ def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
         bottom, top = (round((90 - pitch) / 180 * eye.size) for pitch in mark.pitch_deg)
         cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
     else:
-        outline = _box_outline(eye, mark)
+        outline = box_outline(eye, Bounds(*mark.yaw_deg, *mark.pitch_deg))
         cv2.polylines(picture, [outline], isClosed=True, color=colour, thickness=2)
         left, top = outline[0].tolist()
     label = str(mark.id) if mark.kept else f"{mark.id} out"
     _write(picture, label, (left + 4, max(top + 16, 16)), colour)
-
-
-def _box_outline(eye: EyeProjection, mark: BoxMark) -> npt.NDArray[np.int32]:
-    """The box's border as it curves on the eye, shape (points, 2), from its upper left corner."""
-    x, y = _around()
-    yaw, pitch = np.radians(mark.yaw_deg), np.radians(mark.pitch_deg)
-    lon, lat = yaw[0] + x * (yaw[1] - yaw[0]), pitch[1] + y * (pitch[0] - pitch[1])
-    points = eye.pixels(np.sin(lon) * np.cos(lat), -np.sin(lat), np.cos(lon) * np.cos(lat))
-    return np.stack(points, axis=1).round().astype(np.int32)
-
-
-def _around() -> tuple[Array, Array]:
-    """Points around a square of side 1, clockwise from its upper left corner."""
-    along, one, zero = np.linspace(0, 1, _POINTS), np.ones(_POINTS), np.zeros(_POINTS)
-    x = np.concatenate([along, one, along[::-1], zero])
-    return x, np.concatenate([zero, along, one, along[::-1]])
-
-
-def _draw_outline(
-    picture: Rgb, eye: EyeProjection, viewport: Viewport, colour: tuple[int, int, int]
-) -> None:
-    """The viewport's border as it curves on the eye; what leaves the eye is left out."""
-    x, y = _around()
-    u, v = eye.pixels(*viewport.picture(1, 1).directions(x, y))
-    seen = eye.covers(u, v)
-    for at in range(len(u) - 1):
-        if seen[at] and seen[at + 1]:
-            ends = [(round(float(u[i])), round(float(v[i]))) for i in (at, at + 1)]
-            cv2.line(picture, ends[0], ends[1], colour, 1, cv2.LINE_AA)
 
 
 def _write(picture: Rgb, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:

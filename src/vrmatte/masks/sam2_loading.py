@@ -1,0 +1,194 @@
+"""Opening a following network: PyTorch and transformers are first needed here.
+
+Nothing is fetched and no code of others is run: the classes are transformers' own, the weights a
+safetensors file on this machine whose digest was settled before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from vrmatte.config import HardwareConfig
+from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.masks.sam2_models import MaskModel, find_mask_model
+from vrmatte.masks.sam2_network import Sam2Network
+from vrmatte.masks.sam2_source import PROMPTED_KEPT, Sam2Source
+from vrmatte.masks.sam2_weights import SETTINGS_FILE, MaskWeights, checked_file
+from vrmatte.models.devices import cpu_threads
+from vrmatte.progress import Notice, Observer, ignore
+
+
+def require_packages(name: str) -> None:
+    """Make sure that a network's packages can be imported.
+
+    Args:
+        name: one of `MASK_MODELS`.
+
+    Raises:
+        ConfigError: no such network, or packages are missing; the text says what to install.
+    """
+    model = find_mask_model(name)
+    try:
+        import torch  # noqa: F401  # pyright: ignore
+        import transformers  # pyright: ignore[reportMissingImports]
+
+        getattr(transformers, f"{model.family}Model")
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"mask model {name} needs PyTorch and transformers 5, which can't be imported "
+            f"({_first_line(error)}): install vrmatte[sam2]"
+        ) from error
+    missing = [package for package in model.also_needs if find_spec(package) is None]
+    if missing:
+        raise ConfigError(
+            f"mask model {name} also needs {', '.join(missing)}: run "
+            f"`pip install {' '.join(missing)}`"
+        )
+
+
+def open_mask_source(
+    weights: MaskWeights,
+    hardware: HardwareConfig,
+    *,
+    half: bool = False,
+    memory_offload: bool = False,
+    prompted_kept: int = PROMPTED_KEPT,
+    observer: Observer = ignore,
+) -> Sam2Source:
+    """Open a network and make a mask source of it.
+
+    Args:
+        weights: from `choose_mask_weights`, perhaps made by another process.
+        hardware: where it shall run, with how many threads and how much GPU memory.
+        half: let it compute in bfloat16 where that gains something, on a GPU that has it.
+        memory_offload: keep on the GPU only what the view last looked through remembers.
+        prompted_kept: how many of their prompted pictures are remembered of everybody.
+        observer: receives notices.
+
+    Raises:
+        ConfigError: packages are missing, or the device asked for doesn't work and
+            `hardware.require_device` is set.
+        WeightsError: the weights are gone, aren't those chosen, or don't fit the network.
+    """
+    require_packages(weights.model)
+    about = find_mask_model(weights.model)
+    path = checked_file(weights)
+    with _quiet():
+        model = _loaded(about, path)
+    on_gpu = _placed(model, weights.model, hardware, observer)
+    halved = half and on_gpu and _gains_from_half(observer)
+    provider = "PyTorch on the GPU" if on_gpu else "PyTorch on the CPU"
+    return Sam2Source(
+        weights.model,
+        Sam2Network(model, about, half=halved),
+        provider=f"{provider}, bfloat16" if halved else provider,
+        prompted_kept=prompted_kept,
+        offload_idle=memory_offload and on_gpu,
+    )
+
+
+def _loaded(about: MaskModel, path: Path) -> Any:
+    """The network with the weights of a file, settings from beside it or from what we know.
+
+    Raises:
+        WeightsError: they don't fit each other.
+    """
+    import transformers  # pyright: ignore[reportMissingImports]
+    from safetensors import SafetensorError  # pyright: ignore[reportMissingImports]
+    from safetensors.torch import load_file  # pyright: ignore[reportMissingImports]
+
+    kind = getattr(transformers, f"{about.family}Model")
+    try:
+        config = network_settings(about, path)
+        model, report = kind.from_pretrained(
+            None, config=config, state_dict=load_file(path), output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        raise WeightsError(
+            f"{path} can't be opened as {about.name}: {_first_line(error)}"
+        ) from error
+    # Whatever a file lacks, transformers makes up at random.
+    lacking = len(report["missing_keys"]) + len(report.get("mismatched_keys", ()))
+    if lacking:
+        raise WeightsError(
+            f"{path} lacks {lacking} parts of {about.name}: it is damaged or of another kind"
+        )
+    model = model.float()
+    # Opened weights lie as the file has them, and unaligned numbers are added up in another order:
+    # the last bits of masks would hang on where a file puts them, and on the file staying there.
+    for weights in model.parameters():
+        weights.data = weights.data.clone()
+    return model
+
+
+def network_settings(about: MaskModel, path: Path) -> Any:
+    """The network's settings, from the file beside its weights or from the catalogue."""
+    import transformers  # pyright: ignore[reportMissingImports]
+
+    kind = getattr(transformers, f"{about.family}Config")
+    if (path.parent / SETTINGS_FILE).is_file():
+        return kind.from_pretrained(str(path.parent), local_files_only=True)
+    encoder = transformers.Sam2HieraDetConfig(**(about.backbone or {}))
+    vision = transformers.Sam2VisionConfig(backbone_config=encoder, **(about.pyramid or {}))
+    return kind(vision_config=vision)
+
+
+def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer) -> bool:
+    """Move a network to the device asked for, or to the CPU, said so; answers if it is the GPU.
+
+    Raises:
+        ConfigError: the device doesn't work and `hardware.require_device` is set.
+    """
+    import torch  # pyright: ignore[reportMissingImports]
+
+    torch.set_num_threads(cpu_threads(hardware.threads))
+    if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
+        if hardware.max_vram_gb is not None:
+            total_bytes = torch.cuda.get_device_properties(0).total_memory
+            share = min(1.0, hardware.max_vram_gb * 1e9 / total_bytes)
+            torch.cuda.set_per_process_memory_fraction(share)
+        model.to("cuda")
+        return True
+    model.to("cpu")
+    if hardware.device in ("auto", "cpu"):
+        return False
+    reason = f"device {hardware.device}: PyTorch, which runs {name}, can't use it here"
+    if hardware.require_device:
+        raise ConfigError(f"{reason}; choose device: auto or cpu")
+    observer(Notice(f"{reason}; it runs on the CPU instead, slower"))
+    return False
+
+
+def _gains_from_half(observer: Observer) -> bool:
+    """Whether the GPU computes in bfloat16 itself, in which these networks were trained."""
+    import torch  # pyright: ignore[reportMissingImports]
+
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return True
+    observer(Notice("matting.fp16: the mask network runs in fp32, since this GPU lacks bfloat16"))
+    return False
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep transformers from writing to the terminal for a while."""
+    from transformers.utils import logging  # pyright: ignore[reportMissingImports]
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")

@@ -1,0 +1,74 @@
+"""A matte kept within a mask: the mask says who, the matte says how soft.
+
+Far outside the mask nothing is left of the matte; deep inside all is opaque. In the band between,
+the matte draws the edge around what is mostly the person, and no further out than edges are soft.
+Where the matte denies what is the person, the mask's own edge, guided by the picture, takes over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.matting.base import FloatArray
+from vrmatte.matting.guided_refiner import guided_coefficients
+from vrmatte.matting.solid_part import solid_part
+from vrmatte.matting.trimap import Trimap, Truths, distance_to
+
+FULL_TO_PX, NOTHING_FROM_PX = 0.5, 2.5
+"""How far outside what is mostly the person the matte counts, in pixels of the network's picture.
+Further out a network's mattes held as much that was false as true on three clips."""
+_INSIDE_RAMP_PX = 2.0
+_DENIED_AROUND_PX = 1.5
+_DENIED_WEIGHT = 3.0
+"""A place is mended whole where a third of what is around it is denied."""
+
+
+def gated(
+    slope: FloatArray, offset: FloatArray, picture: FloatArray, trimap: Trimap
+) -> tuple[FloatArray, FloatArray]:
+    """One picture's coefficients, each of shape (h, w), kept within a mask.
+
+    Args:
+        slope: of the matte that knows nothing of the mask.
+        offset: the same.
+        picture: what they are of, shape (3, h, w), RGB 0..1.
+        trimap: of the mask.
+    """
+    if trimap.outside.all():
+        return np.zeros_like(slope), np.zeros_like(offset)
+    alpha = np.clip(slope * picture.mean(axis=0) + offset, 0, 1)
+    solid = solid_part(alpha, picture, trimap)
+    denied = solid & (alpha < np.float32(0.5))
+    if denied.any():
+        slope, offset = _mended(slope, offset, picture, solid, denied)
+    near = _near(solid)
+    near[trimap.outside] = 0
+    inside = np.clip(distance_to(~trimap.inside) / np.float32(_INSIDE_RAMP_PX), 0, 1)
+    kept = near * (1 - inside)
+    return _single(slope * kept), _single(offset * kept + inside)
+
+
+def _near(solid: Truths) -> FloatArray:
+    """1 at the person, falling to 0 over the pixels around."""
+    left = np.float32(NOTHING_FROM_PX) - distance_to(solid)
+    return np.clip(left / np.float32(NOTHING_FROM_PX - FULL_TO_PX), 0, 1).astype(np.float32)
+
+
+def _mended(
+    slope: FloatArray, offset: FloatArray, picture: FloatArray, solid: Truths, denied: Truths
+) -> tuple[FloatArray, FloatArray]:
+    around = cv2.GaussianBlur(denied.astype(np.float32), (0, 0), _DENIED_AROUND_PX)
+    share = np.clip(np.asarray(around, np.float32) * np.float32(_DENIED_WEIGHT), 0, 1)
+    own_slope, own_offset = guided_coefficients(picture, solid.astype(np.float32))
+    return (
+        _single(slope + share * (own_slope - slope)),
+        _single(offset + share * (own_offset - offset)),
+    )
+
+
+def _single(values: npt.NDArray[np.floating[Any]]) -> FloatArray:
+    return np.asarray(values, np.float32)
