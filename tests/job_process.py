@@ -45,10 +45,11 @@ class JobProcess:
         log: Path,
         death: Death | None = None,
         prepare: Callable[[], None] | None = None,
+        main: Callable[[], None] = stand_in_engine.main,
     ) -> None:
         self._log = log
         self._process = _SERVER.Process(
-            target=_run, args=(list(arguments), str(log), death, prepare)
+            target=_run, args=(list(arguments), str(log), death, prepare, main)
         )
         self._process.start()
 
@@ -82,7 +83,11 @@ class JobProcess:
 
 
 def _run(
-    arguments: list[str], log: str, death: Death | None, prepare: Callable[[], None] | None
+    arguments: list[str],
+    log: str,
+    death: Death | None,
+    prepare: Callable[[], None] | None,
+    main: Callable[[], None],
 ) -> None:
     for name, descriptor in (("out", 1), ("err", 2)):
         os.dup2(os.open(f"{log}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
@@ -94,7 +99,7 @@ def _run(
         _arm(death)
     sys.argv = ["vrmatte", *arguments]
     try:
-        stand_in_engine.main()
+        main()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

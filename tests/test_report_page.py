@@ -39,6 +39,7 @@ def test_a_run_leaves_a_page_beside_its_report(tmp_path, source):
     assert "1 file finished and verified" in page
     assert page.count('class="compare"') == 3  # samples were decoded
     assert page.count("data:image/jpeg") >= 6
+    assert "<figcaption>doubt</figcaption>" in page
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -262,3 +262,26 @@ def test_plain_engines_are_told_nothing(footage):
     assert is_told(masked, (), PEOPLE)
     assert not is_told(masked, None, PEOPLE)
     assert not is_told(masked, (), ())
+
+
+def test_who_is_left_out_close_by_is_left_out_up_to_the_edge(monkeypatch):
+    """Two pixels apart: the band around one holds the other's side, fringe and all."""
+    monkeypatch.setitem(BOXES, 2, (29, 20, 60, 80))
+    engine, pictures = MaskedEngine(BrightMasks(0), everything()), picture()
+    left, right = (Prompt(1, at, (10, 20, 31, 80)) for at in (0, 1))
+    others = tuple(Prompt(2, at, (32, 20, 60, 80)) for at in (0, 1))
+    told = Told((left, right, *others), kept=frozenset({1}), excluded=frozenset({2}))
+    engine.tell("v", told)
+    alpha = alpha_of(engine.infer("v", pictures), pictures)
+    assert (alpha[:, 30:70, 16:30] == 1).all()
+    assert not alpha[:, 30:70, 33:].any(), "nor what is nearer to them"
+
+
+def test_a_turn_tells_nothing_of_movement():
+    engine = MaskedEngine(BrightMasks(), everything())
+    engine.tell("v", Told(prompts(1), kept=frozenset({1})))
+    engine.infer("v", picture())
+    assert "before/v" in engine.state()
+    engine.turn("v", np.eye(3))
+    assert "before/v" not in engine.state()
+    assert "known/v" in engine.state()

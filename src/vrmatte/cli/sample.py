@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 from rich.console import Console
@@ -78,6 +78,13 @@ def _print(report: SampleReport) -> None:
         console.print(
             f"  eyes agree {stereo['mean']:.3f} in the mean, {stereo['worst']:.3f} at worst (frame "
             f"{stereo['worst_frame']}); {stereo['flagged_share']:.1%} flagged",
+            style="dim",
+            highlight=False,
+        )
+    for line in cast(list[dict[str, Any]], report.quality["scores"]):
+        console.print(
+            f"  {line['label']}: {line['median']:g} {line['unit']}, {line['worst']:g} at worst, "
+            f"{line['beyond']} of {line['frames']} beyond its limit",
             style="dim",
             highlight=False,
         )

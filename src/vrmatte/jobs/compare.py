@@ -18,6 +18,7 @@ from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 from vrmatte.quality.difference_sheet import DifferentFrame, difference_sheet
 from vrmatte.quality.gradient_error import Alpha
 from vrmatte.quality.picture import Rgb, write_png
+from vrmatte.quality.score_words import score_lines
 from vrmatte.quality.truth_metrics import TruthReport, TruthScorer
 
 SHOWN_FRAMES = 4
@@ -214,6 +215,9 @@ def _told(report: Mapping[str, Any]) -> dict[str, object]:
         facts[f"{stage} ms per frame"] = round(1e3 * seconds / frames, 2)
     for file in report["files"]:
         facts[f"{file['deliverable']} bytes"] = file["bytes"]
+    quality = report.get("quality") or {}
+    for line in score_lines(quality.get("figures", ())):
+        facts[f"{line.label}, median"] = line.median
     return facts | _stereo(report.get("stereo"))
 
 

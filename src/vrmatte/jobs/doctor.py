@@ -78,7 +78,6 @@ def can_run(findings: list[Finding]) -> bool:
 
 def examine(folder: Path = Path(), size: tuple[int, int] = DEFAULT_SIZE) -> list[Finding]:
     """Examine versions, machine, networks, codecs at `size`, weights, and the disk of `folder`."""
-    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 else tells its life on standard error
     return [
         *_versions(),
         *_machine(folder),

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import cast
 
 import av
 import av.error
+import cv2
 import numpy as np
 
+from vrmatte.compose.confidence import ConfidenceMap, Rgb, heat
 from vrmatte.errors import InputError
 from vrmatte.frames import EYES, Matte, PlanarFrame
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view
 from vrmatte.media.samples import key_frames, read_at
-from vrmatte.outputs import MATTE_FILE
+from vrmatte.outputs import MATTE_FILE, scene_facts
 from vrmatte.plan import Plan
 from vrmatte.quality.report_page.pictures import WHOLE, FrameLook, Window, window_around
 from vrmatte.quality.worst_frames import WorstFrame
@@ -47,13 +50,27 @@ def look_at(plan: Plan, place: Workplace, wanted: Sequence[Wanted]) -> dict[Want
     for each in wanted:
         by_frame[each.frame].append(each)
     found: dict[Wanted, FrameLook] = {}
+    confidence = ConfidenceMap(plan.eye, scene_facts(plan))
     for number, frame in _frames(plan, sorted(by_frame)):
         matte = _matte(plan, place, number)
         if matte is None or matte.shape != frame.y.shape:
             continue
+        trust = confidence.alone(number, frame, matte)
         for each in by_frame[number]:
-            found[each] = FrameLook.of(number, frame, matte, each.eye_px, each.window)
+            look = FrameLook.of(number, frame, matte, each.eye_px, each.window)
+            found[each] = replace(look, doubt=_doubt(frame, matte, trust, each, look))
     return found
+
+
+def _doubt(frame: PlanarFrame, matte: Matte, trust: Matte, wanted: Wanted, look: FrameLook) -> Rgb:
+    """Where the matte is in doubt, cut and sized as the look is."""
+    height, width = look.matte.shape
+    share = wanted.window.right - wanted.window.left
+    glowing = heat(frame, matte, trust, min(frame.width, round(width / share)))
+    half = glowing.shape[1] // 2
+    eyes = [wanted.window.of(part) for part in (glowing[:, :half], glowing[:, half:])]
+    cut = np.concatenate(eyes, axis=1)
+    return cast(Rgb, cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA))
 
 
 def wanted_of(plan: Plan, worst: WorstFrame) -> Wanted:

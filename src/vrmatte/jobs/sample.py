@@ -31,6 +31,7 @@ from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import WHOLE_EYES, Plan, check_source, make_plan
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
 from vrmatte.quality.run_profile import CLOSE_FILES, OPEN_FILES, STATE
+from vrmatte.quality.score_words import score_lines
 
 SAMPLE_FOLDER = "sample"
 SAMPLE_FILE = "sample.json"
@@ -151,20 +152,27 @@ def sample_spans(first: int, last: int, rate: Fraction, seconds: float) -> list[
 
 def quality_of(samples: Sequence[Sample]) -> dict[str, object]:
     """What the samples' own reports say, all together."""
+    summaries = [s.report.quality for s in samples if s.report.quality is not None]
+    figures = [asdict(figure) for summary in summaries for figure in summary.figures]
+    return {
+        "stereo": _stereo_of(samples),
+        "scores": [asdict(line) for line in score_lines(figures)],
+    }
+
+
+def _stereo_of(samples: Sequence[Sample]) -> dict[str, object] | None:
     people = [(person, sample) for sample in samples for person in _people(sample.report.stereo)]
     frames = sum(person["frames"] for person, _ in people)
     if not frames:
-        return {"stereo": None}
+        return None
     worst, where = min(people, key=lambda each: each[0]["worst"])
     flagged = sum(b - a + 1 for person, _ in people for a, b in person["flagged"])
     return {
-        "stereo": {
-            "mean": round(sum(p["mean"] * p["frames"] for p, _ in people) / frames, 4),
-            "worst": worst["worst"],
-            "worst_frame": worst["worst_frame"],
-            "worst_sample": str(where.folder),
-            "flagged_share": round(flagged / frames, 4),
-        }
+        "mean": round(sum(p["mean"] * p["frames"] for p, _ in people) / frames, 4),
+        "worst": worst["worst"],
+        "worst_frame": worst["worst_frame"],
+        "worst_sample": str(where.folder),
+        "flagged_share": round(flagged / frames, 4),
     }
 
 

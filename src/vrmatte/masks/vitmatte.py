@@ -57,20 +57,30 @@ def open_vitmatte(weights: bytes, hardware: HardwareConfig) -> VitMatte:
     """
     try:
         import torch  # pyright: ignore[reportMissingImports]
+        import transformers  # pyright: ignore[reportMissingImports]
         from safetensors import SafetensorError  # pyright: ignore[reportMissingImports]
         from safetensors.torch import load  # pyright: ignore[reportMissingImports]
-        from transformers import (  # pyright: ignore[reportMissingImports]
-            VitDetConfig,
-            VitMatteConfig,
-            VitMatteForImageMatting,
-        )
     except ImportError as error:
         raise ConfigError(
             f"matting.refiner: vitmatte needs PyTorch and transformers, which can't be imported "
             f"({error}): install vrmatte[sam2]"
         ) from error
     torch.set_num_threads(cpu_threads(hardware.threads))
-    backbone = VitDetConfig(
+    classes: Any = transformers  # which types its settings too narrowly
+    model = classes.VitMatteForImageMatting(_small(classes))
+    try:
+        model.load_state_dict(load(weights))
+    except (RuntimeError, SafetensorError) as error:
+        first = str(error).splitlines()[0]
+        raise WeightsError(f"{VITMATTE_WEIGHTS} can't be opened as ViTMatte: {first}") from error
+    if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
+        return VitMatte(model.to("cuda"), "PyTorch on the GPU")
+    return VitMatte(model)
+
+
+def _small(classes: Any) -> Any:
+    """Settings of the small network."""
+    backbone = classes.VitDetConfig(
         num_channels=4,
         image_size=512,
         pretrain_image_size=224,
@@ -84,18 +94,9 @@ def open_vitmatte(weights: bytes, hardware: HardwareConfig) -> VitMatte:
         residual_block_indices=[2, 5, 8, 11],
         out_features=["stage12"],
     )
-    config = VitMatteConfig(
+    return classes.VitMatteConfig(
         backbone_config=backbone,
         hidden_size=384,
         convstream_hidden_sizes=[48, 96, 192],
         fusion_hidden_sizes=[256, 128, 64, 32],  # as a tuple, the default can't be added to
     )
-    model = VitMatteForImageMatting(config)
-    try:
-        model.load_state_dict(load(weights))
-    except (RuntimeError, SafetensorError) as error:
-        first = str(error).splitlines()[0]
-        raise WeightsError(f"{VITMATTE_WEIGHTS} can't be opened as ViTMatte: {first}") from error
-    if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
-        return VitMatte(model.to("cuda"), "PyTorch on the GPU")
-    return VitMatte(model)

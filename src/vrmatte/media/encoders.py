@@ -6,6 +6,7 @@ encoders whether or not the machine has them, and NVENC's H.264 ends at 4096 wid
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -19,6 +20,9 @@ from av.video.frame import VideoFrame
 from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
+
+# The library never prints, but SVT-AV1 would tell its life on standard error. Errors it still tells.
+os.environ.setdefault("SVT_LOG", "1")
 
 AlphaFormat = Literal["prores4444", "webm-alpha", "ffv1-alpha"]
 """Files that hold pictures with straight alpha."""

@@ -199,7 +199,7 @@ def _quiet() -> Generator[None]:
 
 def _fetched(name: str, source: _Source, observer: Observer) -> Path:
     """The folder of the files from the hub, taken from its cache if they are there."""
-    from transformers.utils import cached_file  # pyright: ignore[reportMissingImports]
+    from transformers.utils.hub import cached_file  # pyright: ignore[reportMissingImports]
 
     def folder(local_only: bool) -> Path:
         paths = [

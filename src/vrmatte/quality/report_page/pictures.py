@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
 from vrmatte.geometry.person_boxes import Bounds
@@ -35,9 +35,9 @@ class Window:
     right: float = 1.0
     bottom: float = 1.0
 
-    def of(self, plane: Plane) -> Plane:
-        """The part of an eye's plane, as a view."""
-        height, width = plane.shape
+    def of(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The part of an eye's plane or picture, as a view."""
+        height, width = plane.shape[:2]
         rows = slice(int(self.top * height), max(int(self.bottom * height), 1))
         columns = slice(int(self.left * width), max(int(self.right * width), 1))
         return plane[rows, columns]
@@ -79,6 +79,8 @@ class FrameLook:
     """Both eyes side by side, shape (H, W, 3)."""
     matte: Matte
     """Shape (H, W)."""
+    doubt: Rgb | None = None
+    """Where the matte is in doubt, of the same size; None: not looked at."""
 
     @classmethod
     def of(
@@ -104,21 +106,16 @@ class FrameLook:
         return np.asarray(over + 0.5, np.uint8)
 
 
-def encoded(
-    looks: Sequence[FrameLook],
-    more: Mapping[int, Sequence[tuple[str, Rgb]]] = MappingProxyType({}),
-    most_bytes: int = MOST_BYTES,
-) -> list[FramePictures]:
-    """Encode source, matte and composite of frames, all together within so many bytes.
+def encoded(looks: Sequence[FrameLook], most_bytes: int = MOST_BYTES) -> list[FramePictures]:
+    """Encode source, matte, composite and doubt of frames, all together within so many bytes.
 
     Args:
         looks: the frames, the most important first.
-        more: further pictures of a frame, by its number, each with its name.
         most_bytes: coarser pictures are made, and in the end fewer, until they fit.
     """
     pictures: list[FramePictures] = []
     for quality in _QUALITIES:
-        pictures = [_pictures(look, more.get(look.frame, ()), quality) for look in looks]
+        pictures = [_pictures(look, quality) for look in looks]
         if sum(each.bytes for each in pictures) <= most_bytes:
             return pictures
     return _within(pictures, most_bytes)
@@ -155,9 +152,11 @@ def _share(box: Bounds, eye: EyeProjection) -> tuple[float, float, float, float]
     return float(u.min()), float(v.min()), float(u.max()), float(v.max())
 
 
-def _pictures(look: FrameLook, more: Sequence[tuple[str, Rgb]], quality: int) -> FramePictures:
+def _pictures(look: FrameLook, quality: int) -> FramePictures:
     pictures = [("source", look.source), ("matte", look.matte), ("composite", look.composite)]
-    layers = tuple(_layer(name, picture, quality) for name, picture in (*pictures, *more))
+    if look.doubt is not None:
+        pictures.append(("doubt", look.doubt))
+    layers = tuple(_layer(name, picture, quality) for name, picture in pictures)
     return FramePictures(look.frame, layers)
 
 
