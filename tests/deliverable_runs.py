@@ -63,7 +63,7 @@ def write_source(folder: Path, stem: str = STEM, **clip: Any) -> Path:
 def settings_of(**settings: Any) -> Config:
     """Settings from "section__key"; deliver is a key of `output`."""
     tree: dict[str, dict[str, Any]] = {
-        "output": {"encoder": "software"},
+        "output": {"encoder": "software", "report": "json"},
         "processing": {"chunk_size": CHUNK_FRAMES},
         "stereo": {"consistency_mode": "independent"},  # ovals are no stereo pair
     }

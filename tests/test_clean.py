@@ -26,7 +26,10 @@ PACKED = "clip_FISHEYE190_alpha.mp4"
 
 
 def settings(*files: str, **more: Any) -> Config:
-    told: dict[str, Any] = {"output": {"deliver": files}, "processing": {"chunk_size": 5}}
+    told: dict[str, Any] = {
+        "output": {"deliver": files, "report": "json"},
+        "processing": {"chunk_size": 5},
+    }
     return Config.model_validate(told | more)
 
 
@@ -271,7 +274,7 @@ def vrmatte(tmp_path: Path, *arguments: object, code: int = 0) -> JobProcess:
 def test_the_command_line_tells_what_goes(out, tmp_path):
     (job_folder(out) / "chunks" / "000000" / "matte.mkv.part").write_bytes(b"x" * 2_000_000)
     dry = vrmatte(tmp_path, "clean", out, "--dry-run").output
-    assert "would be freed" in dry
+    assert "would be freed" in " ".join(dry.split())  # tables wrap the names of deep folders
     assert "2.0 MB" in dry
     (job,) = json.loads(vrmatte(tmp_path, "clean", out, "--json").output)
     assert job["freed"] == [{"job": STEM, "what": "half-written", "files": 1, "bytes": 2000000}]

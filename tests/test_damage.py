@@ -29,7 +29,11 @@ def settings(on_damage: str, **more: object) -> Config:
     return Config.model_validate(
         {
             "input": {"on_damage": on_damage, **more},
-            "output": {"deliver": ["matte-lossless", "greenscreen"], "encoder": "software"},
+            "output": {
+                "deliver": ["matte-lossless", "greenscreen"],
+                "encoder": "software",
+                "report": "json",
+            },
             "processing": {"chunk_size": 12, "overlap_frames": 4},
         }
     )

@@ -423,7 +423,7 @@ def test_apple_boxes_come_on_request(clip, tmp_path):
 # --- picture sequences ---------------------------------------------------------------------------
 
 
-class Stop(Exception):
+class Stop(KeyboardInterrupt):
     """The moment a test stops a run."""
 
 

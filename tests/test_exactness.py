@@ -186,7 +186,7 @@ class Made:
 
 def run(source: Path, out: Path, **settings: Any) -> RunReport:
     tree = {
-        "output": {"deliver": DELIVERABLES},
+        "output": {"deliver": DELIVERABLES, "report": "json"},
         "processing": {"chunk_size": 7},
         **settings,
     }

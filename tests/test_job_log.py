@@ -28,7 +28,10 @@ def source(tmp_path, monkeypatch) -> Path:
 
 
 def settings(**more: Any) -> Config:
-    told = {"output": {"deliver": ["greenscreen"]}, "processing": {"chunk_size": 5}}
+    told = {
+        "output": {"deliver": ["greenscreen"], "report": "json"},
+        "processing": {"chunk_size": 5},
+    }
     return Config.model_validate(told | more)
 
 

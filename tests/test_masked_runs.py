@@ -67,7 +67,7 @@ def settings(chunk, **matting):
             "processing": {"chunk_size": chunk},
             "detection": {"model": "yolov8n", "interval_frames": 4},
             "matting": {"engine": "sam2", "refiner": "guided", **matting},
-            "output": {"deliver": ["matte-lossless"], "encoder": "software"},
+            "output": {"deliver": ["matte-lossless"], "encoder": "software", "report": "json"},
             "hardware": {"device": "cpu"},
         }
     )

@@ -33,7 +33,7 @@ def page_file(tmp_path) -> Path:
 
 
 def test_a_run_leaves_a_page_beside_its_report(tmp_path, source):
-    run(source, tmp_path, output__deliver=["matte-lossless"])
+    run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
     page = (tmp_path / PAGE).read_text(encoding="utf-8")
     assert (tmp_path / "clip_180_LR_report.json").exists()
     assert "1 file finished and verified" in page
@@ -46,7 +46,7 @@ def test_a_run_leaves_a_page_beside_its_report(tmp_path, source):
 def test_names_of_files_stay_text(tmp_path, source):
     nasty = tmp_path / f"{NAME}.mp4"
     shutil.copy(source, nasty)
-    run(nasty, tmp_path / "out", output__deliver=["matte-lossless"])
+    run(nasty, tmp_path / "out", output__deliver=["matte-lossless"], output__report="html")
     page = (tmp_path / "out" / f"{NAME}_report.html").read_text(encoding="utf-8")
     assert "&lt;script&gt;_clip" in page
     assert page.count("<script>") == 1
@@ -68,7 +68,9 @@ def test_a_page_that_fails_costs_a_notice(tmp_path, source, monkeypatch):
     def listen(event: object) -> None:
         notices.extend([event.text] if isinstance(event, Notice) else [])
 
-    report = run(source, tmp_path, listen, output__deliver=["matte-lossless"])
+    report = run(
+        source, tmp_path, listen, output__deliver=["matte-lossless"], output__report="html"
+    )
     assert any("no ink" in text for text in notices)
     assert any("no ink" in text for text in report.notices)
     told = json.loads((tmp_path / "clip_180_LR_report.json").read_text())
@@ -88,12 +90,12 @@ def test_a_full_disk_is_told_as_such(tmp_path, source, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", write_text)
     with pytest.raises(DiskFullError):
-        run(source, tmp_path, output__deliver=["matte-lossless"])
+        run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
 
 
 def test_frames_whose_mattes_are_gone_cost_no_page(tmp_path, source, monkeypatch):
     monkeypatch.setattr("vrmatte.jobs.report_pictures.MATTE_FILE", "gone.mkv")
-    run(source, tmp_path, output__deliver=["matte-lossless"])
+    run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
     assert 'class="compare"' not in (tmp_path / PAGE).read_text(encoding="utf-8")
 
 

@@ -64,7 +64,8 @@ def start(source: Path, out: Path, *more: str, **how: Any) -> JobProcess:
 
 def start_arguments(source: Path, out: Path) -> list[str]:
     arguments = ["run", str(source), "--out", str(out), "--deliver", ",".join(DELIVERABLES)]
-    return [*arguments, "--set", f"processing.chunk_size={CHUNK_FRAMES}"]
+    told = (f"processing.chunk_size={CHUNK_FRAMES}", "output.report=json")
+    return [*arguments, *(word for setting in told for word in ("--set", setting))]
 
 
 def finish(source: Path, out: Path, *more: str) -> Content:
@@ -92,6 +93,7 @@ def content(out: Path) -> Content:
 # --- kills ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kills_at_random_moments(source, undisturbed, tmp_path):
     wanted, seconds = undisturbed
     moments = random.Random(20)
@@ -127,7 +129,13 @@ BOUNDARIES = [
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize(("function", "call"), BOUNDARIES)
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        pytest.param(*each, marks=() if number % 3 == 0 else pytest.mark.slow)
+        for number, each in enumerate(BOUNDARIES)
+    ],
+)
 def test_kills_at_every_boundary(source, undisturbed, tmp_path, function, call, after):
     out = tmp_path / "out"
     job = start(source, out, death=Death(function, call, after))
@@ -140,7 +148,7 @@ def test_a_resumed_run_makes_only_what_is_missing(source, tmp_path):
     death = Death("vrmatte.jobs.store.Manifest.commit_chunk", 5, after=True)
     assert start(source, out, death=death).wait() == -signal.SIGKILL
     made = {path: path.stat().st_mtime_ns for path in out.rglob("chunks/*/*")}
-    assert len(made) == 5 * 5  # matte, state, stereo findings, two files
+    assert len(made) == 5 * 6  # matte, state, stereo findings, scores, two files
     finish(source, out, "--set", "performance.preserve_intermediates=true")
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
@@ -301,7 +309,7 @@ def rerun(source, tmp_path, monkeypatch) -> Callable[..., Redone]:
 
         monkeypatch.setattr(chunks, "process_chunk", watched)
         tree: dict[str, dict[str, Any]] = {
-            "output": {"deliver": ("matte-lossless", "greenscreen", "alpha-packed")},
+            "output": {"deliver": DELIVERABLES, "report": "json"},
             "processing": {"chunk_size": 20},
         }
         for name, value in settings.items():
@@ -447,7 +455,16 @@ def no_reserve() -> None:
     workplace.RESERVE_BYTES = 0
 
 
-@pytest.mark.parametrize("share", [0.02, 0.2, 0.5, 0.8, 0.97])
+@pytest.mark.parametrize(
+    "share",
+    [
+        pytest.param(0.02, marks=pytest.mark.slow),
+        0.2,
+        pytest.param(0.5, marks=pytest.mark.slow),
+        0.8,
+        pytest.param(0.97, marks=pytest.mark.slow),
+    ],
+)
 def test_a_full_disk_loses_nothing(source, undisturbed, small_disk, tmp_path, share):
     log = tmp_path / "log"
     finish(source, tmp_path / "measured")

@@ -120,7 +120,8 @@ def test_every_file_is_opened_through_ffmpeg_as_a_file():
     opened = [(p, ast.unparse(c.args[0])) for p, name, c in calls() if name == "av.open"]
     assert len(opened) >= 4
     for path, first in opened:
-        assert first.startswith("file_url(") or first == "BytesIO()" or path.parent.name == "demo"
+        memory = first in ("BytesIO()", "in_memory")
+        assert memory or first.startswith("file_url(") or path.parent.name == "demo"
 
 
 def test_modes_and_names_of_temporary_files():

@@ -92,7 +92,11 @@ def process_chunk(
         DamagedInputError: a frame of the source can't be decoded.
         OutputError, DiskFullError: a file can't be written; nothing half-made stays behind.
     """
-    job.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for folder in (job.folder.parent, job.folder):  # where all else has gone, none is made
+            folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(error, job.folder) from error
     watch = Stopwatch()
     if not plan.config.performance.profile_enabled:
         return ChunkResult(_make_pieces(plan, job, engine, advance, watch), watch.seconds)

@@ -1,6 +1,7 @@
 """What is given up, in order, when memory runs out while a chunk is made.
 
-First what changes no bit of the result: both eyes in one batch, several files at a time, overlap.
+First what changes no bit of the result: both eyes in one batch, what views remember on the GPU,
+several files at a time, overlap.
 Then the GPU, where it is the one that is short and the CPU is allowed. At last, and only where the
 user allows it, the size of the network's picture.
 """
@@ -33,6 +34,7 @@ _OUT_OF_MEMORY = (
     "bad_alloc",
     "bad allocation",
     "cannot allocate memory",
+    "can't allocate memory",
     "insufficient memory",
     "cuda_error_out_of_memory",
     "cudnn_status_alloc_failed",
@@ -66,19 +68,28 @@ class GivenUp:
 
     eye_by_eye: bool = False
     """Both eyes are no longer run in one batch."""
+    offloaded: bool = False
+    """What views remember that aren't looked through waits in ordinary memory."""
     on_cpu: bool = False
     """Networks no longer run on the GPU."""
 
     def config(self, config: Config, way: Way) -> Config:
         """The settings a chunk is made with; none of these shapes what comes out."""
-        processing, hardware = config.processing, config.hardware
+        processing, hardware, matting = config.processing, config.hardware, config.matting
         if self.eye_by_eye:
             processing = processing.model_copy(update={"parallel_eyes": False})
+        if self.offloaded:
+            matting = matting.model_copy(update={"memory_offload": True})
         if self.on_cpu:
             hardware = hardware.model_copy(update={"device": "cpu"})
         performance = config.performance.model_copy(update={"overlap": way.overlap})
         return config.model_copy(
-            update={"processing": processing, "hardware": hardware, "performance": performance}
+            update={
+                "processing": processing,
+                "hardware": hardware,
+                "matting": matting,
+                "performance": performance,
+            }
         )
 
 
@@ -106,19 +117,34 @@ class BackOff:
             is left.
         """
         engine = plan.engine
-        if infers and plan.config.processing.parallel_eyes and not self.given_up.eye_by_eye:
+        if infers and self._batches_eyes(plan):
             self.given_up = replace(self.given_up, eye_by_eye=True)
             return engine, "the eyes are matted one after the other"
         if shortage == "host":
             told = self._watch.give_up_more()
             if told is not None:
                 return engine, told
+        elif infers and self._holds_idle_memory(plan):
+            self.given_up = replace(self.given_up, offloaded=True)
+            return engine, "the GPU holds memory of one view at a time, slower"
         elif infers and not self.given_up.on_cpu and not plan.config.hardware.require_device:
             self.given_up = replace(self.given_up, on_cpu=True)
             return self._on_cpu(engine, chunk), "networks run on the CPU, slower"
         if infers and plan.config.processing.allow_smaller_scale:
             return _smaller(engine, chunk)
         return None
+
+    def _batches_eyes(self, plan: Plan) -> bool:
+        """Whether both eyes are run in one batch; what follows people takes them one by one."""
+        engine = plan.engine
+        batches = engine.masks is None or engine.refiner == "rvm"
+        return batches and plan.config.processing.parallel_eyes and not self.given_up.eye_by_eye
+
+    def _holds_idle_memory(self, plan: Plan) -> bool:
+        """Whether followed people's memories of several views lie on the GPU."""
+        offloaded = plan.config.matting.memory_offload or self.given_up.offloaded
+        views = plan.viewports or ()
+        return plan.engine.masks is not None and len(views) > 1 and not offloaded
 
     def _on_cpu(self, engine: EngineChoice, chunk: int) -> EngineChoice:
         easing = engine.easing(chunk)
@@ -147,10 +173,12 @@ def eased_before(engine: EngineChoice, manifest: Manifest, config: Config) -> En
 
 
 def _what_easings_mean(engine: EngineChoice, config: Config) -> tuple[object, ...]:
-    """Which network, how large, and which frames make up the chunks."""
+    """Which networks, how large, and which frames make up the chunks."""
     size = config.processing.scale_factor, config.processing.projection
     part = config.input.start, config.input.end
-    return engine.name, engine.weights_sha256, engine.precision, size, part
+    follows = None if engine.masks is None else engine.masks.sha256
+    networks = engine.name, engine.weights_sha256, follows, engine.refiner
+    return networks, engine.precision, size, part
 
 
 def _is_full_size(engine: EngineChoice) -> bool:

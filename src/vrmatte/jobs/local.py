@@ -23,7 +23,8 @@ from vrmatte.jobs.stopping import Stop, never
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.subjects import find_subjects, knows_subjects
 from vrmatte.jobs.unexpected import in_one_line
-from vrmatte.jobs.workplace import Workplace, open_workplace
+from vrmatte.jobs.workplace import Workplace, open_workplace, while_there
+from vrmatte.masks.sam2_loading import torch_on_gpu
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.choose import choose_engine
 from vrmatte.media.damage import (
@@ -85,6 +86,7 @@ def matte_video(
     check_source(source)
     with (
         open_workplace(output, video.stem, fresh=fresh) as place,
+        while_there(place),
         journal_of_run(place.folder, config, observer) as journal,
         in_one_line(place.folder / JOURNAL_FILE),
         Manifest(place.folder, output) as manifest,
@@ -132,8 +134,15 @@ def _note_plan(journal: Journal, plan: Plan, *, runs: bool) -> None:
         engine=plan.engine.name,
         weights=plan.engine.weights_name,
         precision=plan.engine.precision,
-        device=resolve_device(plan.config.hardware.device).device if runs else None,
+        device=_device(plan) if runs else None,
     )
+
+
+def _device(plan: Plan) -> str | None:
+    """Where the matting network runs; None: of engines with a place of their own."""
+    if plan.engine.name != "rvm":
+        return None
+    return resolve_device(plan.config.hardware.device).device
 
 
 def _carried_out(
@@ -215,15 +224,26 @@ def _before_damage(
 
 def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
     """What this machine can't do as asked; networks matter where one runs."""
-    hardware = plan.config.hardware
-    if runs and plan.engine.name == "rvm":
-        choice = resolve_device(hardware.device, hardware.require_device)
-        yield from choice.notices
-        if choice.device in GPU_DEVICES:
-            yield from gpu_memory_notices(plan)
+    if runs:
+        yield from _network_notices(plan)
     warning = check_memory(plan)
     if warning:
         yield warning
+
+
+def _network_notices(plan: Plan) -> Iterator[str]:
+    """Where networks run instead of where they should, and whether the GPU's memory will do."""
+    hardware, engine = plan.config.hardware, plan.engine
+    mattes = masks = False
+    if engine.name == "rvm" or engine.refiner == "rvm":
+        choice = resolve_device(hardware.device, hardware.require_device)
+        yield from choice.notices
+        mattes = choice.device in GPU_DEVICES
+    if engine.masks is not None:
+        masks, notice = torch_on_gpu(engine.masks.model, hardware)
+        if notice is not None:
+            yield notice
+    yield from gpu_memory_notices(plan, mattes=mattes, masks=masks)
 
 
 class _NoticeKeeper:

@@ -24,6 +24,9 @@ LIBRARIES_BYTES = 450_000_000
 frame of 256x128."""
 NETWORK_BYTES, NETWORK_BYTES_PER_PIXEL = 100_000_000, 570
 """Working memory of the network. Measured: 180 MB at 384 px, 430 MB at 768 px."""
+MASKS_BYTES = 800_000_000
+"""PyTorch and working memory of what follows people, without its weights. Measured with SAM 2.1
+tiny and one person: 1.4 GB for the whole process, 0.16 of them weights."""
 CUDA_BYTES = 500_000_000
 """What CUDA and cuDNN take before any network; not measured here, an estimate."""
 DECODED_FRAMES = 14
@@ -95,7 +98,8 @@ def needed_bytes(plan: Plan, way: Way) -> int:
     files = [_file_bytes(d) for d in plan.deliverables if not d.is_matte_store]
     store = pixels * _ENCODER_BYTES_PER_PIXEL[MATTE_STORE.encoder]
     encoders = store + sum(files) if way.files_together else max([store, *files])
-    return round(LIBRARIES_BYTES + _network_bytes(plan) + held + encoders)
+    networks = _network_bytes(plan) + _masks_bytes(plan)
+    return round(LIBRARIES_BYTES + networks + held + encoders)
 
 
 def check_memory(plan: Plan) -> str | None:
@@ -121,20 +125,30 @@ def check_memory(plan: Plan) -> str | None:
     )
 
 
-def gpu_memory_notices(plan: Plan) -> Iterator[str]:
-    """A warning where an NVIDIA card has less memory free than the network takes, or may take."""
+def gpu_memory_notices(plan: Plan, *, mattes: bool, masks: bool) -> Iterator[str]:
+    """A warning where an NVIDIA card has less memory free than networks take, or may take.
+
+    Args:
+        plan: of the run.
+        mattes: the matting network runs on that card.
+        masks: what follows people runs there.
+    """
+    if not (mattes or masks):
+        return
     free = free_gpu_bytes()
     limit = plan.config.hardware.max_vram_gb
-    needed = CUDA_BYTES + _network_bytes(plan)
+    # Each of them has that limit for itself.
+    parts = mattes * _network_bytes(plan), masks * _masks_bytes(plan)
+    largest, needed = max(parts), CUDA_BYTES + sum(parts)
     if free is not None and free < needed:
         yield (
             f"only {free / 1e9:.1f} GB of GPU memory are free, about {needed / 1e9:.1f} GB are "
             "needed: close other programs, or choose device: cpu"
         )
-    if limit is not None and limit * 1e9 < _network_bytes(plan):
+    if limit is not None and limit * 1e9 < largest:
         yield (
             f"hardware.max_vram_gb={limit:g}: the network takes about "
-            f"{_network_bytes(plan) / 1e9:.1f} GB at this size; where it runs out, the CPU goes on"
+            f"{largest / 1e9:.1f} GB at this size; where it runs out, the CPU goes on"
         )
 
 
@@ -202,6 +216,12 @@ def _file_bytes(deliverable: Deliverable) -> float:
         if spec.encoder in _DEEPER_WITH_TEN_BIT and spec.layout.bit_depth > 8:
             encoder *= _TEN_BIT_FACTOR
     return width * height * (COMPOSER_BYTES_PER_PIXEL + encoder)
+
+
+def _masks_bytes(plan: Plan) -> float:
+    """What follows people, weights and all; 0 where nothing does."""
+    masks = plan.engine.masks
+    return 0 if masks is None else MASKS_BYTES + masks.weights_bytes
 
 
 def _network_bytes(plan: Plan) -> float:

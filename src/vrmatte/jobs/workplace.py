@@ -76,6 +76,24 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[Workpla
 
 
 @contextmanager
+def while_there(place: Workplace) -> Generator[None]:
+    """Whatever goes wrong after the output has gone, as when a drive drops, is told as that.
+
+    Raises:
+        OutputError: it has gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        if place.folder.is_dir():
+            raise
+        raise OutputError(
+            f"can't write {place.output}: it has gone. Bring it back and run the same command "
+            "again, finished chunks are kept"
+        ) from error
+
+
+@contextmanager
 def locked_job(output: Path, stem: str) -> Generator[Workplace]:
     """Hold the lock of a job that is there, and change nothing.
 

@@ -146,21 +146,35 @@ def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer)
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(cpu_threads(hardware.threads))
+    on_gpu, notice = torch_on_gpu(name, hardware)
+    if notice is not None:
+        observer(Notice(notice))
+    if on_gpu and hardware.max_vram_gb is not None:
+        total_bytes = torch.cuda.get_device_properties(0).total_memory
+        share = min(1.0, hardware.max_vram_gb * 1e9 / total_bytes)
+        torch.cuda.set_per_process_memory_fraction(share)
+    model.to("cuda" if on_gpu else "cpu")
+    return on_gpu
+
+
+def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
+    """Whether PyTorch will run a network on the GPU; a notice where it was asked to and can't.
+
+    Raises:
+        ConfigError: the device doesn't work and `hardware.require_device` is set.
+    """
+    import torch  # pyright: ignore[reportMissingImports]
+
+    if hardware.device == "cpu":
+        return False, None
     if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
-        if hardware.max_vram_gb is not None:
-            total_bytes = torch.cuda.get_device_properties(0).total_memory
-            share = min(1.0, hardware.max_vram_gb * 1e9 / total_bytes)
-            torch.cuda.set_per_process_memory_fraction(share)
-        model.to("cuda")
-        return True
-    model.to("cpu")
-    if hardware.device in ("auto", "cpu"):
-        return False
+        return True, None
+    if hardware.device == "auto":
+        return False, None
     reason = f"device {hardware.device}: PyTorch, which runs {name}, can't use it here"
     if hardware.require_device:
         raise ConfigError(f"{reason}; choose device: auto or cpu")
-    observer(Notice(f"{reason}; it runs on the CPU instead, slower"))
-    return False
+    return False, f"{reason}; it runs on the CPU instead, slower"
 
 
 def _gains_from_half(observer: Observer) -> bool:

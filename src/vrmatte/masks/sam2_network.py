@@ -6,6 +6,7 @@ of transformers, of which one network serves as many as there are views and eyes
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,7 @@ class Sam2Network:
         import transformers  # pyright: ignore[reportMissingImports]
 
         name = type(self._model).__name__.removesuffix("Model") + "InferenceSession"
-        home = __import__(type(self._model).__module__, fromlist=[name])
+        home = importlib.import_module(type(self._model).__module__)
         kind = getattr(transformers, name, None) or getattr(home, name)
         return kind(
             inference_device=self.device,

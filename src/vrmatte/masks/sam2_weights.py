@@ -42,6 +42,14 @@ class MaskWeights:
     notices: tuple[str, ...] = ()
     """What the user should know about this choice."""
 
+    @property
+    def weights_bytes(self) -> int:
+        """Size of the file; 0 where it is gone, which is told when it is opened."""
+        try:
+            return Path(self.path).stat().st_size
+        except OSError:
+            return 0
+
 
 def choose_mask_weights(
     name: str, place: Path | None = None, observer: Observer = ignore

@@ -21,7 +21,7 @@ from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
 
-# The library never prints, but SVT-AV1 would tell its life on standard error. Errors it still tells.
+# The library never prints, but SVT-AV1 would tell its life on standard error.
 os.environ.setdefault("SVT_LOG", "1")
 
 AlphaFormat = Literal["prores4444", "webm-alpha", "ffv1-alpha"]
