@@ -122,6 +122,25 @@ def test_where_somebody_is_about_to_come_the_network_decides(refiner, there):
     assert not shown(alpha, 2).any()
 
 
+@pytest.mark.parametrize(("refiner", "there"), [(everything, True), (nothing, False)])
+def test_where_somebody_is_lost_from_sight_the_network_decides(refiner, there):
+    """Sources lose people for a frame or two; a detector saw this one, so they are not cut out."""
+
+    class Losing(BrightMasks):
+        def masks(self, view, pictures, told):
+            return {
+                person: mask * 0 for person, mask in super().masks(view, pictures, told).items()
+            }
+
+    engine, pictures = MaskedEngine(Losing(), refiner()), picture()
+    told = Told(prompts(1, 2), kept=frozenset({1}), excluded=frozenset({2}))
+    engine.tell("v", told)
+    alpha = alpha_of(engine.infer("v", pictures), pictures)
+    assert shown(alpha, 1).all() == there
+    assert shown(alpha, 1).any() == there
+    assert not shown(alpha, 2).any(), "who is left out is not let in by that"
+
+
 def test_a_view_nothing_is_told_of_keeps_the_networks_matte():
     engine, pictures = MaskedEngine(BrightMasks(), everything()), picture()
     assert (alpha_of(engine.infer("v", pictures), pictures) == 1).all()

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from vrmatte.jobs.back_off import BackOff, Shortage, memory_shortage
 from vrmatte.jobs.failures import TRIES, is_chunks_fault, reason
+from vrmatte.jobs.freed_memory import give_back_freed
 from vrmatte.jobs.journal import Journal
 from vrmatte.jobs.memory import MemoryWatch
 from vrmatte.jobs.pieces import Missing, Pieces
@@ -257,6 +258,7 @@ class ChunkWork:
                 "stage_seconds": result.seconds,
             },
         )
+        give_back_freed()
 
     def _loaded_engine(self, plan: Plan) -> Engine:
         if self._engine is None or self._engine_is != plan.engine.precision:

@@ -65,7 +65,7 @@ class MaskedEngine:
         kept, excluded = _most(found, told.kept, shape), _most(found, told.excluded, shape)
         kept = np.where(excluded > kept, np.float32(0), kept)
         before = self._before.get(view)
-        perhaps = _places(told.perhaps, found, shape)
+        perhaps = _places(told.perhaps, found, shape) | _lost(told, found, shape)
         trimaps = [
             _without(
                 _open_where(trimap_of(mask, None if before is None else before[at]), perhaps[at]),
@@ -151,6 +151,20 @@ def _places(
         elif prompt.box_px is not None:
             left, top, right, bottom = (round(side) for side in prompt.box_px)
             result[at, top:bottom, left:right] = True
+    return result
+
+
+def _lost(
+    told: Told, found: Mapping[int, FloatArray], shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
+    """The boxes of kept people who are there, and whom the source lost from sight all the same."""
+    result = np.zeros(shape, np.bool_)
+    for prompt in told.seen:
+        if prompt.person not in told.kept or prompt.box_px is None:
+            continue
+        masks = found.get(prompt.person)
+        if masks is None or not (masks[prompt.picture] > np.float32(0.5)).any():
+            result |= _places((prompt,), {}, shape)
     return result
 
 
