@@ -206,7 +206,7 @@ def test_a_fetched_file_must_have_the_known_digest(stored, monkeypatch):
             raise OSError("not in the cache")
         return str(folder / file)
 
-    monkeypatch.setattr("transformers.utils.cached_file", cached)
+    monkeypatch.setattr("transformers.utils.hub.cached_file", cached)
     said = []
     if DETR_MODELS[name].sha256 is None:
         assert open_detr(name, HARDWARE, said.append).name == name

@@ -138,10 +138,10 @@ def _note_plan(journal: Journal, plan: Plan, *, runs: bool) -> None:
     )
 
 
-def _device(plan: Plan) -> str | None:
-    """Where the matting network runs; None: of engines with a place of their own."""
-    if plan.engine.name != "rvm":
-        return None
+def _device(plan: Plan) -> str:
+    """Where the matting network runs."""
+    if plan.engine.name == "selfie":
+        return "cpu"
     return resolve_device(plan.config.hardware.device).device
 
 
