@@ -15,6 +15,7 @@ from vrmatte.jobs.store import Manifest, Product
 from vrmatte.matting.base import Easing, Precision
 from vrmatte.matting.stereo_stage import rules_of
 from vrmatte.media.damage import damage_report
+from vrmatte.media.text_file import replace_text
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, key_of
 from vrmatte.quality.frame_scores import load_scores
@@ -206,13 +207,7 @@ def write_report(report: RunReport, path: Path) -> None:
     """
     if report.profile is not None:
         _draw_profile(report.profile, path)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        part.write_text(report.as_json() + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise output_error(error, path) from error
+    replace_text(path, report.as_json() + "\n")
 
 
 def _draw_profile(profile: RunProfile, report: Path) -> None:

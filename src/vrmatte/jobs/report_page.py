@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vrmatte.config import Config
-from vrmatte.errors import ConfigError, DiskFullError, output_error
+from vrmatte.errors import ConfigError, DiskFullError
 from vrmatte.jobs.report import RunReport
 from vrmatte.jobs.report_pictures import look_at, samples, wanted_of
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
+from vrmatte.media.text_file import replace_text
 from vrmatte.people.read_document import read_people
 from vrmatte.plan import Plan, key_of
 from vrmatte.progress import Notice, Observer
@@ -47,7 +47,7 @@ def write_page(
         return
     path = page_path(plan, place)
     try:
-        _replace_text(path, render_page(page_content(report, plan, place, manifest)))
+        replace_text(path, render_page(page_content(report, plan, place, manifest)))
     except DiskFullError:
         raise
     except Exception as error:  # noqa: BLE001  all files are finished; a page is worth no failed run
@@ -116,14 +116,3 @@ def _agreement(findings: Sequence[Finding]) -> list[AgreementLine]:
         scores = np.array([score for _, score in of_person], np.float64)
         lines.append(AgreementLine(person, *thinned(frames, scores)))
     return lines
-
-
-def _replace_text(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error

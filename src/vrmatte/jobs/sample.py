@@ -6,7 +6,6 @@ Everything lies in OUT/sample, so a later run finds its directory as it was.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from vrmatte.matting.choose import choose_engine
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import fingerprint
+from vrmatte.media.text_file import replace_text
 from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import WHOLE_EYES, Plan, check_source, make_plan
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
@@ -135,7 +135,7 @@ def sample_video(
     free = shutil.disk_usage(folder).free
     report = SampleReport(video, folder, samples, whole, free, quality_of(samples))
     _say_what_is_scarce(plan, report, observer)
-    _write(report, folder / SAMPLE_FILE)
+    replace_text(folder / SAMPLE_FILE, report.as_json() + "\n")
     return report
 
 
@@ -281,13 +281,3 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, folder) from error
-
-
-def _write(report: SampleReport, path: Path) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        part.write_text(report.as_json() + "\n", encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise output_error(error, path) from error

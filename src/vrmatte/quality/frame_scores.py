@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vrmatte.errors import OutputError, output_error
-from vrmatte.media.encode import ChunkFile, commit_file
+from vrmatte.errors import OutputError
+from vrmatte.media.encode import ChunkFile
+from vrmatte.media.text_file import commit_text
 
 EyeName = Literal["left", "right"]
 SCORES_VERSION = 1
@@ -84,14 +85,8 @@ def save_scores(scores: Sequence[FrameScore], path: Path) -> ChunkFile:
     Raises:
         OutputError, DiskFullError: the file can't be written.
     """
-    part = path.with_name(path.name + ".part")
-    rows = [_row(score) for score in scores]
-    try:
-        part.write_text(json.dumps({"version": SCORES_VERSION, "scores": rows}), encoding="utf-8")
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
-    return commit_file(part, path, len({score.frame for score in scores}))
+    text = json.dumps({"version": SCORES_VERSION, "scores": [_row(score) for score in scores]})
+    return commit_text(path, text, len({score.frame for score in scores}))
 
 
 def load_scores(path: Path) -> list[FrameScore]:

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vrmatte.errors import OutputError, output_error
-from vrmatte.media.encode import ChunkFile, commit_file
+from vrmatte.errors import OutputError
+from vrmatte.media.encode import ChunkFile
+from vrmatte.media.text_file import commit_text
 from vrmatte.quality.machine_use import MachineUse
 from vrmatte.quality.stopwatch import Stopwatch
 
@@ -127,14 +128,7 @@ def save_profile(profile: Profile, made: Iterable[str], key: str, path: Path) ->
     pieces = sorted(made)
     passes = _passes_kept(path, key, pieces)
     passes.append({"made": pieces, **asdict(profile)})
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        part.write_text(json.dumps({"key": key, "passes": passes}), encoding="utf-8")
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
-    return commit_file(part, path, profile.frames)
+    return commit_text(path, json.dumps({"key": key, "passes": passes}), profile.frames)
 
 
 def load_profile(path: Path) -> Profile:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vrmatte.errors import OutputError, output_error
-from vrmatte.media.encode import ChunkFile, commit_file
+from vrmatte.errors import OutputError
+from vrmatte.media.encode import ChunkFile
+from vrmatte.media.text_file import commit_text
 from vrmatte.stereo.agreement import Finding
 from vrmatte.stereo.score import Agreement
 
@@ -41,13 +42,8 @@ def save_findings(findings: Sequence[Finding], path: Path) -> ChunkFile:
     Raises:
         OutputError, DiskFullError: the file can't be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps([_row(f) for f in findings]), encoding="utf-8")
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
-    return commit_file(part, path, len({f.frame for f in findings}))
+    text = json.dumps([_row(f) for f in findings])
+    return commit_text(path, text, len({f.frame for f in findings}))
 
 
 def load_findings(path: Path) -> list[Finding]:
