@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import json
 import os
 import signal
 import sqlite3
@@ -104,6 +105,13 @@ def wait_for(condition: Callable[[], object]) -> None:
 def is_in_chunk(out: Path, index: int) -> bool:
     """Whether the encoders of a chunk are open."""
     return any(out.glob(f".vrmatte/{STEM}/chunks/{index:06d}/*.part"))
+
+
+def is_rendering_chunk(out: Path, index: int) -> bool:
+    """Whether a chunk of a later file was begun; its encoder may show no file before the end."""
+    told = (out / ".vrmatte" / STEM / "journal.jsonl").read_text().splitlines()
+    begun = (json.loads(line) for line in told if '"chunk begun"' in line and line.endswith("}"))
+    return any(line["chunk"] == index and not line["matte"] for line in begun)
 
 
 def lines(job: JobProcess) -> list[str]:
@@ -241,7 +249,7 @@ def test_rendering_is_stopped_in_the_same_way(source, tmp_path):
     finish(source, out)
     render = ["render", str(out), "--deliver", "alpha-packed"]
     job = JobProcess(render, tmp_path / "log", prepare=slow_encoding)
-    wait_for(lambda: is_in_chunk(out, 1))
+    wait_for(lambda: is_rendering_chunk(out, 1))
     job.kill(signal.SIGINT)
     assert job.wait() == 130
     said, stopped = lines(job)
