@@ -172,7 +172,7 @@ class _Scout:
 
     def _survey(self) -> None:
         places = survey_frames(self._timeline, self._keys, self._source.height)
-        compared = set(_spread(places, _MOST_LENS_FRAMES))
+        compared = set(evenly(places, _MOST_LENS_FRAMES))
         self._observer(Started("scout", len(places)))
         for done, (index, frame) in enumerate(self._read(places), 1):
             self._thumbnails[index] = thumbnail(frame, self._eye)
@@ -238,7 +238,7 @@ def survey_frames(timeline: Timeline, keys: Sequence[int], eye_px: int) -> list[
         places.append(place)
 
 
-def _spread(places: Sequence[int], most: int) -> list[int]:
+def evenly(places: Sequence[int], most: int) -> list[int]:
     """At most so many of these places, evenly spread."""
     count = min(most, len(places))
     return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]

@@ -166,17 +166,18 @@ def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
     return {
         **asdict(rules),
         "lenses": None if lenses is None else asdict(lenses),
-        "people": [asdict(person) for person in summed_up(_findings(plan, manifest))],
+        "people": [asdict(person) for person in summed_up(findings_of(plan, manifest))],
     }
 
 
-def _findings(plan: Plan, manifest: Manifest) -> list[Finding]:
+def findings_of(plan: Plan, manifest: Manifest) -> list[Finding]:
+    """How the eyes agreed, over all chunks."""
     return [f for path in _pieces(plan, manifest, "stereo") for f in load_findings(path)]
 
 
 def _quality(plan: Plan, manifest: Manifest) -> ScoreSummary | None:
     scores = (s for path in _pieces(plan, manifest, "scores") for s in load_scores(path))
-    summary = scores_summed_up(scores, _findings(plan, manifest))
+    summary = scores_summed_up(scores, findings_of(plan, manifest))
     return summary if summary.frames else None
 
 
@@ -184,7 +185,7 @@ def _pieces(plan: Plan, manifest: Manifest, name: str) -> Iterator[Path]:
     """The chunks' files of one name that are there; an earlier run may have left some out."""
     for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
         path = manifest.piece(chunk.index, name, key)
-        if path is not None and path.exists():
+        if path is not None:
             yield path
 
 

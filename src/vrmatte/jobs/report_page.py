@@ -10,20 +10,19 @@ import numpy as np
 
 from vrmatte.config import Config
 from vrmatte.errors import ConfigError, DiskFullError
-from vrmatte.jobs.report import RunReport
+from vrmatte.jobs.report import RunReport, findings_of
 from vrmatte.jobs.report_pictures import look_at, samples, wanted_of
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
 from vrmatte.media.text_file import replace_text
 from vrmatte.people.read_document import read_people
-from vrmatte.plan import Plan, key_of
+from vrmatte.plan import Plan
 from vrmatte.progress import Notice, Observer
 from vrmatte.quality.report_page.content import AgreementLine, PageContent, Shot, WorstLook
 from vrmatte.quality.report_page.page import render_page
 from vrmatte.quality.report_page.pictures import encoded
 from vrmatte.quality.score_series import thinned
 from vrmatte.quality.score_summary import summed_up
-from vrmatte.quality.stereo_findings import load_findings
 from vrmatte.scout import people_file
 from vrmatte.stereo.agreement import Finding
 
@@ -58,7 +57,7 @@ def page_content(
     report: RunReport, plan: Plan, place: Workplace, manifest: Manifest
 ) -> PageContent:
     """All that the page shows, pictures decoded."""
-    findings = _findings(plan, manifest)
+    findings = findings_of(plan, manifest)
     summary = report.quality or summed_up((), findings)
     worst = sorted(summary.worst_frames(WORST_FRAMES), key=lambda each: not each.beyond)
     wanted = {each.frame: wanted_of(plan, each) for each in worst}
@@ -81,16 +80,6 @@ def page_content(
         worst=[WorstLook(each, shown.get(each.frame)) for each in worst],
         samples=pictures[: len(seen)],
     )
-
-
-def _findings(plan: Plan, manifest: Manifest) -> Sequence[Finding]:
-    return [found for path in _pieces(plan, manifest, "stereo") for found in load_findings(path)]
-
-
-def _pieces(plan: Plan, manifest: Manifest, name: str) -> list[Path]:
-    keys = map(key_of, plan.matte_parameters())
-    paths = [manifest.piece(c.index, name, k) for c, k in zip(plan.chunks, keys, strict=True)]
-    return [path for path in paths if path is not None]
 
 
 def _shots(plan: Plan, place: Workplace) -> Sequence[Shot]:

@@ -25,6 +25,7 @@ from vrmatte.outputs import MATTE_FILE, scene_facts
 from vrmatte.plan import Plan
 from vrmatte.quality.report_page.pictures import WHOLE, FrameLook, Window, window_around
 from vrmatte.quality.worst_frames import WorstFrame
+from vrmatte.scout import evenly
 
 WORST_EYE_PX = 480
 SAMPLE_EYE_PX = 640
@@ -86,13 +87,7 @@ def samples(plan: Plan) -> list[Wanted]:
     count = min(_CANDIDATES, last - first)
     even = [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
     shown = [n for n in even if any(p.keep and p.is_there(n) for p in plan.subjects.people)]
-    return [Wanted(n, WHOLE, SAMPLE_EYE_PX) for n in _spread(shown or even, SAMPLES)]
-
-
-def _spread(places: Sequence[int], most: int) -> list[int]:
-    """At most so many of these places, evenly from all of them."""
-    count = min(most, len(places))
-    return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]
+    return [Wanted(n, WHOLE, SAMPLE_EYE_PX) for n in evenly(shown or even, SAMPLES)]
 
 
 def _frames(plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, PlanarFrame]]:

@@ -6,14 +6,13 @@ safetensors file on this machine whose digest was settled before.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.masks.quiet_transformers import first_line, quiet
 from vrmatte.masks.sam2_models import MaskModel, find_mask_model
 from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.sam2_source import PROMPTED_KEPT, Sam2Source
@@ -40,7 +39,7 @@ def require_packages(name: str) -> None:
     except (ImportError, AttributeError) as error:
         raise ConfigError(
             f"mask model {name} needs PyTorch and transformers 5, which can't be imported "
-            f"({_first_line(error)}): install vrmatte[sam2]"
+            f"({first_line(error)}): install vrmatte[sam2]"
         ) from error
     missing = [package for package in model.also_needs if find_spec(package) is None]
     if missing:
@@ -77,7 +76,7 @@ def open_mask_source(
     require_packages(weights.model)
     about = find_mask_model(weights.model)
     path = checked_file(weights)
-    with _quiet():
+    with quiet():
         model = _loaded(about, path)
     on_gpu = _placed(model, weights.model, hardware, observer)
     halved = half and on_gpu and _gains_from_half(observer)
@@ -109,7 +108,7 @@ def _loaded(about: MaskModel, path: Path) -> Any:
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise WeightsError(
-            f"{path} can't be opened as {about.name}: {_first_line(error)}"
+            f"{path} can't be opened as {about.name}: {first_line(error)}"
         ) from error
     # Whatever a file lacks, transformers makes up at random.
     lacking = len(report["missing_keys"]) + len(report.get("mismatched_keys", ()))
@@ -185,24 +184,3 @@ def _gains_from_half(observer: Observer) -> bool:
         return True
     observer(Notice("matting.fp16: the mask network runs in fp32, since this GPU lacks bfloat16"))
     return False
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep transformers from writing to the terminal for a while."""
-    from transformers.utils import logging  # pyright: ignore[reportMissingImports]
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")

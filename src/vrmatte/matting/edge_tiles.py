@@ -10,8 +10,9 @@ import numpy as np
 
 from vrmatte.matting.base import Coefficients, FloatArray
 from vrmatte.matting.guided import fit_coefficients
-from vrmatte.matting.refiners import WithoutMemory, stacked
+from vrmatte.matting.refiners import stacked
 from vrmatte.matting.trimap import Trimap
+from vrmatte.matting.without_memory import WithoutMemory
 
 TILE_PX, OVERLAP_PX = 256, 64
 _FIT_RADIUS_PX, _FIT_EPSILON = 1, 1e-5

@@ -12,6 +12,7 @@ from vrmatte.matting.guided_refiner import guided_coefficients
 from vrmatte.matting.mask_gate import gated
 from vrmatte.matting.solid_part import solid_part
 from vrmatte.matting.trimap import Trimap
+from vrmatte.matting.without_memory import WithoutMemory
 
 
 class Refiner(Protocol):
@@ -105,30 +106,6 @@ class NetworkRefiner:
     def restore(self, state: State) -> None:
         """Restore the engine."""
         self._engine.restore(state)
-
-
-class WithoutMemory:
-    """Half of a refiner that knows single pictures only."""
-
-    def remembers(self, view: str) -> bool:
-        """Yes: there is nothing to remember."""
-        del view
-        return True
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Do nothing."""
-
-    def forget(self, view: str) -> None:
-        """Do nothing."""
-
-    def state(self) -> dict[str, FloatArray]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: State) -> None:
-        """Accept the empty state only."""
-        if state:
-            raise ValueError(f"this refiner has no state, but was given {sorted(state)}")
 
 
 class GuidedRefiner(WithoutMemory):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.errors import WeightsError
-from vrmatte.matting.base import Coefficients, FloatArray, State
+from vrmatte.matting.base import Coefficients, FloatArray
 from vrmatte.matting.guided import fit_coefficients
+from vrmatte.matting.without_memory import WithoutMemory
 
 _NETWORK_SIZE = (256, 256)
 # On the ground-truth clips these cut the error along edges by 7 % against plain stretching and
@@ -21,7 +21,7 @@ _RADIUS_PX = 1
 _EPSILON = 1e-4
 
 
-class SelfieEngine:
+class SelfieEngine(WithoutMemory):
     """Mattes of single pictures."""
 
     name = "selfie"
@@ -53,26 +53,6 @@ class SelfieEngine:
         ]
         slopes, offsets = zip(*stretched, strict=True)
         return Coefficients(np.stack(slopes), np.stack(offsets))
-
-    def remembers(self, view: str) -> bool:
-        """Yes: there is nothing to remember."""
-        del view
-        return True
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Do nothing: there is no memory."""
-
-    def forget(self, view: str) -> None:
-        """Do nothing: there is no memory."""
-
-    def state(self) -> dict[str, FloatArray]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: State) -> None:
-        """Accept the empty state only."""
-        if state:
-            raise ValueError(f"this engine has no state, but was given {sorted(state)}")
 
     def reset(self) -> None:
         """Do nothing: there is no memory."""

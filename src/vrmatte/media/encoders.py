@@ -304,8 +304,13 @@ def trial_encode(spec: EncoderSpec, width: int, height: int) -> str | None:
             packets += len(stream.encode(None))
             return None if packets == 2 else f"{packets} of 2 frames came out"
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        return (reason.splitlines() or [type(error).__name__])[0][:120]
+        return short_reason(error)
+
+
+def short_reason(error: Exception) -> str:
+    """What a library says of a failed trial, in few words."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return (reason.splitlines() or [type(error).__name__])[0][:120]
 
 
 def _black_frame(spec: EncoderSpec, width: int, height: int, pts: int) -> VideoFrame:

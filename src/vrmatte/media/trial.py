@@ -12,13 +12,12 @@ import av.error
 import numpy as np
 from av.video.frame import VideoFrame
 
-from vrmatte.media.encoders import EncoderSpec
+from vrmatte.media.encoders import EncoderSpec, short_reason
 
 TRIAL_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError, MemoryError)
 FARTHEST_MEAN = 4.0
 """How far, in 8-bit steps, a decoded picture's luma may lie from what went in, on average. Lossy
 codecs are off by less than one on a smooth picture; a wrong one is off by tens."""
-_LONGEST_REASON = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,12 @@ def try_codec(spec: EncoderSpec, width: int, height: int) -> Trial:
     try:
         _encode(spec, picture, file)
     except TRIAL_ERRORS as error:
-        encoding = _reason(error)
+        encoding = short_reason(error)
     else:
         try:
             decoding = _compare(file, picture)
         except TRIAL_ERRORS as error:
-            decoding = _reason(error)
+            decoding = short_reason(error)
     return Trial(encoding, decoding, time.monotonic() - began)
 
 
@@ -93,8 +92,3 @@ def _luma(frame: VideoFrame) -> np.ndarray:
     kind = np.uint8 if depth == 8 else np.dtype("<u2")
     rows = np.frombuffer(bytes(plane), kind).reshape(plane.height, -1)[::16, : plane.width : 16]
     return rows.astype(np.float32) / (1 << (depth - 8))
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error)
-    return (reason.splitlines() or [type(error).__name__])[0][:_LONGEST_REASON]

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.masks.quiet_transformers import first_line, quiet
 from vrmatte.models.devices import cpu_threads
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.progress import Notice, Observer, ignore
@@ -122,7 +121,7 @@ def open_detr(name: str, hardware: HardwareConfig, observer: Observer = ignore) 
     network_class = _network_class(name, source)
     own = Path(os.environ.get("VRMATTE_MODELS_DIR", "")) / name
     users = bool(os.environ.get("VRMATTE_MODELS_DIR")) and own.is_dir()
-    with _quiet():
+    with quiet():
         folder = own if users else _fetched(name, source, observer)
         _check_digest(folder / _FILES[1], source, users, observer)
         model = _loaded(network_class, folder, complete=users)
@@ -177,24 +176,8 @@ def _network_class(name: str, source: _Source) -> Any:
     except (AttributeError, ImportError) as error:
         raise WeightsError(
             f"detection.model {name} can't be had from transformers {transformers.__version__} "
-            f"({_first_line(error)}): update it"
+            f"({first_line(error)}): update it"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Keep transformers from writing to the terminal for a while."""
-    from transformers.utils import logging  # pyright: ignore[reportMissingImports]
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _fetched(name: str, source: _Source, observer: Observer) -> Path:
@@ -224,7 +207,7 @@ def _fetched(name: str, source: _Source, observer: Observer) -> Path:
     try:
         return folder(local_only=False)
     except OSError as error:
-        raise WeightsError(f"can't fetch {name} from {place}: {_first_line(error)}") from error
+        raise WeightsError(f"can't fetch {name} from {place}: {first_line(error)}") from error
 
 
 def _check_digest(path: Path, source: _Source, users: bool, observer: Observer) -> None:
@@ -253,7 +236,7 @@ def _loaded(network_class: Any, folder: Path, *, complete: bool) -> Any:
             str(folder), use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
-        raise WeightsError(f"{folder} can't be opened: {_first_line(error)}") from error
+        raise WeightsError(f"{folder} can't be opened: {first_line(error)}") from error
     # Whatever a file lacks, transformers makes up at random.
     if complete and report["missing_keys"]:
         raise WeightsError(
@@ -261,8 +244,3 @@ def _loaded(network_class: Any, folder: Path, *, complete: bool) -> Any:
             "of another kind"
         )
     return model.float()
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
