@@ -32,7 +32,7 @@ from vrmatte.media.accepted import check_source, source_notices
 from vrmatte.media.probe import SourceInfo
 from vrmatte.stereo.lenses import LensAlignment
 
-MATTE_VERSION = 1
+MATTE_VERSION = 2
 """Raised whenever the same input and settings would give another matte."""
 COMPOSE_VERSION = 1
 """Raised whenever the same matte would give other pictures in a deliverable."""

@@ -19,6 +19,7 @@ from vrmatte.matting.guided import fit_coefficients
 from vrmatte.models.devices import GPU_DEVICES, HALF_DEVICES
 from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError, cut_rvm
 from vrmatte.models.half_precision import halved_rvm
+from vrmatte.models.quick_graph import quick_rvm
 from vrmatte.models.runtime import OpenNetwork, Resident, Session
 
 SETTLING_FRAMES = 2
@@ -242,7 +243,7 @@ def load_rvm(
     except UnknownGraphError:
         network: RvmNetwork = WholeNetwork(open_network(weights, trial=_try_whole))
     else:
-        session = open_network(halved_rvm(cut) if half else cut, trial=_try_cut)
+        session = open_network(halved_rvm(cut) if half else quick_rvm(cut), trial=_try_cut)
         network = CutNetwork(
             session,
             resident=session.device in GPU_DEVICES,

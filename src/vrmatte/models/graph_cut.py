@@ -17,7 +17,7 @@ from onnx import helper, numpy_helper
 
 STATES_IN = ("r1i", "r2i", "r3i", "r4i")
 STATES_OUT = ("r1o", "r2o", "r3o", "r4o")
-_ALPHA_CHANNEL = 3
+ALPHA_CHANNEL = 3
 
 
 class UnknownGraphError(Exception):
@@ -122,8 +122,8 @@ def _assemble(
     bounds = [
         numpy_helper.from_array(np.array([value], np.int64), name)
         for name, value in (
-            ("alpha_first", _ALPHA_CHANNEL),
-            ("alpha_last", _ALPHA_CHANNEL + 1),
+            ("alpha_first", ALPHA_CHANNEL),
+            ("alpha_last", ALPHA_CHANNEL + 1),
             ("channel_axis", 1),
         )
     ]
