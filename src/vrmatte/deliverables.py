@@ -39,6 +39,7 @@ STRAIGHT = frozenset({"prores4444", "webm-alpha", "ffv1-alpha", "png", "exr"})
 """Files with straight alpha beside the colours."""
 SEQUENCES = frozenset({"png", "exr"})
 _GREY = frozenset({"matte", "xalpha", "confidence"})
+_MATTE_ALONE = frozenset({"matte", "xalpha", "matte-lossless"})
 _SCREEN = frozenset({"preview", "overlay"})
 """Small pictures for a flat screen."""
 _BOTH_EYES = frozenset({"alpha-packed", *_SCREEN})
@@ -102,6 +103,11 @@ class Deliverable:
             and self.sequence is None
             and self.container in ("mp4", "mov")
         )
+
+    @property
+    def needs_picture(self) -> bool:
+        """Whether the source's pictures are needed for it, and not the mattes alone."""
+        return self.name not in _MATTE_ALONE
 
     @property
     def shows_findings(self) -> bool:

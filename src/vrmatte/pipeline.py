@@ -32,7 +32,7 @@ from vrmatte.matting.excluding import ExcludingMatting
 from vrmatte.matting.exclusion import Exclusion
 from vrmatte.matting.route import is_told, make_matting
 from vrmatte.matting.stereo_stage import rules_of, with_agreement
-from vrmatte.media.decode import read_frames, read_grey
+from vrmatte.media.decode import read_frames, read_grey, unseen_frames
 from vrmatte.media.encode import ChunkFile, commit_file
 from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
 from vrmatte.plan import Plan
@@ -66,9 +66,10 @@ _BROKEN_STATE = (
     zlib.error,
     struct.error,
 )
-_FRAMES_AHEAD = 2
-_FRAMES_BEHIND = 2
-"""Enough to even out frames that take longer; each waiting frame of 6144x3072 holds 47 MB."""
+_FRAMES_WAITING = 2
+"""Frames that may wait between two stages: enough to even out those that take longer."""
+_WIDEST_WAITING_PX = 4096
+"""Wider frames wait one at a time: each of 6144x3072 holds 47 MB."""
 STEREO_FILE = "stereo.json"
 PROFILE_FILE = "profile.json"
 
@@ -195,8 +196,12 @@ def _decoded(
     frames = watch.time("decode", _source_frames(plan, job))
     if not plan.config.performance.overlap:
         return stack.enter_context(closing(frames))
-    ahead = stack.enter_context(Ahead(frames, _FRAMES_AHEAD, "decode"))
+    ahead = stack.enter_context(Ahead(frames, _waiting(plan), "decode"))
     return watch.time(WAIT_FOR_FRAMES, ahead)
+
+
+def _waiting(plan: Plan) -> int:
+    return _FRAMES_WAITING if plan.source.width <= _WIDEST_WAITING_PX else 1
 
 
 class _AtOnce:
@@ -232,7 +237,7 @@ def _sink(
     if not plan.config.performance.overlap:
         yield _AtOnce(write)
         return
-    with Behind(write, _FRAMES_BEHIND, stage) as behind:
+    with Behind(write, _waiting(plan), stage) as behind:
         yield behind
 
 
@@ -258,8 +263,13 @@ def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwat
     return ExcludingMatting(matting, Exclusion(others, subjects.regions, plan.eye))
 
 
-def _source_frames(plan: Plan, job: ChunkJob) -> Iterator[PlanarFrame]:
-    """The chunk's frames; before them its warm-up frames, where it starts cold."""
+def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:
+    """The chunk's frames; before them its warm-up frames, where it starts cold.
+
+    They are not decoded where nobody looks at them.
+    """
+    if not job.make_matte and not any(d.needs_picture for d in job.deliverables):
+        return unseen_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
     return read_frames(plan.source, plan.timeline, _first_frame(job), job.chunk.last)
 
 

@@ -7,16 +7,18 @@ import pytest
 
 from media_fixtures import write_clip
 from stand_in_engine import use_stand_in
+from vrmatte import pipeline
 from vrmatte.config import Config
 from vrmatte.jobs import chunks, memory
 from vrmatte.jobs.local import matte_video
+from vrmatte.media.decode import read_frames
 from vrmatte.pipeline import process_chunk
 from vrmatte.progress import Advanced
 
 CONFIG = Config.model_validate(
     {
         "output": {
-            "deliver": ["matte-lossless", "greenscreen", "alpha-packed"],
+            "deliver": ["matte-lossless", "greenscreen", "alpha-packed", "matte"],
             "encoder": "software",
         },
         "processing": {"chunk_size": 8},
@@ -39,13 +41,19 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, clip, monkeypatch):
     matte_video(clip, tmp_path / "together", CONFIG)
-    made: list[tuple[bool, int]] = []
+    made: list[tuple[bool, list[str]]] = []
+    decoded: list[range] = []
 
     def watched(plan, job, *rest):
-        made.append((job.make_matte, len(job.deliverables)))
+        made.append((job.make_matte, [d.id for d in job.deliverables]))
         return process_chunk(plan, job, *rest)
 
+    def watched_frames(source, timeline, first, last):
+        decoded.append(range(first, last))
+        return read_frames(source, timeline, first, last)
+
     monkeypatch.setattr(chunks, "process_chunk", watched)
+    monkeypatch.setattr(pipeline, "read_frames", watched_frames)
     monkeypatch.setattr(memory, "_WIDEST_TOGETHER_PX", 255)
     done: list[int] = []
     matte_video(
@@ -56,6 +64,8 @@ def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, 
             done.append(e.done) if isinstance(e, Advanced) and e.stage == "matte" else None
         ),
     )
-    assert made == [(True, 0), (False, 1), (False, 1)] * 3
+    # One file beside the mattes; for mattes alone the source isn't decoded again.
+    assert made == [(True, ["greenscreen"]), (False, ["alpha-packed"]), (False, ["matte"])] * 3
+    assert len(decoded) == 6
     assert done == list(range(1, 21))
     assert digests(tmp_path / "apart") == digests(tmp_path / "together")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from vrmatte.jobs.back_off import BackOff, Shortage, memory_shortage
@@ -13,6 +13,7 @@ from vrmatte.jobs.freed_memory import give_back_freed
 from vrmatte.jobs.journal import Journal
 from vrmatte.jobs.memory import MemoryWatch
 from vrmatte.jobs.pieces import Missing, Pieces
+from vrmatte.jobs.portions import portions
 from vrmatte.jobs.stopping import Stop, never, stop_if_asked
 from vrmatte.jobs.store import Manifest
 from vrmatte.jobs.workplace import Workplace
@@ -143,7 +144,8 @@ class ChunkWork:
         """Make what a chunk lacks; where memory runs out, again with something given up."""
         self.pieces.begin_cold_after_failure(chunk)
         failed: list[_FailedTry] = []
-        for part in self._portions(self.pieces.missing(chunk), apart=apart):
+        encoders = self._watch.way.encoders
+        for part in portions(self.pieces.missing(chunk), encoders, apart=apart):
             advance.begin()
             try:
                 self._make(chunk, part, advance)
@@ -202,27 +204,6 @@ class ChunkWork:
             self.pieces.lay_out(replace(self.pieces.plan, engine=engine))
             self._manifest.set_fact("engine", asdict(engine))
         return True
-
-    def _portions(self, missing: Missing, *, apart: bool) -> Iterator[Missing]:
-        """What to make in one go: where memory is short no two encoders' worth at a time.
-
-        The picture is decoded anew for each, which costs little beside the memory it saves.
-        """
-        if apart:
-            if missing.matte:
-                yield Missing(True, ())
-            for deliverable in missing.deliverables:
-                yield Missing(False, (deliverable,))
-            return
-        encoded = [d for d in missing.deliverables if d.encoder.encoder.startswith("lib")]
-        if self._watch.way.files_together or len(encoded) + missing.matte < 2:
-            yield missing
-            return
-        together = tuple(d for d in missing.deliverables if d not in encoded)
-        if missing.matte or together:
-            yield Missing(missing.matte, together)
-        for deliverable in encoded:
-            yield Missing(False, (deliverable,))
 
     def _make(self, chunk: Chunk, missing: Missing, advance: Callable[[], None]) -> None:
         job = ChunkJob(

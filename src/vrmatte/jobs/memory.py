@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import psutil
 
@@ -32,8 +33,8 @@ CUDA_BYTES = 500_000_000
 DECODED_FRAMES = 14
 """Frames a software decoder holds. Measured at 3072x1536: 13 for H.264, 14 for HEVC."""
 FRAMES_OVERLAPPING, FRAMES_ALONE = 7, 2
-"""Frames with their mattes between decoder and encoders: two drawn ahead, two waiting behind, and
-one in each hand between; without overlap one and what is being made of it."""
+"""Frames with their mattes between decoder and encoders, at most: two drawn ahead, two waiting
+behind, and one in each hand between; without overlap one and what is being made of it."""
 COMPOSER_BYTES_PER_PIXEL = 12
 """One deliverable's pictures and what it computes them with."""
 _ENCODER_BYTES_PER_PIXEL = {
@@ -42,10 +43,10 @@ _ENCODER_BYTES_PER_PIXEL = {
     "libsvtav1": 121,
     "libvpx-vp9": 264,
     "prores_ks": 18,
-    "ffv1": 15,
+    "ffv1": 25,
 }
-"""At 8 bit. Measured at 2048x1024, x264 and x265 also at 4096x2048, with the settings files are
-made with."""
+"""At 8 bit. Measured at 2048x1024, x264 and x265 also at 4096x2048, FFV1 at 6144x3072, with the
+settings files are made with."""
 _LARGE_HEVC_BYTES_PER_PIXEL = 46
 """Wider than 4096 x265 reorders no frames; measured at 6144x3072 in 10 bit."""
 _OTHER_ENCODER_BYTES_PER_PIXEL = 20
@@ -59,19 +60,24 @@ _WIDEST_TOGETHER_PX = 4096
 """Up to this width all files of a chunk are encoded in one go."""
 
 
+Encoders = Literal["all", "two", "one"]
+"""Which software encoders run at the same time: all of a chunk; that of the mattes and that of one
+file; one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """What happens at the same time while a chunk is made."""
 
-    files_together: bool
-    """All files of a chunk are encoded in one pass; else software encoders one after the other."""
+    encoders: Encoders
     overlap: bool
     """Frames are decoded, matted and encoded at the same time."""
 
     @property
     def in_words(self) -> str:
         """What is given up."""
-        return "files are encoded one after the other" + (
+        after = ", and not beside the mattes" if self.encoders == "one" else ""
+        return f"files are encoded one after the other{after}" + (
             "" if self.overlap else ", and decoding, matting and encoding don't overlap"
         )
 
@@ -79,11 +85,12 @@ class Way:
 def ways(plan: Plan) -> tuple[Way, ...]:
     """How chunks may be made, the quickest first.
 
-    One software encoder of large pictures fills a gigabyte or two: those never run together.
+    One software encoder of large pictures fills a gigabyte or two: no two of those run together,
+    but one beside the mattes' encoder, so that the source isn't decoded for it again.
     """
-    together = plan.source.width <= _WIDEST_TOGETHER_PX
+    most: Encoders = "all" if plan.source.width <= _WIDEST_TOGETHER_PX else "two"
     overlap = plan.config.performance.overlap
-    every = (Way(together, overlap), Way(False, overlap), Way(False, False))
+    every = (Way(most, overlap), Way("two", overlap), Way("one", overlap), Way("one", False))
     return tuple(dict.fromkeys(every))
 
 
@@ -97,7 +104,11 @@ def needed_bytes(plan: Plan, way: Way) -> int:
     held = pixels * (DECODED_FRAMES * frame + in_flight * (frame + 1))
     files = [_file_bytes(d) for d in plan.deliverables if not d.is_matte_store]
     store = pixels * _ENCODER_BYTES_PER_PIXEL[MATTE_STORE.encoder]
-    encoders = store + sum(files) if way.files_together else max([store, *files])
+    encoders = {
+        "all": store + sum(files),
+        "two": store + max(files, default=0),
+        "one": max([store, *files]),
+    }[way.encoders]
     networks = _network_bytes(plan) + _masks_bytes(plan)
     return round(LIBRARIES_BYTES + networks + held + encoders)
 

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import av
 import av.container
@@ -20,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vrmatte.errors import DamagedInputError, InputError
-from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame, Timeline
+from vrmatte.frames import ColorTags, Matte, PlanarFrame, Plane, StraightFrame, Timeline
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view, straight_layout, to_planar, to_straight
 from vrmatte.media.probe import SourceInfo
@@ -64,6 +65,19 @@ def read_frames(
         for index in range(max(span.first, first), position):
             yield replace(shown, pts=int(timeline.pts[index]))
     yield from _whole_frames(source, timeline, position, last)
+
+
+def unseen_frames(
+    source: SourceInfo, timeline: Timeline, first: int, last: int
+) -> Generator[PlanarFrame]:
+    """Frames first..last-1 in size and time, but black: for who looks at their mattes alone."""
+    layout = source.layout
+    black = np.zeros((), layout.dtype)
+    chroma = -(-source.height >> layout.chroma_shift_y), -(-source.width >> layout.chroma_shift_x)
+    y = cast(Plane, np.broadcast_to(black, (source.height, source.width)))
+    u = cast(Plane, np.broadcast_to(black, chroma))
+    for index in range(first, last):
+        yield PlanarFrame(y, u, u, layout, source.color, int(timeline.pts[index]))
 
 
 def _whole_frames(
