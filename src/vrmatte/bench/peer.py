@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import cast
 
 from vrmatte.bench.clips import RATE, ClipMaker
 from vrmatte.bench.measure import Outcome, Usage, Watched, in_turns, row_of, run_task, speed_goal
@@ -16,6 +16,7 @@ from vrmatte.bench.tasks import Task
 from vrmatte.bench.values import Findings, Goal
 from vrmatte.errors import VrmatteError
 from vrmatte.media.encoders import choose_encoder
+from vrmatte.outputs import MATTE_FILE
 from vrmatte.progress import Observer
 
 NAME = "peer"
@@ -25,6 +26,12 @@ _JUDGED_FROM_PX = 6144
 """The bounds are for frames at least so wide: what the peer wastes grows with the picture."""
 _NETWORK_PX = 512
 """Width of the network's picture of a whole frame: the peer's own automatic choice."""
+_ONLY_WHAT_BOTH_DO = {
+    "matting.use_disparity_mapping": False,
+    "quality.scores": False,
+    "output.report": "json",
+}
+"""The peer doesn't compare eyes, score mattes, or write a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,23 @@ class _Converted:
 
 
 @dataclass(frozen=True, slots=True)
+class _Codec:
+    """CPU seconds of a run that codecs took."""
+
+    all: float
+    encoding: float
+    """Of its own files alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Case:
     """One clip, our settings, and where the peer stands."""
 
     scope: Scope
     clip: Path
     settings: Mapping[str, object]
+    plain_settings: Mapping[str, object]
+    """The same with only what both do."""
     ratio: float
     copy: Path
     checkpoint: Path | None
@@ -56,6 +74,11 @@ class _Case:
     def ours(self) -> Outcome:
         """Our job: whole eyes, green screen and matte."""
         return run_task(self.scope, Task("job", self.clip, self.place, self.settings))
+
+    def plain(self) -> Outcome:
+        """Our job with only what the peer does too."""
+        place = self.place.with_name(f"{NAME}-plain")
+        return run_task(self.scope, Task("job", self.clip, place, self.plain_settings))
 
     def theirs(self) -> _Converted:
         """The peer's converter: composition and alpha.
@@ -86,16 +109,36 @@ class _Case:
         took = json.loads(answer.read_text("utf-8"))
         return _Converted(took["wall_seconds"], took["cpu_seconds"], usage, (com, pha))
 
-    def encoding_seconds(self, files: tuple[str, ...]) -> float:
-        """CPU time of encoding such files: decoded and encoded again, less decoded."""
-        total = 0.0
-        for name in files:
-            place = self.scope.out / "runs" / f"{NAME}-codec"
-            task = partial(Task, video=self.clip, out=place, settings=self.settings)
-            both = run_task(self.scope, task(kind="transcode", read=Path(name)))
-            alone = run_task(self.scope, task(kind="decode", read=Path(name)))
-            total += both.cpu_seconds - alone.cpu_seconds
-        return total
+    def our_codec(self, files: tuple[str, ...]) -> _Codec:
+        """CPU time that coding took in our job, which made these files."""
+        there = {name: self._coded(Path(name)) for name in (*files, *map(str, self._stores()))}
+        # Each is encoded once and decoded once: files to verify them, mattes to make files of them.
+        both = sum(both for both, _ in there.values())
+        encoding = sum(there[name][0] - there[name][1] for name in files)
+        return _Codec(self._decoded(self.clip) + both, encoding)
+
+    def their_codec(self, files: tuple[str, ...]) -> _Codec:
+        """The same of the peer, which decodes nothing that it made."""
+        encoding = sum(both - alone for both, alone in map(self._coded, map(Path, files)))
+        return _Codec(self._decoded(self.clip) + encoding, encoding)
+
+    def _stores(self) -> list[Path]:
+        return sorted(self.place.glob(f".vrmatte/*/chunks/*/{MATTE_FILE}"))
+
+    def _coded(self, path: Path) -> tuple[float, float]:
+        """CPU seconds of decoding a file and encoding it again, and of decoding it."""
+        settings = dict(self.settings)
+        if path.name == MATTE_FILE:
+            output = cast(Mapping[str, object], settings["output"])
+            settings["output"] = {**output, "deliver": ["matte-lossless"]}
+        place = self.scope.out / "runs" / f"{NAME}-codec"
+        task = Task("transcode", self.clip, place, settings, read=path)
+        return run_task(self.scope, task).cpu_seconds, self._decoded(path)
+
+    def _decoded(self, path: Path) -> float:
+        place = self.scope.out / "runs" / f"{NAME}-codec"
+        task = Task("decode", self.clip, place, self.settings, read=path)
+        return run_task(self.scope, task).cpu_seconds
 
 
 def measure(scope: Scope, observer: Observer) -> Findings:
@@ -112,33 +155,18 @@ def measure(scope: Scope, observer: Observer) -> Findings:
             ),
         )
     case = _prepare(scope, scope.peer, observer)
-    found = in_turns({"ours": case.ours, "theirs": case.theirs}, scope.repeats, NAME, observer)
-    ours = [one for one in found["ours"] if isinstance(one, Outcome)]
+    cases = {"ours": case.ours, "plain": case.plain, "theirs": case.theirs}
+    found = in_turns(cases, scope.repeats, NAME, observer)
+    ours, plain = ([o for o in found[n] if isinstance(o, Outcome)] for n in ("ours", "plain"))
     theirs = [one for one in found["theirs"] if isinstance(one, _Converted)]
-    our_codec = case.encoding_seconds(ours[-1].answer.files)
-    their_codec = case.encoding_seconds(theirs[-1].files)
-    rounds = list(zip(ours, theirs, strict=True))
-    per_frame = 1000 / ours[0].answer.frames
-    figures = {
-        "wall_ratio": [t.wall_seconds / o.wall_seconds for o, t in rounds],
-        "cpu_ratio": [t.cpu_seconds / o.cpu_seconds for o, t in rounds],
-        "outside_codec_cpu_ratio": [
-            (t.cpu_seconds - their_codec) / (o.cpu_seconds - our_codec) for o, t in rounds
-        ],
-        "ours_wall_ms_per_frame": [o.wall_seconds * per_frame for o in ours],
-        "ours_cpu_ms_per_frame": [o.cpu_seconds * per_frame for o in ours],
-        "ours_codec_cpu_ms_per_frame": [our_codec * per_frame],
-        "ours_peak_rss_mb": [o.peak_bytes / 1e6 for o in ours],
-        "peer_wall_ms_per_frame": [t.wall_seconds * per_frame for t in theirs],
-        "peer_cpu_ms_per_frame": [t.cpu_seconds * per_frame for t in theirs],
-        "peer_codec_cpu_ms_per_frame": [their_codec * per_frame],
-        "peer_peak_rss_mb": [t.usage.peak_bytes / 1e6 for t in theirs],
-    }
+    our_codec = case.our_codec(ours[-1].answer.files)
+    their_codec = case.their_codec(theirs[-1].files)
+    figures = _figures(ours, plain, theirs, our_codec, their_codec)
     size = scope.overhead_size
     name = f"{size[0]}x{size[1]}, ratio {case.ratio:.4f}"
     weights = "its own weights" if case.checkpoint else "random weights (no .pth in the checkout)"
     notes = (*NOTES, f"the peer runs with {weights}")
-    row = row_of(NAME, name, figures, [one.usage for pair in rounds for one in pair], notes)
+    row = row_of(NAME, name, figures, [one.usage for one in (*ours, *plain, *theirs)], notes)
     if size[0] < _JUDGED_FROM_PX:
         return Findings((row,))
     outside = row.figures["outside_codec_cpu_ratio"].median
@@ -149,18 +177,63 @@ def measure(scope: Scope, observer: Observer) -> Findings:
     return Findings((row,), goals)
 
 
+def _figures(
+    ours: Sequence[Outcome],
+    plain: Sequence[Outcome],
+    theirs: Sequence[_Converted],
+    our_codec: _Codec,
+    their_codec: _Codec,
+) -> dict[str, list[float]]:
+    rounds = list(zip(ours, theirs, strict=True))
+    per_frame = 1000 / ours[0].answer.frames
+    return {
+        **_ratios(ours, theirs, our_codec, their_codec),
+        **{
+            f"plain_{name}": values
+            for name, values in _ratios(plain, theirs, our_codec, their_codec).items()
+        },
+        "outside_encoding_cpu_ratio": [
+            (t.cpu_seconds - their_codec.encoding) / (o.cpu_seconds - our_codec.encoding)
+            for o, t in rounds
+        ],
+        "ours_wall_ms_per_frame": [o.wall_seconds * per_frame for o in ours],
+        "ours_cpu_ms_per_frame": [o.cpu_seconds * per_frame for o in ours],
+        "plain_cpu_ms_per_frame": [o.cpu_seconds * per_frame for o in plain],
+        "ours_codec_cpu_ms_per_frame": [our_codec.all * per_frame],
+        "ours_encoding_cpu_ms_per_frame": [our_codec.encoding * per_frame],
+        "ours_peak_rss_mb": [o.peak_bytes / 1e6 for o in ours],
+        "peer_wall_ms_per_frame": [t.wall_seconds * per_frame for t in theirs],
+        "peer_cpu_ms_per_frame": [t.cpu_seconds * per_frame for t in theirs],
+        "peer_codec_cpu_ms_per_frame": [their_codec.all * per_frame],
+        "peer_encoding_cpu_ms_per_frame": [their_codec.encoding * per_frame],
+        "peer_peak_rss_mb": [t.usage.peak_bytes / 1e6 for t in theirs],
+    }
+
+
+def _ratios(
+    ours: Sequence[Outcome], theirs: Sequence[_Converted], our_codec: _Codec, their_codec: _Codec
+) -> dict[str, list[float]]:
+    rounds = list(zip(ours, theirs, strict=True))
+    return {
+        "wall_ratio": [t.wall_seconds / o.wall_seconds for o, t in rounds],
+        "cpu_ratio": [t.cpu_seconds / o.cpu_seconds for o, t in rounds],
+        "outside_codec_cpu_ratio": [
+            (t.cpu_seconds - their_codec.all) / (o.cpu_seconds - our_codec.all) for o, t in rounds
+        ],
+    }
+
+
 def _prepare(scope: Scope, checkout: Path, observer: Observer) -> _Case:
     size = scope.overhead_size
     ratio = min(1.0, _NETWORK_PX / size[0])
-    config = scope.settings(
-        {
-            "processing.projection": "half_equirect",
-            "processing.scale_factor": ratio,
-            "output.deliver": ["greenscreen", "matte"],
-            "output.codec": "h264",
-            "output.encoder": "software",
-        }
-    )
+    asked = {
+        "processing.projection": "half_equirect",
+        "processing.scale_factor": ratio,
+        "output.deliver": ["greenscreen", "matte"],
+        "output.codec": "h264",
+        "output.encoder": "software",
+    }
+    config = scope.settings(asked)
     spec = choose_encoder(config.output, *size, 8, RATE).spec
     copy = scope.out / "peer"
     copy_peer(checkout, copy, spec.encoder, dict(spec.options))
@@ -169,6 +242,7 @@ def _prepare(scope: Scope, checkout: Path, observer: Observer) -> _Case:
         scope=scope,
         clip=ClipMaker(scope, observer).clip(size, scope.frames),
         settings=config.model_dump(mode="json"),
+        plain_settings=scope.settings(asked | _ONLY_WHAT_BOTH_DO).model_dump(mode="json"),
         ratio=ratio,
         copy=copy.absolute(),
         checkpoint=checkpoint if checkpoint.exists() else None,

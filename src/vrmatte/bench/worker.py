@@ -20,7 +20,7 @@ from vrmatte.jobs.subjects import find_subjects
 from vrmatte.matting.base import FloatArray, infer_settled
 from vrmatte.matting.choose import choose_engine, load_engine, network_scale
 from vrmatte.matting.whole_eye import VIEW
-from vrmatte.media.decode import read_frames
+from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
@@ -95,10 +95,13 @@ def _transcode(task: Task) -> Answer:
     color = replace(wanted.color, full_range=source.color.full_range)
     clock = _Clock()
     writer = ChunkWriter(target, wanted.encoder, wanted.size, color, line.time_base, plan.rate)
-    frames = Ahead(read_frames(source, line, 0, len(line)), _FRAMES_AHEAD, "decode")
-    with writer, frames:
-        for frame in frames:
-            writer.write(frame, frame.pts)
+    if wanted.is_matte_store and task.read is not None:
+        pictures = read_grey(task.read)
+    else:
+        pictures = ((frame.pts, frame) for frame in read_frames(source, line, 0, len(line)))
+    with writer, Ahead(pictures, _FRAMES_AHEAD, "decode") as frames:
+        for pts, picture in frames:
+            writer.write(picture, pts)
         writer.commit()
     return clock.answer(len(line), (str(target),))
 
