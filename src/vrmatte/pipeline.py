@@ -148,7 +148,11 @@ def _make_pieces(
             if job.make_matte and plan.config.quality.scores:
                 outputs.append(ScoreOutput(job.folder, plan.eye, plan.subjects.people))
             sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
-            prepare = Preparation(source_view(plan.source, plan.config), plan.config)
+            prepare = Preparation(
+                source_view(plan.source, plan.config),
+                plan.config,
+                continued=any(d.has_alpha for d in job.deliverables),
+            )
         made = 0
         for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
             number = job.chunk.first + made

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from composed_edges import BT709, Truth, hair, to_frame, to_rgb, twice
-from vrmatte.compose.foreground import Despill, ForegroundEstimator
+from vrmatte.compose.foreground import (
+    Despill,
+    ForegroundEstimator,
+    _alpha_at_chroma,
+    _plain_tiles,
+    _site_weights,
+)
+from vrmatte.compose.greenscreen import GreenScreen
+from vrmatte.compose.unmix import mixed_tiles
 from vrmatte.demo.scene import Person, Scene, render_pair
 from vrmatte.frames import EYES, YUV420P, YUV420P10, Eye, PixelLayout, PlanarFrame, half_of
 
@@ -243,3 +251,39 @@ def test_what_does_not_fit_is_refused(strands):
         ForegroundEstimator(YUV420P, BT709)(strands.frame(YUV420P10), strands.matte)
     with pytest.raises(ValueError, match="4:2:0"):
         ForegroundEstimator(PixelLayout("yuv444p", 8, 0, 0), BT709)
+
+
+@pytest.mark.parametrize("location", [0, 1, 3, 5])
+@pytest.mark.parametrize("size", [(320, 1024), (350, 1060), (297, 1062)])
+def test_alpha_at_chroma_is_what_each_sample_sees_in_every_tile(location, size):
+    """Tiles that are plain are filled, the rest is weighed: as if all of it were weighed."""
+    rng = np.random.default_rng(4)
+    matte = np.zeros(size, np.uint8)
+    matte[:, 64:600] = 255  # a hard edge where tiles meet, and one beside it
+    matte[70:90, 620:640] = rng.integers(0, 256, (20, 20))
+    matte[0, 0] = matte[-1, -1] = 3
+    height, width = (-(-n // 2) for n in size)
+    across, down = _site_weights(location)
+    made = np.full((height, width), 77, np.uint8)
+    plain = _plain_tiles(*mixed_tiles(matte, 0, size[1]))
+    assert set(np.unique(plain)) == {0, 1, 2}
+    _alpha_at_chroma(matte, 0, size[1], across, down, plain, made)
+    rows = [np.clip(2 * np.arange(height) + k - 1, 0, size[0] - 1) for k in range(4)]
+    lines = sum(down[k] * matte[rows[k]].astype(np.int32) for k in range(4))
+    # Columns go on past their end as the last one is; an odd one has no right neighbour of its own.
+    columns = [np.clip(2 * np.arange(width) + k - 1, 0, size[1] - 1) for k in range(3)]
+    total = sum(across[k] * lines[:, columns[k]] for k in range(3))
+    expected = np.clip((total + 8) >> 4, 1, 254)
+    expected[total == 0], expected[total == 16 * 255] = 0, 255
+    assert np.array_equal(made, expected)
+
+
+def test_a_screen_is_the_same_whether_colours_run_on_beyond_the_edge_or_not(strands):
+    """So they need not, where no other file wants them to."""
+    frame, matte = twice(strands.frame()), np.hstack((strands.matte, strands.matte))
+    screen = GreenScreen(GREEN, frame.layout, frame.color)
+    on, off = (screen.compose(estimate(frame, matte, continued=c), matte) for c in (True, False))
+    for one, other in zip(planes(on), planes(off), strict=True):
+        assert np.array_equal(one, other)
+    run_on, kept = (estimate(frame, matte, continued=c) for c in (True, False))
+    assert not np.array_equal(run_on.y, kept.y)

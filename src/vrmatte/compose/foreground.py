@@ -13,15 +13,14 @@ from typing import Any, cast
 import cv2
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from vrmatte.colorimetry import rgb_to_yuv
-from vrmatte.compose.unmix import COARSE, unmix
+from vrmatte.compose.unmix import COARSE, TILE, TileMap, mixed_tiles, unmix
 from vrmatte.compose.unmix_levels import Cells
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame, Plane
 
 _FULL = 16 * 255
-_STRETCH_PX = 64
-"""Luma columns looked at together; most such stretches have one alpha."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +97,12 @@ class ForegroundEstimator:
         eyes = (slice(0, middle), slice(middle, frame.width)) if middle % 2 == 0 else ()
         for columns in eyes or (slice(0, frame.width),):
             halved = slice(columns.start // 2, -(-columns.stop // 2))
-            _alpha_at_chroma(matte, columns.start, columns.stop, *self._weights, chroma_alpha)
-            fine, coarse = self._fades(matte[:, columns])
+            tiles = mixed_tiles(matte, columns.start, columns.stop)
+            span = columns.start, columns.stop
+            _alpha_at_chroma(matte, *span, *self._weights, _plain_tiles(*tiles), chroma_alpha)
+            fine, coarse = self._fades(matte[:, columns], *tiles)
             black, peak = self._black, self.layout.peak
-            unmix((y,), matte, columns, peak, (made.y,), beyond=fine, empty=black[:1])
+            unmix((y,), matte, columns, peak, (made.y,), tiles, beyond=fine, empty=black[:1])
             target = (made.u, made.v)
             unmix((u, v), chroma_alpha, halved, peak, target, beyond=coarse, empty=black[1:])
         if self._amount:
@@ -109,17 +110,18 @@ class ForegroundEstimator:
             _take_out(made.u, made.v, chroma_alpha, *hue, neutral, self._amount)
         return made
 
-    def _fades(self, matte: Matte) -> tuple[Cells, Cells] | tuple[None, None]:
+    def _fades(
+        self, matte: Matte, mixed: TileMap, seen: TileMap
+    ) -> tuple[Cells, Cells] | tuple[None, None]:
         """How much of the continued colour there is, for cells of luma and of chroma."""
         if not self._continued:
             return None, None
         rows, columns = (-(-size // COARSE) for size in matte.shape)
-        below, beside = rows * COARSE - matte.shape[0], columns * COARSE - matte.shape[1]
-        seen = cv2.threshold(matte, 0, 255, cv2.THRESH_BINARY)[1]
-        if below or beside:
-            seen = cv2.copyMakeBorder(seen, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=0)
-        cells = cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA) > 0
-        wide = cv2.dilate(cells.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+        per_tile = TILE // COARSE
+        cells = seen.astype(np.uint8).repeat(per_tile, axis=0).repeat(per_tile, axis=1)
+        _see(matte, mixed, cells)
+        cells = np.ascontiguousarray(cells[:rows, :columns])
+        wide = cv2.dilate(cells, np.ones((3, 3), np.uint8)).astype(np.float32)
         fine = cast(Cells, cv2.blur(wide, (3, 3), borderType=cv2.BORDER_REPLICATE))
         size = (-(-columns // 2), -(-rows // 2))
         return fine, cast(Cells, cv2.resize(fine, size, interpolation=cv2.INTER_AREA))
@@ -145,31 +147,74 @@ def _site_weights(location: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return across, (0, 1, 2, 1) if location in (5, 6) else (0, 2, 2, 0)
 
 
+_PLAIN_0, _PLAIN_255, _NOT_PLAIN = 0, 1, 2
+
+
+def _plain_tiles(mixed: TileMap, seen: TileMap) -> npt.NDArray[np.uint8]:
+    """Which tiles, with all around them, have no alpha, or full alpha, throughout."""
+    held = np.where(mixed, _NOT_PLAIN, seen).astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+    least, most = cv2.erode(held, around), cv2.dilate(held, around)
+    return np.where(least == most, held, _NOT_PLAIN).astype(np.uint8)
+
+
 @numba.njit(cache=True, nogil=True)
-def _alpha_at_chroma(matte: Any, left: int, right: int, across: Any, down: Any, alpha: Any) -> None:
+def _see(matte: Any, mixed: Any, cells: Any) -> None:
+    """Which cells of mixed tiles hold any alpha."""
+    per_tile = TILE // COARSE
+    height, width = matte.shape
+    for row in range(cells.shape[0]):
+        for column in range(cells.shape[1]):
+            if not mixed[row // per_tile, column // per_tile]:
+                continue
+            most = np.uint8(0)
+            first, last = column * COARSE, min((column + 1) * COARSE, width)
+            for i in range(row * COARSE, min((row + 1) * COARSE, height)):
+                for j in range(first, last):
+                    most = max(most, matte[i, j])
+            cells[row, column] = most > 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _alpha_at_chroma(
+    matte: Any, left: int, right: int, across: Any, down: Any, plain: Any, alpha: Any
+) -> None:
     """The alpha that chroma samples of columns left..right-1 were mixed with.
 
     0 and 255 only where all luma pixels in reach have it.
     """
-    last_row, columns = matte.shape[0] - 1, right - left
+    half = TILE // 2
+    for row in range(plain.shape[0]):
+        stop = min((row + 1) * half, alpha.shape[0])
+        for column in range(plain.shape[1]):
+            first, last = left + column * TILE, min(left + (column + 1) * TILE, right)
+            into = alpha[row * half : stop, first // 2 : (last + 1) // 2]
+            if plain[row, column] != _NOT_PLAIN:
+                into[:] = 255 * plain[row, column]
+            else:
+                _weigh_tile(matte, left, right, first, last, row * half, across, down, into)
+
+
+@numba.njit(cache=True, nogil=True)
+def _weigh_tile(
+    matte: Any, left: int, right: int, first: int, last: int, top: int, across: Any, down: Any,
+    into: Any,
+) -> None:  # fmt: skip
+    """One tile of chroma samples; beyond the eye its outermost pixels go on."""
+    last_row, columns = matte.shape[0] - 1, last - first
     lines = np.empty(columns + 2, np.int16)
-    for i in range(alpha.shape[0]):
+    for i in range(into.shape[0]):
         lines[:] = 0
-        inner = lines[1 : 1 + columns]
         for k in range(4):
             if down[k]:
                 weight = np.int16(down[k])
-                line = matte[min(max(2 * i + k - 1, 0), last_row), left:right]
+                line = matte[min(max(2 * (top + i) + k - 1, 0), last_row)]
+                lines[0] += weight * np.int16(line[max(first - 1, left)])
+                lines[columns + 1] += weight * np.int16(line[min(last, right - 1)])
+                part, inner = line[first:last], lines[1 : 1 + columns]
                 for j in range(columns):
-                    inner[j] += weight * np.int16(line[j])
-        lines[0], lines[columns + 1] = lines[1], lines[columns]
-        for first in range(0, columns, _STRETCH_PX):
-            reach = lines[first : min(first + _STRETCH_PX + 2, columns + 2)]
-            into = alpha[i, (left + first) // 2 : (left + first + reach.size - 1) // 2]
-            if reach.min() == reach.max():
-                into[:] = reach[0] >> 2
-            else:
-                _weigh(reach, across, into)
+                    inner[j] += weight * np.int16(part[j])
+        _weigh(lines, across, into[i])
 
 
 @numba.njit(cache=True, nogil=True)

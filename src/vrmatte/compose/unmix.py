@@ -46,6 +46,7 @@ def unmix(
     columns: slice,
     peak: int,
     out: tuple[Plane, ...],
+    tiles: tuple[TileMap, TileMap] | None = None,
     *,
     beyond: Cells | None = None,
     empty: tuple[int, ...] = (),
@@ -58,12 +59,13 @@ def unmix(
         columns: which columns are the picture; others are neither read nor written.
         peak: largest sample.
         out: where F is written; of the planes' shapes.
+        tiles: what `mixed_tiles` says of these columns; None: it is asked.
         beyond: F continued where alpha is 0: how much of it there is, the rest being `empty`; one
             value 0..1 for each 8 x 8 samples of the picture. None: nothing is written there.
         empty: sample of each plane where `beyond` is 0.
     """
     left, right = columns.start, columns.stop
-    mixed, seen = mixed_tiles(alpha, left, right)
+    mixed, seen = tiles or mixed_tiles(alpha, left, right)
     targets = mixed
     if beyond is not None:
         if mixed.any():

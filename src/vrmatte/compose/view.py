@@ -35,13 +35,16 @@ class SourceView:
 class Preparation:
     """Prepares frames of one kind for all deliverables."""
 
-    def __init__(self, view: SourceView, config: Config) -> None:
-        """Take how frames come and are shown, and settings of edges and colours."""
+    def __init__(self, view: SourceView, config: Config, *, continued: bool = True) -> None:
+        """Take how frames come and are shown, and settings of edges and colours.
+
+        Where no file shows colours beyond the people's edge they need not be `continued` there.
+        """
         output = config.output
         self.edges = EdgeControls(output.edge.choke_px, output.edge.feather_px)
         self.reprojector = Reprojector(view.shows, view.to_show, view.layout, view.color)
         despill = Despill(output.foreground.despill, output.background_color)
-        self.estimator = ForegroundEstimator(view.layout, view.color, despill, continued=True)
+        self.estimator = ForegroundEstimator(view.layout, view.color, despill, continued=continued)
         self.packed_estimator = ForegroundEstimator(view.layout, view.color, despill)
 
     def __call__(self, frame: PlanarFrame, matte: Matte, number: int = 0) -> PreparedFrame:
@@ -84,7 +87,7 @@ class PreparedFrame:
 
     @property
     def foreground(self) -> PlanarFrame:
-        """The people's own colours, run on beyond their edge; black far from them."""
+        """The people's own colours; where they are continued, black far from them."""
         return self.once("foreground", lambda: self._by.estimator(self.shown, self.shown_matte))
 
     @property
