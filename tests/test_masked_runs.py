@@ -6,6 +6,8 @@ What is tested is the way between them: detector, people.json, prompts, masks, m
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,11 +16,16 @@ import pytest
 from media_fixtures import people_picture, write_clip
 from true_masks import BrightMasks
 from vrmatte.config import Config
-from vrmatte.frames import EYES, half_of
+from vrmatte.frames import EYES, HeldSpan, half_of
 from vrmatte.jobs.local import matte_video
 from vrmatte.masks.sam2_weights import MaskWeights
+from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import read_grey
+from vrmatte.media.probe import probe
 from vrmatte.people.detect import ViewBox
+from vrmatte.pipeline import _read_ahead
+from vrmatte.progress import ignore
+from vrmatte.quality.stopwatch import Stopwatch
 
 FRAMES = 14
 MASKS = MaskWeights("sam2.1_hiera_tiny", "none", "5" * 64, "Apache-2.0", True)
@@ -122,3 +129,16 @@ def test_points_by_hand_reach_the_mask_source(clip, tmp_path, stand_ins, monkeyp
     pointed = [prompt for _, prompts in source.asked for prompt in prompts if prompt.points]
     assert [[point.is_person for point in prompt.points] for prompt in pointed] == [[True, False]]
     assert pointed[0].picture == 0
+
+
+def test_frames_are_read_ahead_beyond_a_chunk_and_never_those_that_others_stand_in_for(clip):
+    source = probe(clip)
+    line = read_timeline(source, "stop", ignore, None)
+    held = replace(line, held=(HeldSpan(5, 7, 4),))
+    for timeline, expected in ((line, [4, 5, 6, 7, 8]), (held, [4, 7, 8])):
+        plan, watch = SimpleNamespace(source=source, timeline=timeline), Stopwatch()
+        read = list(_read_ahead(plan, watch, 4, 9))
+        assert [index for index, _ in read] == expected
+        assert all(frame.pts == line.pts[index] for index, frame in read)
+        assert "decode" in watch.seconds
+        assert [i for i, _ in _read_ahead(plan, watch, 12, 40)] == [12, 13], "there the video ends"

@@ -22,6 +22,8 @@ from vrmatte.masks.sam2_source import Sam2Source
 
 FRAMES, CHUNK, JOINS = 12, 5, 6
 """Somebody joins within the second of three chunks."""
+OPENS = 1
+"""Their own view opens here; the other one shows a little of them too."""
 
 
 def two_people(index, size, pix_fmt, pts, time_base):
@@ -42,11 +44,15 @@ def two_people(index, size, pix_fmt, pts, time_base):
 
 
 class Watched(Sam2Source):
-    """Tells who was pointed at when, and whose masks it answered."""
+    """Tells who was pointed at when, whose masks it answered, and how far it looked back."""
 
-    def __init__(self, log):
+    def __init__(self, log, looked):
         super().__init__("tiny", tiny_network())
-        self._log = log
+        self._log, self._looked = log, looked
+
+    def before(self, frames, prompts):
+        self._looked.append(len(frames))
+        return super().before(frames, prompts)
 
     def masks(self, view, pictures, prompts):
         found = super().masks(view, pictures, prompts)
@@ -56,14 +62,20 @@ class Watched(Sam2Source):
 
 
 @pytest.fixture
-def sources(monkeypatch):
+def looked():
+    """How many frames each look back took, in all runs."""
+    return []
+
+
+@pytest.fixture
+def sources(monkeypatch, looked):
     """What the networks of all runs were told and answered; each run opens its own."""
     pytest.importorskip("transformers", reason="extra sam2 is not installed")
     log = []
     path = "vrmatte.matting.choose"
     monkeypatch.setattr("vrmatte.people.yolox.open_yolov8", lambda *_: BrightDetector())
     monkeypatch.setattr(f"{path}.choose_mask_weights", lambda *_, **__: MASKS)
-    monkeypatch.setattr(f"{path}.open_mask_source", lambda *_, **__: Watched(log))
+    monkeypatch.setattr(f"{path}.open_mask_source", lambda *_, **__: Watched(log, looked))
     return log
 
 
@@ -89,7 +101,7 @@ def exclude(out, person):
 
 
 @pytest.mark.slow  # five runs, 13 s of processor time
-def test_a_stopped_run_goes_on_bit_for_bit(clip, tmp_path, sources):
+def test_a_stopped_run_goes_on_bit_for_bit(clip, tmp_path, sources, looked):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     matte_video(clip, whole, settings(FRAMES))
     both = mattes(whole)
@@ -105,12 +117,14 @@ def test_a_stopped_run_goes_on_bit_for_bit(clip, tmp_path, sources):
     )
 
     sources.clear()
+    looked.clear()
     matte_video(clip, whole, settings(FRAMES))
     made = mattes(whole)
     assert any(ids[1] in found for _, found in sources), "who is left out is followed too"
     assert any(not np.array_equal(a, b) for a, b in zip(both, made, strict=True))
 
-    # The same people, cut into chunks, and stopped after the first and again after the second.
+    # The same people, cut into chunks, and stopped after the first and again after the second. The
+    # first stop is in the midst of the frames through which somebody is followed back.
     parts.mkdir()
     (parts / name).write_text(text)
     stops = []
@@ -121,19 +135,49 @@ def test_a_stopped_run_goes_on_bit_for_bit(clip, tmp_path, sources):
     matte_video(clip, parts, settings(CHUNK))
     assert stops == [1, 2], stops
     assert all(np.array_equal(a, b) for a, b in zip(made, mattes(parts), strict=True))
+    assert looked == [JOINS + 1, JOINS + 1, JOINS + 1 - CHUNK]
 
 
-@pytest.mark.slow  # two runs, 7 s of processor time
-def test_a_chunk_that_ran_out_of_memory_is_made_again_alike(clip, tmp_path, sources, monkeypatch):
-    """PyTorch runs out in the second chunk; its views have moved on by then, and must go back."""
+@pytest.mark.slow  # four runs, 12 s of processor time
+def test_people_are_followed_back_however_a_run_is_cut(
+    clip, tmp_path, sources, looked, monkeypatch
+):
+    whole, short = tmp_path / "whole", tmp_path / "short"
+    matte_video(clip, whole, settings(FRAMES))
+    made = mattes(whole)
+    matte_video(clip, short, settings(2))
+    assert all(np.array_equal(a, b) for a, b in zip(made, mattes(short), strict=True))
+    # Through two views, of which one opens later; again in each chunk until somebody is seen.
+    assert looked == [7, 6, 7, 6, 5, 5, 3, 3]
+
+    monkeypatch.setattr("vrmatte.matting.masked.FollowsBack", type("Nobody", (), {}))
+    plain = tmp_path / "plain"
+    matte_video(clip, plain, settings(FRAMES))
+    same = [np.array_equal(a, b) for a, b in zip(made, mattes(plain), strict=True)]
+    # The first frame in which somebody is seen knows the mask of the one before.
+    assert not any(same[OPENS:JOINS])
+    assert all(same[JOINS + 1 :]), "what follows forwards is as it was"
+
+
+@pytest.mark.slow  # four runs, 14 s of processor time
+@pytest.mark.parametrize(("looks", "pictures"), [(3, 2), (4, 10)], ids=["back", "forward"])
+def test_a_chunk_that_ran_out_of_memory_is_made_again_alike(
+    clip, tmp_path, sources, looked, monkeypatch, looks, pictures
+):
+    """PyTorch runs out in the second chunk, while it follows people back, and when it has moved on.
+
+    It looks back twice in each of the first two chunks.
+    """
     matte_video(clip, tmp_path / "whole", settings(FRAMES))
+    looked.clear()
     forward, calls, said = Sam2Network.forward, [], []
 
-    def short_once(self, *pictures):
-        calls.append(pictures)
-        if len(calls) == 4 * CHUNK:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return forward(self, *pictures)
+    def short_once(self, *given):
+        if len(looked) == looks:
+            calls.append(given)
+            if len(calls) == pictures:
+                raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return forward(self, *given)
 
     monkeypatch.setattr(Sam2Network, "forward", short_once)
     out = tmp_path / "out"

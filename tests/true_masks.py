@@ -20,6 +20,8 @@ class BrightMasks:
         self._reach = reach_px
         self._places: dict[str, np.ndarray] = {}
         self.asked: list[tuple] = []
+        self.looked: list[int] = []
+        """How many frames each look back took."""
 
     def masks(self, view, pictures, prompts):
         self.asked.append((view, tuple(prompts)))
@@ -49,6 +51,16 @@ class BrightMasks:
                     after[at] = xs.min() - r, ys.min() - r, xs.max() + r, ys.max() + r
             self._places[key] = after
             found[int(key.rpartition("/")[2])] = masks
+        return found
+
+    def before(self, frames, prompts):
+        self.looked.append(len(frames))
+        back, later, found = BrightMasks(self._reach), set(), [{} for _ in frames]
+        for at in reversed(range(len(frames))):
+            here = prompts.get(at, ())
+            masks = back.masks("back", frames[at], here)
+            found[at] = {person: masks[person] for person in later}
+            later |= {prompt.person for prompt in here}
         return found
 
     def remembers(self, view):

@@ -249,7 +249,13 @@ def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwat
     """Networks, then both eyes made to agree, then those taken out who aren't wanted."""
     subjects = plan.subjects
     matting = make_matting(
-        engine, plan.viewports, plan.config, plan.eye, subjects.people, subjects.by_hand
+        engine,
+        plan.viewports,
+        plan.config,
+        plan.eye,
+        subjects.people,
+        subjects.by_hand,
+        partial(_read_ahead, plan, watch),
     )
     matting = with_agreement(
         matting,
@@ -265,6 +271,21 @@ def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwat
     # Who is told of people leaves the excluded out by themselves.
     others = () if is_told(engine, plan.viewports, subjects.people) else subjects.people
     return ExcludingMatting(matting, Exclusion(others, subjects.regions, plan.eye))
+
+
+def _read_ahead(
+    plan: Plan, watch: Stopwatch, first: int, last: int
+) -> Generator[tuple[int, PlanarFrame]]:
+    """Frames first..last-1 with their numbers, wherever a chunk ends; held ones are left out.
+
+    What stands in for damaged frames shows nothing of them, and whether there is any is no part of
+    the keys of chunks before.
+    """
+    frames = read_frames(plan.source, plan.timeline, first, min(last, len(plan.timeline)))
+    with closing(watch.time("decode", frames)) as timed:
+        for index, frame in enumerate(timed, first):
+            if not any(span.first <= index < span.last for span in plan.timeline.held):
+                yield index, frame
 
 
 def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:

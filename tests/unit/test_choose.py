@@ -249,6 +249,57 @@ def test_masks_with_a_refiner_on_top(models_dir, masks_at_hand, refiner, weights
     assert engine.infer("eye", pictures).slope.shape == (2, 48, 64)
 
 
+@pytest.mark.parametrize(
+    ("refiner", "fp16", "gains", "precision"),
+    [
+        ("guided", True, True, "bf16"),
+        ("guided", False, True, "fp32"),
+        ("guided", True, False, "fp32"),
+        ("rvm", True, True, "fp16+bf16"),
+        ("rvm", True, False, "fp16"),
+        ("rvm", False, True, "fp32"),
+    ],
+)
+def test_each_network_has_the_precision_its_own_device_gains_from(
+    models_dir,
+    masks_at_hand,
+    coreml_played_by_the_cpu,
+    monkeypatch,
+    refiner,
+    fp16,
+    gains,
+    precision,
+):
+    """What is said of both shapes the keys of mattes, so the networks must run as it says."""
+    opened = []
+    path = "vrmatte.matting.choose"
+    told = None if gains else "this GPU lacks it"
+    monkeypatch.setattr(f"{path}.half_precision", lambda *_: (gains, told))
+    monkeypatch.setattr(
+        f"{path}.open_mask_source", lambda *_, **how: opened.append(how) or BrightMasks()
+    )
+    matting = {"engine": "sam2", "refiner": refiner, "fp16": fp16}
+    config = Config.model_validate({"matting": matting, "hardware": {"device": "coreml"}})
+    choice = choose_engine(config)
+    assert choice.precision == precision
+    assert (told in choice.notices) == (fp16 and not gains)
+    engine = load_engine(choice, config)
+    assert opened[0]["half"] == ("bf16" in precision)
+    assert ("half precision" in engine.provider) == ("fp16" in precision)
+
+
+def test_masks_in_half_precision_beside_a_network_that_is_not(
+    models_dir, masks_at_hand, monkeypatch
+):
+    """PyTorch has a GPU here and ONNX Runtime none."""
+    monkeypatch.setattr("vrmatte.matting.choose.half_precision", lambda *_: (True, None))
+    monkeypatch.setattr(
+        "vrmatte.matting.choose.resolve_device", lambda *_: devices.DeviceChoice("cpu", ())
+    )
+    choice = choose_engine(config_of("sam2"))
+    assert (choice.refiner, choice.precision) == ("rvm", "bf16")
+
+
 @pytest.mark.parametrize("missing", ["torch", "transformers"])
 def test_without_the_extra_one_line_says_which(models_dir, monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)

@@ -141,6 +141,73 @@ def test_where_somebody_is_lost_from_sight_the_network_decides(refiner, there):
     assert not shown(alpha, 2).any(), "who is left out is not let in by that"
 
 
+def masks_of(person, seen=True):
+    left, top, right, bottom = BOXES[person]
+    mask = np.zeros((2, SIZE, SIZE), np.float32)
+    mask[:, top + 4 : bottom - 4, left + 4 : right - 4] = seen
+    return {person: mask}
+
+
+@pytest.mark.parametrize("refiner", [nothing, GuidedRefiner])
+def test_who_was_followed_back_is_there_by_the_mask(refiner):
+    engine, pictures = MaskedEngine(BrightMasks(), refiner()), picture()
+    engine.tell("v", Told((), perhaps=prompts(1), earlier=masks_of(1)))
+    alpha = alpha_of(engine.infer("v", pictures), pictures)
+    assert shown(alpha, 1).min() > 0.98
+    assert shown(alpha, 2).max() < 0.02
+    assert "mask/v/1" not in engine.state(), "they are pointed at where they are first seen"
+
+
+@pytest.mark.parametrize("refiner", [everything, nothing, GuidedRefiner])
+def test_masks_from_either_way_make_the_same_matte(refiner):
+    pictures, found = picture((1,)), []
+    for told in (
+        Told(prompts(1), kept=frozenset({1})),
+        Told((), perhaps=prompts(1), earlier=masks_of(1)),
+    ):
+        engine = MaskedEngine(BrightMasks(), refiner())
+        engine.tell("v", told)
+        found.append(engine.infer("v", pictures))
+    assert np.array_equal(found[0].slope, found[1].slope)
+    assert np.array_equal(found[0].offset, found[1].offset)
+
+
+def test_around_those_who_were_followed_back_nothing_is_open():
+    """Their box is: the network would let everything in."""
+    engine, pictures = MaskedEngine(BrightMasks(), everything()), picture()
+    wide = tuple(Prompt(1, at, (10, 0, 90, 96)) for at in (0, 1))
+    for earlier, others in (({}, True), (masks_of(1), False)):
+        engine.tell("v", Told((), perhaps=wide, earlier=earlier))
+        alpha = alpha_of(engine.infer("v", pictures), pictures)
+        assert (shown(alpha, 1) == 1).all()
+        assert shown(alpha, 2).any() == others
+
+
+def test_who_was_followed_back_and_is_left_out_is_taken_out():
+    engine, pictures = MaskedEngine(BrightMasks(), everything()), picture()
+    told = Told(
+        prompts(1),
+        kept=frozenset({1}),
+        excluded=frozenset({2}),
+        perhaps=tuple(Prompt(3, at, (0, 0, 96, 96)) for at in (0, 1)),
+        earlier=masks_of(2),
+    )
+    engine.tell("v", told)
+    alpha = alpha_of(engine.infer("v", pictures), pictures)
+    assert (shown(alpha, 1) == 1).all()
+    assert not shown(alpha, 2).any()
+
+
+@pytest.mark.parametrize(("refiner", "there"), [(everything, True), (nothing, False)])
+def test_where_somebody_was_lost_on_the_way_back_the_network_decides(refiner, there):
+    engine, pictures = MaskedEngine(BrightMasks(), refiner()), picture()
+    engine.tell("v", Told((), perhaps=prompts(1), earlier=masks_of(1, seen=False)))
+    alpha = alpha_of(engine.infer("v", pictures), pictures)
+    assert shown(alpha, 1).all() == there
+    assert shown(alpha, 1).any() == there
+    assert not shown(alpha, 2).any()
+
+
 def test_a_view_nothing_is_told_of_keeps_the_networks_matte():
     engine, pictures = MaskedEngine(BrightMasks(), everything()), picture()
     assert (alpha_of(engine.infer("v", pictures), pictures) == 1).all()

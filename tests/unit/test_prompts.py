@@ -16,11 +16,10 @@ NEAR, FAR = Bounds(10, 30, -30, 10), Bounds(12, 28, -20, 5)
 
 
 class Listener:
-    def __init__(self):
-        self.told = {}
+    follows_back = None
 
     def tell(self, view, told):
-        self.told[view] = told
+        pass
 
 
 def person(number, frames, bounds=NEAR, keep=True, shift=2.0):
@@ -33,9 +32,7 @@ def person(number, frames, bounds=NEAR, keep=True, shift=2.0):
 
 
 def told(people, index, by_hand=(), interval=30, picture=PICTURE):
-    listener = Listener()
-    Prompter(listener, people, by_hand, interval)("v", index, picture)
-    return listener.told["v"]
+    return Prompter(people, by_hand, interval).told(index, picture)
 
 
 def test_boxes_come_back_where_a_view_found_them():
@@ -133,6 +130,24 @@ def test_excluded_people_are_not_pointed_at_before_they_were_seen():
     assert told([widened], 15).seen == ()
     assert told([widened], 15).excluded == {1}
     assert told([widened], 20).seen
+
+
+def test_who_is_followed_back_and_belongs_in_the_matte_is_coming():
+    people = [person(1, (20, 30)), person(2, (20, 30), FAR, keep=False), person(3, (21, 30))]
+    masks = dict.fromkeys((1, 2), np.zeros((2, 320, 240), np.float32))
+    told = Prompter(people).told(15, PICTURE, masks)
+    assert told.earlier.keys() == {1, 2}
+    assert told.coming == {1}
+    assert {prompt.person for prompt in told.perhaps} == {1, 3}
+
+
+def test_people_are_first_pointed_at_as_they_are_where_they_are_first_seen():
+    someone = person(1, (20, 30))
+    by_hand = [HandPrompt(1, 20, (SpherePoint("left", 20, -10, True),))]
+    prompter = Prompter([someone], by_hand)
+    first = prompter.first_prompts(someone, PICTURE)
+    assert first == prompter.told(20, PICTURE).seen
+    assert first[0].points
 
 
 def test_engines_that_take_prompts_are_known_by_it():

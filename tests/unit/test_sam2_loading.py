@@ -177,9 +177,13 @@ def test_gpu_memory_is_limited_to_what_was_asked(monkeypatch, asked_gb, share):
 @pytest.mark.parametrize("has_it", [True, False])
 def test_half_precision_needs_a_gpu_that_has_bfloat16_itself(monkeypatch, has_it):
     torch = pytest.importorskip("torch")
-    said = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation: has_it or including_emulation
     )
-    assert sam2_loading._gains_from_half(said.append) == has_it
-    assert bool(said) != has_it
+    gains, notice = sam2_loading.half_precision("tiny", HardwareConfig())
+    assert gains == has_it
+    assert (notice is None) == has_it
+    assert sam2_loading.half_precision("tiny", HardwareConfig(device="cpu")) == (False, None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert sam2_loading.half_precision("tiny", HardwareConfig()) == (False, None)

@@ -15,8 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.masks.constant_memory import (
-    FEATURES,
-    POINTER,
     POSITIONS,
     PROMPTED,
     TRACKED,
@@ -136,23 +134,6 @@ class Follower:
             pan = np.abs(_middle(moved) - _middle(box)) / (size[1], size[0])
             kept = self.hints if is_hinted or pan.max() > LARGEST_PAN else self.boxes
             kept[person] = within
-
-    def adopt(self, person: int, frame: int, memory: dict[str, Any]) -> None:
-        """Follow somebody from what another follower remembers of them.
-
-        Args:
-            person: not known here yet.
-            frame: which picture here the memory is of; not after the last one looked at.
-            memory: from `memory_of`.
-        """
-        index = self.session.obj_id_to_idx(person)
-        self.session.output_dict_per_obj[index][PROMPTED][frame] = dict(memory)
-
-    def memory_of(self, person: int) -> dict[str, Any]:
-        """What is remembered of the newest picture that somebody was prompted in."""
-        kept = self.session.output_dict_per_obj[self.session.obj_id_to_idx(person)][PROMPTED]
-        newest = kept[max(kept)]
-        return {name: newest[name] for name in (FEATURES, POSITIONS, POINTER)}
 
     def move_to(self, device: Any) -> None:
         """Keep all that is remembered on another device."""

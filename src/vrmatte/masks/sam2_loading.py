@@ -63,7 +63,8 @@ def open_mask_source(
     Args:
         weights: from `choose_mask_weights`, perhaps made by another process.
         hardware: where it shall run, with how many threads and how much GPU memory.
-        half: let it compute in bfloat16 where that gains something, on a GPU that has it.
+        half: let it compute in bfloat16 if it runs on a GPU; `half_precision` knows whether it
+            should.
         memory_offload: keep on the GPU only what the view last looked through remembers.
         prompted_kept: how many of their prompted pictures are remembered of everybody.
         observer: receives notices.
@@ -79,7 +80,7 @@ def open_mask_source(
     with quiet():
         model = _loaded(about, path)
     on_gpu = _placed(model, weights.model, hardware, observer)
-    halved = half and on_gpu and _gains_from_half(observer)
+    halved = half and on_gpu
     provider = "PyTorch on the GPU" if on_gpu else "PyTorch on the CPU"
     return Sam2Source(
         weights.model,
@@ -162,10 +163,10 @@ def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]
     Raises:
         ConfigError: the device doesn't work and `hardware.require_device` is set.
     """
-    import torch  # pyright: ignore[reportMissingImports]
-
     if hardware.device == "cpu":
         return False, None
+    import torch  # pyright: ignore[reportMissingImports]
+
     if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
         return True, None
     if hardware.device == "auto":
@@ -176,11 +177,19 @@ def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]
     return False, f"{reason}; it runs on the CPU instead, slower"
 
 
-def _gains_from_half(observer: Observer) -> bool:
-    """Whether the GPU computes in bfloat16 itself, in which these networks were trained."""
+def half_precision(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
+    """Whether a network gains from half precision where it will run; a notice where a GPU doesn't.
+
+    These networks were trained in bfloat16; what a GPU lacks in it, it would only emulate.
+
+    Raises:
+        ConfigError: the device doesn't work and `hardware.require_device` is set.
+    """
+    on_gpu, _ = torch_on_gpu(name, hardware)
+    if not on_gpu:
+        return False, None
     import torch  # pyright: ignore[reportMissingImports]
 
     if torch.cuda.is_bf16_supported(including_emulation=False):
-        return True
-    observer(Notice("matting.fp16: the mask network runs in fp32, since this GPU lacks bfloat16"))
-    return False
+        return True, None
+    return False, "matting.fp16: the mask network runs in fp32, since this GPU lacks bfloat16"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.masks import follower_state
+from vrmatte.masks.backward import followed_back
 from vrmatte.masks.follower import Follower, usable
 from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.source import FloatArray, Prompt
@@ -60,7 +61,7 @@ class Sam2Source:
         self._prompted = prompted_kept
         self._offload = offload_idle
         self._views: dict[str, _View] = {}
-        self._last = ""
+        self._last: str | None = None
 
     def masks(
         self, view: str, pictures: FloatArray, prompts: Sequence[Prompt]
@@ -103,14 +104,25 @@ class Sam2Source:
         }
 
     def _new_view(self, shape: tuple[int, ...]) -> _View:
-        return _View(shape, [Follower(self.network, self._prompted) for _ in range(shape[0])])
+        return _View(shape, [self._new_follower() for _ in range(shape[0])])
 
-    def new_follower(self) -> Follower:
-        """A follower on the same network that no view knows of."""
+    def _new_follower(self) -> Follower:
         return Follower(self.network, self._prompted)
 
-    def _make_room(self, view: str) -> None:
-        """Let only what this view remembers lie where the network runs."""
+    def before(
+        self, frames: Sequence[FloatArray], prompts: Mapping[int, Sequence[Prompt]]
+    ) -> Sequence[Mapping[int, FloatArray]]:
+        """Where people were before they were first pointed at; see `FollowsBack.before`.
+
+        Raises:
+            MemoryError: as `masks` does.
+        """
+        self._make_room(None)
+        with self._shortage_told():
+            return followed_back(self._new_follower, frames, prompts)
+
+    def _make_room(self, view: str | None) -> None:
+        """Let only what this view remembers lie where the network runs; None: nothing."""
         if self._offload and self._last != view:
             for follower in self._followers(self._last):
                 follower.move_to("cpu")
@@ -118,8 +130,9 @@ class Sam2Source:
                 follower.move_to(self.network.device)
         self._last = view
 
-    def _followers(self, view: str) -> list[Follower]:
-        return self._views[view].followers if view in self._views else []
+    def _followers(self, view: str | None) -> list[Follower]:
+        memory = None if view is None else self._views.get(view)
+        return [] if memory is None else memory.followers
 
     @contextmanager
     def _shortage_told(self) -> Generator[None]:
@@ -199,4 +212,4 @@ class Sam2Source:
                 if self._offload:
                     follower.move_to("cpu")
             views[view] = memory
-        self._views, self._last = views, ""
+        self._views, self._last = views, None

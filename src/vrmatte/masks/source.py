@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -93,4 +93,25 @@ class MaskSource(Protocol):
 
     def restore(self, state: Mapping[str, FloatArray]) -> None:
         """Go on from a saved state; an empty one is a fresh start."""
+        ...
+
+
+@runtime_checkable
+class FollowsBack(Protocol):
+    """What some mask sources can do besides: follow people back in time."""
+
+    def before(
+        self, frames: Sequence[FloatArray], prompts: Mapping[int, Sequence[Prompt]]
+    ) -> Sequence[Mapping[int, FloatArray]]:
+        """Where people were before they were first pointed at; no view's memory is touched.
+
+        Args:
+            frames: successive pictures of one view, oldest first, each of shape
+                (pictures, 3, h, w), RGB 0..1.
+            prompts: by position in `frames`, what people are first pointed at by there.
+
+        Returns:
+            For each frame, by person, the masks of all who are pointed at in a later one: shape
+            (pictures, h, w), 0..1.
+        """
         ...

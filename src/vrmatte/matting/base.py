@@ -22,7 +22,8 @@ State = Mapping[str, FloatArray]
 
 EngineKind = Literal["rvm", "selfie", "sam2"]
 RefinerName = Literal["rvm", "guided", "vitmatte"]
-Precision = Literal["fp32", "fp16"]
+Precision = Literal["fp32", "fp16", "bf16", "fp16+bf16"]
+"""Of networks' inside: fp16 is said of the one that mattes, bf16 of the one that follows people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class EngineChoice:
     notices: tuple[str, ...] = ()
     """What the user should know about this choice; it also stands in the report."""
     precision: Precision = "fp32"
-    """Of the network's inside; what it remembers is fp32 always."""
+    """Of the networks' inside; what the one that mattes remembers is fp32 always."""
     eased: tuple[Easing, ...] = ()
     """In the order of their chunks."""
     masks: MaskWeights | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from vrmatte.config import Config
 from vrmatte.errors import WeightsError
-from vrmatte.masks.sam2_loading import open_mask_source, require_packages
+from vrmatte.masks.sam2_loading import half_precision, open_mask_source, require_packages
 from vrmatte.masks.sam2_weights import MaskWeights, choose_mask_weights
 from vrmatte.masks.vitmatte import VITMATTE_WEIGHTS, open_vitmatte
 from vrmatte.matting.base import Engine, EngineChoice, EngineKind
@@ -52,6 +52,8 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
             choice = _stand_in(error, observer)
     if choice.name == "rvm" or choice.refiner == "rvm":
         choice = _with_precision(choice, config, observer)
+    if choice.masks is not None and config.matting.fp16:
+        choice = _with_half_masks(choice, choice.masks, config)
     for text in choice.notices:
         observer(Notice(text, level="info" if text.startswith(_LICENCE_WORDS) else "warning"))
     return choice
@@ -90,7 +92,7 @@ def _rvm(choice: EngineChoice, weights: bytes, config: Config, observer: Observe
         weights,
         open_network,
         batch_pictures=config.processing.parallel_eyes,
-        half=choice.precision == "fp16",
+        half=choice.precision in ("fp16", "fp16+bf16"),
         offload_idle=config.matting.memory_offload,
     )
 
@@ -128,7 +130,7 @@ def _masked(
     source = open_mask_source(
         masks,
         config.hardware,
-        half=config.matting.fp16,
+        half=choice.precision in ("bf16", "fp16+bf16"),
         memory_offload=config.matting.memory_offload,
         observer=observer,
     )
@@ -155,6 +157,18 @@ def _with_precision(choice: EngineChoice, config: Config, observer: Observer) ->
         return replace(choice, precision="fp16")
     notice = f"matting.fp16: the network runs in fp32, since {refused}"
     return replace(choice, notices=(*choice.notices, notice))
+
+
+def _with_half_masks(choice: EngineChoice, masks: MaskWeights, config: Config) -> EngineChoice:
+    """The choice with masks in half precision where PyTorch's device gains from it.
+
+    PyTorch and ONNX Runtime needn't have the same devices, so the other network says nothing of it.
+    """
+    gains, notice = half_precision(masks.model, config.hardware)
+    if gains:
+        return replace(choice, precision="fp16+bf16" if choice.precision == "fp16" else "bf16")
+    notices = () if notice is None else (notice,)
+    return replace(choice, notices=(*choice.notices, *notices))
 
 
 def network_scale(config: Config, eye_px: int) -> float:

@@ -13,14 +13,14 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.masks.source import MaskSource, Prompt
+from vrmatte.masks.source import FollowsBack, MaskSource, Prompt
 from vrmatte.matting.base import Coefficients, FloatArray, State
 from vrmatte.matting.prompts import Told
 from vrmatte.matting.refiners import Refiner
 from vrmatte.matting.trimap import Trimap, distance_to, trimap_of
 
-MASKED_VERSION = 1
-"""Raised whenever the same masks would give another matte."""
+MASKED_VERSION = 2
+"""Raised whenever the same pictures, prompts and networks would give another matte."""
 _SOURCE, _REFINER, _KNOWN, _BEFORE = "mask/", "matte/", "known/", "before/"
 
 
@@ -34,6 +34,7 @@ class MaskedEngine:
     def __init__(self, source: MaskSource, refiner: Refiner) -> None:
         """Take who follows people, and who makes the edge."""
         self.provider = f"{source.name}: {source.provider}; {refiner.name}: {refiner.provider}"
+        self.follows_back = source if isinstance(source, FollowsBack) else None
         self._source = source
         self._refiner = refiner
         self._told: dict[str, Told] = {}
@@ -60,12 +61,14 @@ class MaskedEngine:
         known = self._known.get(view, frozenset())
         prompts = [p for p in told.seen if p.person in told.due or p.person not in known]
         self._known[view] = known | {prompt.person for prompt in prompts}
-        found = self._source.masks(view, pictures, prompts) if self._known[view] else {}
+        followed = self._source.masks(view, pictures, prompts) if self._known[view] else {}
+        found = {**followed, **told.earlier}
         shape = len(pictures), *pictures.shape[2:]
-        kept, excluded = _most(found, told.kept, shape), _most(found, told.excluded, shape)
+        kept = _most(found, told.kept | told.coming, shape)
+        excluded = _most(found, told.excluded, shape)
         kept = np.where(excluded > kept, np.float32(0), kept)
         before = self._before.get(view)
-        perhaps = _places(told.perhaps, found, shape) | _lost(told, found, shape)
+        perhaps = _unfollowed(told, found, shape) | _lost(told, found, shape)
         trimaps = [
             _without(
                 _open_where(trimap_of(mask, None if before is None else before[at]), perhaps[at]),
@@ -142,7 +145,7 @@ def _most(
 def _places(
     prompts: Sequence[Prompt], found: Mapping[int, FloatArray], shape: tuple[int, ...]
 ) -> npt.NDArray[np.bool_]:
-    """Where those may be who are about to come, or have just gone: by mask, else by box."""
+    """Where people may be: by their mask, else by their box."""
     result = np.zeros(shape, np.bool_)
     for prompt in prompts:
         at = prompt.picture
@@ -154,14 +157,20 @@ def _places(
     return result
 
 
+def _unfollowed(
+    told: Told, found: Mapping[int, FloatArray], shape: tuple[int, ...]
+) -> npt.NDArray[np.bool_]:
+    """Where those may be who are about to come and weren't followed back, or have just gone."""
+    return _places([p for p in told.perhaps if p.person not in told.coming], found, shape)
+
+
 def _lost(
     told: Told, found: Mapping[int, FloatArray], shape: tuple[int, ...]
 ) -> npt.NDArray[np.bool_]:
-    """The boxes of kept people who are there, and whom the source lost from sight all the same."""
+    """The boxes of kept people who should be seen, and whom the source doesn't see all the same."""
     result = np.zeros(shape, np.bool_)
-    for prompt in told.seen:
-        if prompt.person not in told.kept or prompt.box_px is None:
-            continue
+    expected = [p for p in told.seen if p.person in told.kept]
+    for prompt in (*expected, *(p for p in told.perhaps if p.person in told.coming)):
         masks = found.get(prompt.person)
         if masks is None or not (masks[prompt.picture] > np.float32(0.5)).any():
             result |= _places((prompt,), {}, shape)

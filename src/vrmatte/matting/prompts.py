@@ -1,6 +1,6 @@
-"""People's boxes on the sphere told as prompts in a view's pictures.
+"""People's boxes on the sphere as prompts in a view's pictures.
 
-What is told of a frame hangs on that frame alone, never on what was told before, so a run that was
+What is said of a frame hangs on that frame alone, never on what was said before, so a run that was
 interrupted goes on as it would have.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from vrmatte.frames import EYES, Eye
 from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes
 from vrmatte.geometry.projection import Projection
-from vrmatte.masks.source import Prompt, PromptPoint
+from vrmatte.masks.source import FloatArray, FollowsBack, Prompt, PromptPoint
 
 LINGER_FRAMES = 8
 """How long before their first and after their last box people may be there; a scout tells their
@@ -44,11 +44,21 @@ class Told:
     """Who is there and doesn't."""
     perhaps: tuple[Prompt, ...] = ()
     """Who belongs in the matte and is about to come or has just gone: where they may be."""
+    earlier: Mapping[int, FloatArray] = field(default_factory=dict[int, FloatArray])
+    """Masks of people who weren't seen yet and were followed back here, shape (pictures, h, w)."""
+
+    @property
+    def coming(self) -> frozenset[int]:
+        """Who belongs in the matte, is about to come, and was followed back here."""
+        return frozenset(prompt.person for prompt in self.perhaps) & self.earlier.keys()
 
 
 @runtime_checkable
 class PromptedEngine(Protocol):
     """An engine that is told where people are."""
+
+    follows_back: FollowsBack | None
+    """What it follows people back in time with; None: it can't."""
 
     def tell(self, view: str, told: Told) -> None:
         """What is known of the view's next pictures; heeded by the next `infer`, once."""
@@ -57,9 +67,8 @@ class PromptedEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prompter:
-    """Tells an engine where people are in each view it is about to see."""
+    """Knows what to say of people in each view of each frame."""
 
-    engine: PromptedEngine
     people: Sequence[PersonBoxes]
     """Everybody, kept or not."""
     by_hand: Sequence[HandPrompt] = ()
@@ -73,8 +82,16 @@ class Prompter:
         }
         object.__setattr__(self, "_due", due)
 
-    def __call__(self, view: str, index: int, picture: Projection) -> None:
-        """Tell what is known of a view of frame `index`, whose pictures are laid out so."""
+    def told(
+        self, index: int, picture: Projection, earlier: Mapping[int, FloatArray] | None = None
+    ) -> Told:
+        """What is known of a view of frame `index`, whose pictures are laid out so.
+
+        Args:
+            index: of the frame.
+            picture: how the view's pictures are laid out.
+            earlier: masks of those who were followed back to this frame.
+        """
         seen: list[Prompt] = []
         perhaps: list[Prompt] = []
         due: set[int] = set()
@@ -90,16 +107,18 @@ class Prompter:
                 perhaps += self._boxes(person, nearest, picture)
         # Excluded people count as there for a little longer than they are seen.
         there = [p for p in self.people if p.is_there(index)]
-        self.engine.tell(
-            view,
-            Told(
-                tuple(seen),
-                frozenset(due),
-                frozenset(p.id for p in there if p.keep),
-                frozenset(p.id for p in there if not p.keep),
-                tuple(perhaps),
-            ),
+        return Told(
+            tuple(seen),
+            frozenset(due),
+            frozenset(p.id for p in there if p.keep),
+            frozenset(p.id for p in there if not p.keep),
+            tuple(perhaps),
+            earlier or {},
         )
+
+    def first_prompts(self, person: PersonBoxes, picture: Projection) -> tuple[Prompt, ...]:
+        """What somebody is pointed at by in the frame they are first seen in."""
+        return tuple(self._boxes(person, person.frames[0], picture))
 
     def _lingers(self, person: PersonBoxes, index: int) -> bool:
         return person.frames[0] - LINGER_FRAMES <= index <= person.frames[-1] + LINGER_FRAMES

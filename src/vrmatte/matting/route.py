@@ -12,7 +12,9 @@ from vrmatte.geometry.viewport import ViewProjection
 from vrmatte.geometry.viewport_path import Turn, ViewportPath
 from vrmatte.matting.base import Engine, FrameMatting
 from vrmatte.matting.choose import network_scale
+from vrmatte.matting.looking_back import LookingBack, ReadAhead, looks_of
 from vrmatte.matting.prompts import PromptedEngine, Prompter
+from vrmatte.matting.telling import Teller
 from vrmatte.matting.through_viewports import SizedPath, ViewportMatting
 from vrmatte.matting.whole_eye import WholeEyeMatting
 
@@ -57,17 +59,30 @@ def make_matting(
     eye: EyeProjection,
     people: Sequence[PersonBoxes] = (),
     by_hand: Sequence[HandPrompt] = (),
+    read: ReadAhead | None = None,
 ) -> FrameMatting:
     """Matting through viewports; through whole eyes where `paths` is None.
 
-    An engine that takes prompts is told of people, if there are any.
+    An engine that takes prompts is told of people, if there are any. One that follows back in time
+    follows newcomers through the frames before, where `read` can read them ahead.
     """
     if paths is None:
         return WholeEyeMatting(engine, network_scale(config, eye.size), eye)
     tell = None
     if isinstance(engine, PromptedEngine) and is_told(engine, paths, people):
-        tell = Prompter(engine, people, by_hand, config.detection.interval_frames)
+        prompter = Prompter(people, by_hand, config.detection.interval_frames)
+        tell = Teller(engine, prompter, _looking_back(engine, paths, prompter, read))
     return ViewportMatting(engine, paths, eye, tell)
+
+
+def _looking_back(
+    engine: PromptedEngine, paths: Sequence[SizedPath], prompter: Prompter, read: ReadAhead | None
+) -> LookingBack | None:
+    source = engine.follows_back
+    if source is None or read is None:
+        return None
+    looks = {sized.path.name: looks_of(sized, prompter) for sized in paths}
+    return LookingBack(source, looks, read)
 
 
 def is_told(

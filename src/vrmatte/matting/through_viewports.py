@@ -6,7 +6,7 @@ Measured against whole eyes at equal cost in docs/quality.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.projection import EyeProjection, Projection
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import homography
 from vrmatte.geometry.viewport_path import ViewportPath
 from vrmatte.matting.base import AGAIN, Engine, FloatArray, State, infer_settled
@@ -32,8 +32,9 @@ class SizedPath:
     height: int
 
 
-Tell = Callable[[str, int, Projection], None]
-"""Told of each view before the engine sees it: name, frame, and how its pictures are laid out."""
+Tell = Callable[[int, Mapping[str, ViewWindow], str], None]
+"""Told of each frame before the engine sees it: its number, the views it is seen through by name,
+and the ending of the names by which the engine knows them."""
 
 
 class ViewportMatting:
@@ -83,16 +84,16 @@ class ViewportMatting:
     def _matte(self, frame: PlanarFrame, ending: str) -> Matte:
         matte = np.zeros((frame.height, frame.width), np.uint8)
         eyes = [packed(frame.eye(eye)) for eye in EYES]
-        reduced: dict[int, list[PlanarFrame]] = {}
-        for (name, window), weight in zip(self._windows.items(), self._weights, strict=True):
-            factor = _reduction(window)
-            if factor not in reduced:
-                reduced[factor] = [_shrunk(eye, factor) for eye in eyes]
-            size = window.picture.width, window.picture.height
-            pictures = [sampled_rgb(window.read(eye, factor), *size) for eye in reduced[factor]]
-            if self._tell is not None and self._index is not None:
-                self._tell(f"{name}{ending}", self._index, window.picture)
-            found = infer_settled(self._engine, f"{name}{ending}", np.stack(pictures))
+        if self._tell is not None and self._index is not None:
+            self._tell(self._index, self._windows, ending)
+        views = zip(
+            self._windows.items(),
+            self._weights,
+            seen_through(self._windows.values(), eyes),
+            strict=True,
+        )
+        for (name, window), weight, pictures in views:
+            found = infer_settled(self._engine, f"{name}{ending}", pictures)
             for view, eye in enumerate(EYES):
                 laid = window.lay_back(found.slope[view], found.offset[view])
                 target = half_of(matte, eye)
@@ -135,6 +136,19 @@ class ViewportMatting:
         if self._index is None or list(windows.values()) != list(self._windows.values()):
             self._weights = blend_weights(list(windows.values()), self._eye.size)
         self._windows, self._index = windows, index
+
+
+def seen_through(
+    windows: Iterable[ViewWindow], eyes: Sequence[PlanarFrame]
+) -> Iterator[FloatArray]:
+    """What each of these windows sees of a frame's eyes, shape (pictures, 3, h, w), RGB 0..1."""
+    reduced: dict[int, list[PlanarFrame]] = {}
+    for window in windows:
+        factor = _reduction(window)
+        if factor not in reduced:
+            reduced[factor] = [_shrunk(eye, factor) for eye in eyes]
+        size = window.picture.width, window.picture.height
+        yield np.stack([sampled_rgb(window.read(eye, factor), *size) for eye in reduced[factor]])
 
 
 def _reduction(window: ViewWindow) -> int:
