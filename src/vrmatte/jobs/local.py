@@ -14,6 +14,7 @@ from vrmatte.jobs.back_off import eased_before
 from vrmatte.jobs.chunks import ChunkWork
 from vrmatte.jobs.failures import refuse_failures, unfinishable
 from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
+from vrmatte.jobs.freed_memory import keep_few_heaps
 from vrmatte.jobs.journal import JOURNAL_FILE, Journal, journal_of_run
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.report import RunReport, write_report
@@ -79,6 +80,7 @@ def matte_video(
     Raises:
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
+    keep_few_heaps()
     video, output, config = Path(video), Path(output), config or Config()
     began = time.time()
     told = config.input
