@@ -7,7 +7,6 @@ background have like colours the mask's own blurred edge stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.matting.base import FloatArray
+from vrmatte.matting.covariance import PAIRS, factored, solved
 from vrmatte.matting.guided import fit_coefficients
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -45,32 +45,11 @@ def colour_guided(
         return np.asarray(blurred, np.float32)
 
     means, mean_mask = [mean(channel) for channel in picture], mean(mask)
-    spread = {
-        (i, j): mean(picture[i] * picture[j]) - means[i] * means[j]
-        for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-    }
-    shared = [mean(picture[i] * mask) - means[i] * mean_mask for i in range(3)]
-    slopes = _solved(spread, shared, epsilon)
+    spread = [mean(picture[i] * picture[j]) - means[i] * means[j] for i, j in PAIRS]
+    shared = np.stack([mean(picture[i] * mask) - means[i] * mean_mask for i in range(3)])
+    slopes = solved(factored(spread, epsilon), shared)
     offset = mean_mask - sum(a * m for a, m in zip(slopes, means, strict=True))
     alpha = mean(np.asarray(offset, np.float32))
     for a, channel in zip(slopes, picture, strict=True):
         alpha += mean(a) * channel
     return np.clip(alpha, 0, 1)
-
-
-def _solved(
-    spread: Mapping[tuple[int, int], Floats], shared: Sequence[Floats], epsilon: float
-) -> list[FloatArray]:
-    """S x = s for each pixel's symmetric 3 x 3 matrix S, by its cofactors."""
-    (rr, rg, rb, gg, gb, bb) = (values.astype(np.float64) for values in spread.values())
-    rr, gg, bb = rr + epsilon, gg + epsilon, bb + epsilon
-    rows = (
-        (gg * bb - gb * gb, rb * gb - rg * bb, rg * gb - rb * gg),
-        (rb * gb - rg * bb, rr * bb - rb * rb, rg * rb - rr * gb),
-        (rg * gb - rb * gg, rg * rb - rr * gb, rr * gg - rg * rg),
-    )
-    determinant = rr * rows[0][0] + rg * rows[0][1] + rb * rows[0][2]
-    return [
-        (sum(c * s for c, s in zip(row, shared, strict=True)) / determinant).astype(np.float32)
-        for row in rows
-    ]

@@ -3,6 +3,7 @@
 Far outside the mask nothing is left of the matte; deep inside all is opaque. In the band between,
 the matte draws the edge around what is mostly the person, and no further out than edges are soft.
 Where the matte denies what is the person, the mask's own edge, guided by the picture, takes over.
+Last, pixels that show person and ground at once are held against the colours of both.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.matting.base import FloatArray
+from vrmatte.matting.colour_line import softened_by_colours
 from vrmatte.matting.guided_refiner import guided_coefficients
 from vrmatte.matting.solid_part import solid_part
 from vrmatte.matting.trimap import Trimap, Truths, distance_to
 
-FULL_TO_PX, NOTHING_FROM_PX = 0.5, 2.5
+FULL_TO_PX, NOTHING_FROM_PX = 0.5, 1.9
 """How far outside what is mostly the person the matte counts, in pixels of the network's picture.
-Further out a network's mattes held as much that was false as true on three clips."""
+Further out a network's mattes held as much that was false as true on three clips. With nothing from
+1.6, 2.0 and 2.5 on, the mean error of five clips was 0.76, 0.75 and 0.75, false people 0.040, 0.047
+and 0.060."""
 _INSIDE_RAMP_PX = 2.0
 _DENIED_AROUND_PX = 1.5
 _DENIED_WEIGHT = 3.0
@@ -49,7 +53,8 @@ def gated(
     near[trimap.outside] = 0
     inside = np.clip(distance_to(~trimap.inside) / np.float32(_INSIDE_RAMP_PX), 0, 1)
     kept = near * (1 - inside)
-    return _single(slope * kept), _single(offset * kept + inside)
+    slope, offset = _single(slope * kept), _single(offset * kept + inside)
+    return softened_by_colours(slope, offset, picture, solid, trimap.band)
 
 
 def _near(solid: Truths) -> FloatArray:
