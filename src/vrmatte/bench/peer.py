@@ -12,7 +12,7 @@ from vrmatte.bench.clips import RATE, ClipMaker
 from vrmatte.bench.measure import Outcome, Usage, Watched, in_turns, row_of, run_task, speed_goal
 from vrmatte.bench.peer_copy import CHECKPOINT, NOTES, copy_peer, missing_libraries
 from vrmatte.bench.scope import Scope
-from vrmatte.bench.tasks import Task
+from vrmatte.bench.tasks import Task, TaskKind
 from vrmatte.bench.values import Findings, Goal
 from vrmatte.errors import VrmatteError
 from vrmatte.media.encoders import choose_encoder
@@ -115,7 +115,9 @@ class _Case:
         # Each is encoded once and decoded once: files to verify them, mattes to make files of them.
         both = sum(both for both, _ in there.values())
         encoding = sum(there[name][0] - there[name][1] for name in files)
-        return _Codec(self._decoded(self.clip) + both, encoding)
+        # Before anything else the head and the end of the source are decoded, to be sure of them.
+        scanning = self._measured("scan", self.clip)
+        return _Codec(scanning + self._decoded(self.clip) + both, encoding)
 
     def their_codec(self, files: tuple[str, ...]) -> _Codec:
         """The same of the peer, which decodes nothing that it made."""
@@ -127,18 +129,18 @@ class _Case:
 
     def _coded(self, path: Path) -> tuple[float, float]:
         """CPU seconds of decoding a file and encoding it again, and of decoding it."""
+        return self._measured("transcode", path), self._decoded(path)
+
+    def _decoded(self, path: Path) -> float:
+        return self._measured("decode", path)
+
+    def _measured(self, kind: TaskKind, path: Path) -> float:
         settings = dict(self.settings)
         if path.name == MATTE_FILE:
             output = cast(Mapping[str, object], settings["output"])
             settings["output"] = {**output, "deliver": ["matte-lossless"]}
         place = self.scope.out / "runs" / f"{NAME}-codec"
-        task = Task("transcode", self.clip, place, settings, read=path)
-        return run_task(self.scope, task).cpu_seconds, self._decoded(path)
-
-    def _decoded(self, path: Path) -> float:
-        place = self.scope.out / "runs" / f"{NAME}-codec"
-        task = Task("decode", self.clip, place, self.settings, read=path)
-        return run_task(self.scope, task).cpu_seconds
+        return run_task(self.scope, Task(kind, self.clip, place, settings, read=path)).cpu_seconds
 
 
 def measure(scope: Scope, observer: Observer) -> Findings:

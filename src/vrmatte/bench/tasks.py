@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from vrmatte.config import Config
 
-TaskKind = Literal["job", "transcode", "decode", "network"]
+TaskKind = Literal["job", "transcode", "decode", "scan", "network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Task:
     """One thing to measure.
 
     `job` makes everything the settings ask for, `transcode` decodes `read` and encodes it as the
-    first deliverable of a job would be, `decode` decodes `read`, `network` runs the networks of a
-    job alone, on still pictures of the right sizes.
+    first deliverable of a job would be, `decode` decodes `read`, `scan` lists its frames as a job
+    does first, `network` runs the networks of a job alone, on still pictures of the right sizes.
     """
 
     kind: TaskKind

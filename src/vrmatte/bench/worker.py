@@ -36,7 +36,13 @@ def work(task: Task) -> Answer:
     """Do and measure a task; what only prepares it is left out."""
     if task.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
-    does = {"job": _job, "transcode": _transcode, "decode": _decode, "network": _network}
+    does = {
+        "job": _job,
+        "transcode": _transcode,
+        "decode": _decode,
+        "scan": _scan,
+        "network": _network,
+    }
     return replace(does[task.kind](task), peak_bytes=_peak_bytes())
 
 
@@ -112,6 +118,12 @@ def _decode(task: Task) -> Answer:
     clock = _Clock()
     frames = sum(1 for _ in read_frames(source, line, 0, len(line)))
     return clock.answer(frames)
+
+
+def _scan(task: Task) -> Answer:
+    source = probe(task.read or task.video)
+    clock = _Clock()
+    return clock.answer(len(scan_timeline(source, ignore)))
 
 
 def _network(task: Task) -> Answer:
