@@ -20,6 +20,15 @@ def models_dir(monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.fixture(params=("rvm_mobilenetv3_fp32.onnx", "rvm_release_graph.onnx"))
+def rvm_weights(request: pytest.FixtureRequest, models_dir: Path) -> bytes:
+    """RVM's graph with a guided filter at its end, and with a learned refiner."""
+    path = models_dir / request.param
+    if not path.is_file():
+        pytest.skip(f"needs {path.name}")
+    return path.read_bytes()
+
+
 @pytest.fixture
 def bench_dir() -> Path:
     """A folder of ground-truth clips: NAME.mp4 with NAME.alpha.mkv."""

@@ -7,20 +7,10 @@ from onnx import TensorProto, helper
 from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError, cut_rvm
 from vrmatte.models.runtime import open_session
 
-FILES = ("rvm_mobilenetv3_fp32.onnx", "rvm_release_graph.onnx")
 
-
-@pytest.fixture(params=FILES)
-def weights(request, models_dir) -> bytes:
-    path = models_dir / request.param
-    if not path.is_file():
-        pytest.skip(f"needs {path.name}")
-    return path.read_bytes()
-
-
-def with_other_names(weights: bytes) -> bytes:
+def with_other_names(rvm_weights: bytes) -> bytes:
     """The same graph as another exporter would name it."""
-    model = onnx.load_model_from_string(weights)
+    model = onnx.load_model_from_string(rvm_weights)
     outside = {value.name for value in (*model.graph.input, *model.graph.output)}
     for node in model.graph.node:
         node.name = f"/other/{node.name}"
@@ -36,8 +26,8 @@ def zeros():
     return [np.zeros((1, 1, 1, 1), np.float32)] * 4
 
 
-def test_the_cut_computes_what_the_whole_graph_does(weights):
-    low, whole = open_session(cut_rvm(weights), "cpu"), open_session(weights, "cpu")
+def test_the_cut_computes_what_the_whole_graph_does(rvm_weights):
+    low, whole = open_session(cut_rvm(rvm_weights), "cpu"), open_session(rvm_weights, "cpu")
     low_state, whole_state = zeros(), zeros()
     rng = np.random.default_rng(0)
     for _ in range(3):
@@ -61,26 +51,26 @@ def test_the_cut_computes_what_the_whole_graph_does(weights):
             assert np.abs(ours - theirs).max() < 1e-4
 
 
-def test_seams_are_found_by_structure_not_by_name(weights):
-    renamed = cut_rvm(with_other_names(weights))
+def test_seams_are_found_by_structure_not_by_name(rvm_weights):
+    renamed = cut_rvm(with_other_names(rvm_weights))
     small = np.random.default_rng(0).random((1, 3, 32, 48), dtype=np.float32)
     feeds = {"src_small": small, **dict(zip(STATES_IN, zeros(), strict=True))}
     ours, theirs = (
-        open_session(cut, "cpu").run(("a",), feeds) for cut in (renamed, cut_rvm(weights))
+        open_session(cut, "cpu").run(("a",), feeds) for cut in (renamed, cut_rvm(rvm_weights))
     )
     assert np.array_equal(ours[0], theirs[0])
 
 
-def test_nothing_of_full_size_is_left(weights):
-    graph = onnx.load_model_from_string(cut_rvm(weights)).graph
+def test_nothing_of_full_size_is_left(rvm_weights):
+    graph = onnx.load_model_from_string(cut_rvm(rvm_weights)).graph
     assert [value.name for value in graph.input] == ["src_small", *STATES_IN]
     assert [value.name for value in graph.output] == ["a", "b", *STATES_OUT]
     assert not {"src", "downsample_ratio"} & {name for node in graph.node for name in node.input}
-    onnx.checker.check_model(onnx.load_model_from_string(cut_rvm(weights)), full_check=True)
+    onnx.checker.check_model(onnx.load_model_from_string(cut_rvm(rvm_weights)), full_check=True)
 
 
-def edited(weights: bytes, edit) -> bytes:
-    model = onnx.load_model_from_string(weights)
+def edited(rvm_weights: bytes, edit) -> bytes:
+    model = onnx.load_model_from_string(rvm_weights)
     edit(model.graph)
     return model.SerializeToString()
 
@@ -116,9 +106,9 @@ def state_from_the_full_picture(graph):
         (state_from_the_full_picture, "full-size"),
     ],
 )
-def test_a_graph_that_only_looks_alike_is_refused(weights, edit, reason):
+def test_a_graph_that_only_looks_alike_is_refused(rvm_weights, edit, reason):
     with pytest.raises(UnknownGraphError, match=reason):
-        cut_rvm(edited(weights, edit))
+        cut_rvm(edited(rvm_weights, edit))
 
 
 def test_other_networks_and_other_files_are_refused():

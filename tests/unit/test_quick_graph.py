@@ -10,15 +10,12 @@ from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, cut_rvm
 from vrmatte.models.quick_graph import quick_rvm
 from vrmatte.models.runtime import open_session
 
-FILES = ("rvm_mobilenetv3_fp32.onnx", "rvm_release_graph.onnx")
+GUIDED = "rvm_mobilenetv3_fp32.onnx"
 
 
-@pytest.fixture(params=FILES)
-def cut(request, models_dir) -> bytes:
-    path = models_dir / request.param
-    if not path.is_file():
-        pytest.skip(f"needs {path.name}")
-    return cut_rvm(path.read_bytes())
+@pytest.fixture
+def cut(rvm_weights) -> bytes:
+    return cut_rvm(rvm_weights)
 
 
 def ran(graph: bytes, pictures):
@@ -70,7 +67,7 @@ def odd_convolutions(graph):
 
 
 def test_of_the_end_alpha_alone_is_computed(models_dir):
-    path = models_dir / FILES[0]
+    path = models_dir / GUIDED
     if not path.is_file():
         pytest.skip(f"needs {path.name}")
     cut = cut_rvm(path.read_bytes())

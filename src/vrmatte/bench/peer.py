@@ -111,12 +111,13 @@ class _Case:
 
     def our_codec(self, files: tuple[str, ...]) -> _Codec:
         """CPU time that coding took in our job, which made these files."""
-        there = {name: self._coded(Path(name)) for name in (*files, *map(str, self._stores()))}
+        coded = [self._coded(Path(name)) for name in files]
         # Each is encoded once and decoded once: files to verify them, mattes to make files of them.
-        both = sum(both for both, _ in there.values())
-        encoding = sum(there[name][0] - there[name][1] for name in files)
+        both = sum(both for both, _ in coded)
+        both += sum(self._measured("transcode", store) for store in self._stores())
         # Before anything else the head and the end of the source are decoded, to be sure of them.
         scanning = self._measured("scan", self.clip)
+        encoding = sum(both - alone for both, alone in coded)
         return _Codec(scanning + self._decoded(self.clip) + both, encoding)
 
     def their_codec(self, files: tuple[str, ...]) -> _Codec:

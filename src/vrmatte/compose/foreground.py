@@ -147,7 +147,8 @@ def _site_weights(location: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return across, (0, 1, 2, 1) if location in (5, 6) else (0, 2, 2, 0)
 
 
-_PLAIN_0, _PLAIN_255, _NOT_PLAIN = 0, 1, 2
+_NOT_PLAIN = 2
+"""Of a tile: neither 0, no alpha anywhere, nor 1, full alpha."""
 
 
 def _plain_tiles(mixed: TileMap, seen: TileMap) -> npt.NDArray[np.uint8]:

@@ -40,15 +40,11 @@ class GraphEdit:
         self.graph = network.graph
         self.nodes: list[onnx.NodeProto] = []
         """The graph's nodes as they will be."""
-        self._before = list(network.graph.node)
-        self.maker = {name: node for node in self._before for name in node.output}
+        self.nodes_before = list(network.graph.node)
+        """The graph's nodes as they were."""
+        self.maker = {name: node for node in self.nodes_before for name in node.output}
         self._weights = {tensor.name: tensor for tensor in network.graph.initializer}
         self._channels: dict[str, int | None] = dict(channels)
-
-    @property
-    def nodes_before(self) -> list[onnx.NodeProto]:
-        """The graph's nodes as they were."""
-        return self._before
 
     def constant(self, name: str) -> Array | None:
         """What a tensor always holds; None: it is computed."""

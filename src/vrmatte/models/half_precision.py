@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError
+from vrmatte.models.graph_edit import GraphEdit
 
 _HALVED = frozenset(
     {
@@ -49,16 +48,16 @@ def halved_rvm(model: bytes) -> bytes:
         UnknownGraphError: the guided filter or a state's blend can't be found.
     """
     network = onnx.load_model_from_string(model)
-    return _Halving(network).converted().SerializeToString()
+    _Halving(network).convert()
+    return network.SerializeToString()
 
 
 class _Halving:
     """One conversion of one graph."""
 
     def __init__(self, network: onnx.ModelProto) -> None:
-        self._network = network
-        self._nodes = list(network.graph.node)
-        self._maker = {name: node for node in self._nodes for name in node.output}
+        self._edit = GraphEdit(network, {})
+        self._nodes = self._edit.nodes_before
         self._readers: dict[str, list[int]] = defaultdict(list)
         for at, node in enumerate(self._nodes):
             for name in node.input:
@@ -76,12 +75,11 @@ class _Halving:
             if is_half
             for name in node.output
         }
-        self._made: list[onnx.NodeProto] = []
+        self._outputs = {output.name for output in network.graph.output}
         self._cast: dict[tuple[str, int], str] = {}
 
-    def converted(self) -> onnx.ModelProto:
-        """The graph in half precision."""
-        outputs = {output.name for output in self._network.graph.output}
+    def convert(self) -> None:
+        """Rewrite the graph in half precision."""
         for node, is_half in zip(self._nodes, self._is_half, strict=True):
             for at, name in enumerate(node.input):
                 if name not in self._floats or not self._follows(node, at):
@@ -90,18 +88,10 @@ class _Halving:
                     node.input[at] = self._as(name, TensorProto.FLOAT16)
                 elif not is_half and name in self._half_tensors:
                     node.input[at] = self._as(name, TensorProto.FLOAT)
-            self._made.append(node)
-        if not outputs.isdisjoint(self._half_tensors):
+            self._edit.nodes.append(node)
+        if not self._outputs.isdisjoint(self._half_tensors):
             raise UnknownGraphError("an output of the graph would be in half precision")
-        graph = self._network.graph
-        del graph.node[:]
-        graph.node.extend(self._made)
-        graph.ClearField("value_info")
-        read = {name for node in graph.node for name in node.input}
-        weights = [tensor for tensor in graph.initializer if tensor.name in read]
-        graph.ClearField("initializer")
-        graph.initializer.extend(weights)
-        return self._network
+        self._edit.finish()
 
     def _follows(self, node: onnx.NodeProto, at: int) -> bool:
         """Whether an input has the type that the node computes in."""
@@ -114,23 +104,14 @@ class _Halving:
             return known
         cast = f"{name}__{'half' if kind == TensorProto.FLOAT16 else 'single'}"
         self._cast[name, kind] = cast
-        weights = self._constant(name) if kind == TensorProto.FLOAT16 else None
+        weights = self._edit.constant(name) if kind == TensorProto.FLOAT16 else None
         if weights is None:
-            self._made.append(helper.make_node("Cast", [name], [cast], cast, to=kind))
+            self._edit.nodes.append(helper.make_node("Cast", [name], [cast], cast, to=kind))
         else:
             limits = np.finfo(np.float16)
             small = np.clip(weights, limits.min, limits.max).astype(np.float16)
-            self._network.graph.initializer.append(numpy_helper.from_array(small, cast))
+            self._edit.add_constant(cast, small)
         return cast
-
-    def _constant(self, name: str) -> npt.NDArray[Any] | None:
-        for tensor in self._network.graph.initializer:
-            if tensor.name == name:
-                return numpy_helper.to_array(tensor)
-        node = self._maker.get(name)
-        if node is None or node.op_type != "Constant":
-            return None
-        return numpy_helper.to_array(node.attribute[0].t)
 
     def _recurrent_cells(self) -> set[int]:
         """Nodes that make the next state of the state before."""
@@ -147,7 +128,7 @@ class _Halving:
         places = {id(node): at for at, node in enumerate(self._nodes)}
         found, waiting = set[int](), [tensor]
         while waiting:
-            node = self._maker.get(waiting.pop())
+            node = self._edit.maker.get(waiting.pop())
             if node is not None and places[id(node)] not in found:
                 found.add(places[id(node)])
                 waiting.extend(node.input)
