@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vrmatte.config import PRESETS
-from vrmatte.setting_files import MAX_BYTES, MAX_DEPTH
-from vrmatte.setting_keys import KEYS, SECTIONS, Key
-from vrmatte.setting_notices import LIMITS
+from vrmatte.settings.config import PRESETS
+from vrmatte.settings.files import MAX_BYTES, MAX_DEPTH
+from vrmatte.settings.keys import KEYS, SECTIONS, Key
+from vrmatte.settings.notices import LIMITS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
 
@@ -24,7 +24,7 @@ _LIMITS_LINK = "#keys-with-limits-in-this-version"
 _HEAD = f"""\
 # Settings
 
-<!-- Written by scripts/make_docs.py from src/vrmatte/config.py: change that, not this page. -->
+<!-- Written by scripts/make_docs.py from settings/config.py: change that, not this page. -->
 
 Settings are taken from these places; a later one wins, key by key:
 

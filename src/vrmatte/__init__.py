@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vrmatte.config import Config
+    from vrmatte.commands.run import matte_video
+    from vrmatte.commands.verify import verify_output
     from vrmatte.errors import (
         ChunkError,
         ConfigError,
@@ -27,32 +28,31 @@ if TYPE_CHECKING:
         VrmatteError,
         WeightsError,
     )
-    from vrmatte.jobs.local import matte_video
-    from vrmatte.jobs.report import RunReport
-    from vrmatte.jobs.verify import verify_output
     from vrmatte.media.probe import SourceInfo, probe
-    from vrmatte.settings import load_config
+    from vrmatte.report.report import RunReport
+    from vrmatte.settings.config import Config
+    from vrmatte.settings.load import load_config
 
 _HOMES = {
     "ChunkError": "errors",
-    "Config": "config",
+    "Config": "settings.config",
     "ConfigError": "errors",
     "DamagedInputError": "errors",
     "DiskFullError": "errors",
     "InputError": "errors",
     "OutputError": "errors",
     "OutputLockedError": "errors",
-    "RunReport": "jobs.report",
+    "RunReport": "report.report",
     "SourceInfo": "media.probe",
     "StalledError": "errors",
     "StoppedError": "errors",
     "VerificationError": "errors",
     "VrmatteError": "errors",
     "WeightsError": "errors",
-    "load_config": "settings",
-    "matte_video": "jobs.local",
+    "load_config": "settings.load",
+    "matte_video": "commands.run",
     "probe": "media.probe",
-    "verify_output": "jobs.verify",
+    "verify_output": "commands.verify",
 }
 
 __all__ = [

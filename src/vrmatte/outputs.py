@@ -11,16 +11,17 @@ from vrmatte.compose.composer import Composer, eye_of, make_composer
 from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.compose.view import PreparedFrame
-from vrmatte.deliverables import (
+from vrmatte.deliverables.decide import (
     Deliverable,
     estimates_foreground,
     picture_layout,
     source_view,
 )
+from vrmatte.files import ChunkFile
 from vrmatte.frames import ColorTags, PixelLayout, StraightFrame
-from vrmatte.media.encode import ChunkFile, ChunkWriter
+from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.encoders import MATTE_STORE, EncoderSpec
-from vrmatte.media.sequence import SequenceWriter
+from vrmatte.media.sequences.sequence import SequenceWriter
 from vrmatte.plan import Chunk, Plan
 
 MATTE_FILE = "matte.mkv"

@@ -6,38 +6,28 @@ makes no difference to what comes out.
 
 from __future__ import annotations
 
-import io
 import itertools
-import math
-import struct
 import time
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from vrmatte.compose.view import Preparation, PreparedFrame
-from vrmatte.deliverables import source_view
+from vrmatte.deliverables.decide import source_view
 from vrmatte.errors import ChunkError, output_error
+from vrmatte.files import ChunkFile
 from vrmatte.frames import Matte, PlanarFrame
-from vrmatte.handover import Ahead, Behind
-from vrmatte.matting.base import Engine, FrameMatting, State
-from vrmatte.matting.excluding import ExcludingMatting
-from vrmatte.matting.exclusion import Exclusion
-from vrmatte.matting.route import is_told, make_matting
-from vrmatte.matting.stereo_stage import rules_of, with_agreement
+from vrmatte.matting.base import Engine, FrameMatting
+from vrmatte.matting.build import is_told, make_matting
+from vrmatte.matting.exclusion.exclusion import ExcludingMatting, Exclusion
+from vrmatte.matting.stereo_matting import rules_of, with_agreement
 from vrmatte.media.decode import read_frames, read_grey, unseen_frames
-from vrmatte.media.encode import ChunkFile, commit_file
 from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
 from vrmatte.plan import Plan
-from vrmatte.quality.machine_use import MachineMeter, MachineUse, bytes_written_since
-from vrmatte.quality.run_profile import (
+from vrmatte.profiling.machine_use import MachineMeter, MachineUse, bytes_written_since
+from vrmatte.profiling.run_profile import (
     CLOSE_FILES,
     OPEN_FILES,
     STATE,
@@ -46,26 +36,14 @@ from vrmatte.quality.run_profile import (
     profile_of,
     save_profile,
 )
-from vrmatte.quality.score_output import ScoreOutput
+from vrmatte.profiling.stopwatch import Stopwatch
+from vrmatte.quality.frame_scorer import ScoreOutput
 from vrmatte.quality.stereo_findings import save_findings
-from vrmatte.quality.stopwatch import Stopwatch
+from vrmatte.state_file import load_state, save_state
 from vrmatte.stereo.agreement import Finding
+from vrmatte.threads import BackgroundWriter, Prefetcher
 
 STATE_FILE = "state.npz"
-_BROKEN_STATE = (
-    OSError,
-    EOFError,
-    ValueError,
-    OverflowError,
-    RuntimeError,  # with NotImplementedError: an encrypted or unknown kind of archive
-    zipfile.BadZipFile,
-    tokenize.TokenError,  # NumPy takes headers apart like this, if all else fails
-    TypeError,
-    RecursionError,
-    MemoryError,
-    zlib.error,
-    struct.error,
-)
 _FRAMES_WAITING = 2
 """Frames that may wait between two stages: enough to even out those that take longer."""
 _WIDEST_WAITING_PX = 4096
@@ -200,7 +178,7 @@ def _decoded(
     frames = watch.time("decode", _source_frames(plan, job))
     if not plan.config.performance.overlap:
         return stack.enter_context(closing(frames))
-    ahead = stack.enter_context(Ahead(frames, _waiting(plan), "decode"))
+    ahead = stack.enter_context(Prefetcher(frames, _waiting(plan), "decode"))
     return watch.time(WAIT_FOR_FRAMES, ahead)
 
 
@@ -230,7 +208,7 @@ def _stage(output: Output | ScoreOutput) -> str:
 @contextmanager
 def _sink(
     plan: Plan, output: Output | ScoreOutput, watch: Stopwatch
-) -> Generator[_AtOnce | Behind[_Item]]:
+) -> Generator[_AtOnce | BackgroundWriter[_Item]]:
     """Hands frames to an output, on a thread of its own where stages overlap."""
     stage = _stage(output)
 
@@ -241,7 +219,7 @@ def _sink(
     if not plan.config.performance.overlap:
         yield _AtOnce(write)
         return
-    with Behind(write, _waiting(plan), stage) as behind:
+    with BackgroundWriter(write, _waiting(plan), stage) as behind:
         yield behind
 
 
@@ -332,56 +310,6 @@ def _stored_mattes(
 ) -> Iterator[tuple[PlanarFrame, Matte]]:
     for frame, (_, matte) in zip(frames, read_grey(job.folder / MATTE_FILE), strict=True):
         yield frame, matte
-
-
-def save_state(state: State, path: Path) -> ChunkFile:
-    """Commit an engine's state as plain arrays (never pickled objects)."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **state)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
-    return commit_file(part, path, 0)
-
-
-def load_state(path: Path) -> dict[str, np.ndarray]:
-    """Read an engine's state.
-
-    Nothing is allocated beyond the file's own size, whatever its headers claim.
-
-    Raises:
-        ChunkError: it is damaged, or not as `save_state` writes it.
-    """
-    try:
-        with zipfile.ZipFile(path) as stored:
-            members = stored.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError("it is packed")
-            if sum(member.file_size for member in members) > path.stat().st_size:
-                raise ValueError("it claims more than it holds")
-            return {
-                member.filename.removesuffix(".npy"): _stored_array(stored.read(member))
-                for member in members
-            }
-    except _BROKEN_STATE as error:
-        raise ChunkError(
-            f"{path}: this state of the matting can't be used ({str(error)[:200]}). Delete it and "
-            "run the same command again"
-        ) from error
-
-
-def _stored_array(content: bytes) -> np.ndarray:
-    file = io.BytesIO(content)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise ValueError("an array is of another version")
-    shape, is_transposed, dtype = np.lib.format.read_array_header_1_0(file)
-    data = memoryview(content)[file.tell() :]
-    if dtype.kind not in "bfiu" or math.prod(shape) * dtype.itemsize != len(data):
-        raise ValueError("an array differs from its header")
-    flat = np.frombuffer(data, dtype)
-    return flat.reshape(shape, order="F" if is_transposed else "C").copy()
 
 
 def _restore(matting: FrameMatting, path: Path | None) -> None:

@@ -14,23 +14,23 @@ from fractions import Fraction
 
 import numpy as np
 
-from vrmatte.config import Config
-from vrmatte.deliverables import Deliverable, Parameters, decide_deliverables
+from vrmatte.deliverables.decide import Deliverable, Parameters, decide_deliverables
 from vrmatte.errors import ConfigError
 from vrmatte.frames import Timeline
 from vrmatte.geometry.person_boxes import ExcludedRegion, HandPrompt, PersonBoxes
 from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.geometry.projection import EyeProjection, Fisheye
-from vrmatte.geometry.viewport_path import ViewportPath
+from vrmatte.geometry.viewport import ViewportPath
 from vrmatte.matting.base import EngineChoice
-from vrmatte.matting.choose import network_scale
-from vrmatte.matting.masked import MASKED_VERSION
-from vrmatte.matting.route import sized_paths, smaller_paths
-from vrmatte.matting.stereo_stage import stereo_parameters
-from vrmatte.matting.through_viewports import SizedPath
-from vrmatte.media.accepted import check_source, source_notices
+from vrmatte.matting.build import sized_paths, smaller_paths
+from vrmatte.matting.engines.choose import network_scale
+from vrmatte.matting.engines.masked import MASKED_VERSION
+from vrmatte.matting.stereo_matting import stereo_parameters
+from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.media.probe import SourceInfo
-from vrmatte.stereo.lenses import LensAlignment
+from vrmatte.media.source_check import check_source, source_notices
+from vrmatte.settings.config import Config
+from vrmatte.subjects import LensAlignment
 
 MATTE_VERSION = 2
 """Raised whenever the same input and settings would give another matte."""
@@ -106,7 +106,7 @@ class Plan:
     deliverables: tuple[Deliverable, ...]
     config: Config
     notices: tuple[str, ...]
-    severed: frozenset[str] = frozenset()
+    cold_starts: frozenset[str] = frozenset()
     """Keys of mattes that failed when what follows them was made, which therefore begins cold."""
 
     @property
@@ -138,7 +138,7 @@ class Plan:
         previous: str | None = None
         excluded = self._excluded()
         for chunk in self.chunks:
-            goes_on = previous and previous not in self.severed and self.goes_on(chunk)
+            goes_on = previous and previous not in self.cold_starts and self.goes_on(chunk)
             start = {"after": previous} if goes_on else {"warmup": chunk.warmup}
             parameters = {
                 "version": MATTE_VERSION,
@@ -161,27 +161,27 @@ class Plan:
 
     def goes_on(self, chunk: Chunk) -> bool:
         """Whether a state after the chunk before would fit: its network has that size too."""
-        easing = self.engine.easing
-        return chunk.index > 0 and easing(chunk.index).scale == easing(chunk.index - 1).scale
+        downgrade = self.engine.downgrade
+        return chunk.index > 0 and downgrade(chunk.index).scale == downgrade(chunk.index - 1).scale
 
-    def eased_for(self, chunk: Chunk) -> Plan:
+    def downgraded_for(self, chunk: Chunk) -> Plan:
         """The plan with the network's size and precision as they are in this chunk."""
-        easing = self.engine.easing(chunk.index)
-        engine = replace(self.engine, precision=easing.precision)
-        if easing.scale == 1:
+        downgrade = self.engine.downgrade(chunk.index)
+        engine = replace(self.engine, precision=downgrade.precision)
+        if downgrade.scale == 1:
             return replace(self, engine=engine)
         viewports, config = self.viewports, self.config
         if viewports is not None:
-            viewports = smaller_paths(viewports, easing.scale)
+            viewports = smaller_paths(viewports, downgrade.scale)
         else:
-            scale = network_scale(config, self.eye_px) * easing.scale
+            scale = network_scale(config, self.eye_px) * downgrade.scale
             processing = config.processing.model_copy(update={"scale_factor": scale})
             config = config.model_copy(update={"processing": processing})
         return replace(self, engine=engine, viewports=viewports, config=config)
 
     def _precision(self, chunk: Chunk) -> Parameters:
         """Full precision, which every run had once, is not told."""
-        precision = self.engine.easing(chunk.index).precision
+        precision = self.engine.downgrade(chunk.index).precision
         return {} if precision == "fp32" else {"precision": precision}
 
     def _lens(self) -> Parameters:
@@ -227,7 +227,7 @@ class Plan:
 
     def _views(self, chunk: Chunk) -> object:
         """What the engine is shown during a chunk, as plain values."""
-        plan = self.eased_for(chunk)
+        plan = self.downgraded_for(chunk)
         if plan.viewports is None:
             return {"whole_eyes": network_scale(plan.config, self.eye_px)}
         return [

@@ -13,33 +13,26 @@ from pathlib import Path
 
 import numpy as np
 
-from vrmatte.config import Config
 from vrmatte.errors import ConfigError
 from vrmatte.frames import PlanarFrame, Timeline
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.media.naming import strip_projection_tags
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.samples import key_frames, read_at, shrunk_frame
 from vrmatte.people.detect import Detection, Detector, detect_stereo
-from vrmatte.people.document import (
-    People,
-    Person,
-    Shot,
-    SourceIdentity,
-    TimedBox,
-    rounded,
-    write_people,
-)
+from vrmatte.people.document import rounded, write_people
 from vrmatte.people.read_document import read_people
-from vrmatte.people.refine import Brink, brinks_of, refine
+from vrmatte.people.refine import TrackEnd, brinks_of, refine
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.shots import Thumbnail, find_cuts, may_hold_cut, thumbnail
-from vrmatte.people.sphere import AngularBox
 from vrmatte.people.track import CONTINUES_FROM, Found, Sample, Track, colours_in, link, real_people
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
+from vrmatte.settings.config import Config
 from vrmatte.stereo.eye_matches import EyeMatches
-from vrmatte.stereo.lenses import LensAlignment, align, matches_in
+from vrmatte.stereo.lenses import align, matches_in
+from vrmatte.subjects import LensAlignment, People, Person, Shot, SourceIdentity, TimedBox
 
 SURVEY_SECONDS = 0.5
 """Between two frames of the first pass."""
@@ -196,7 +189,7 @@ class _Scout:
             cuts += [first + at for at in find_cuts(tiny)]
         return cuts
 
-    def _brinks(self, shot: Shot, tracks: Sequence[Track]) -> Iterator[Brink]:
+    def _brinks(self, shot: Shot, tracks: Sequence[Track]) -> Iterator[TrackEnd]:
         looked_at = [sample.frame for sample in self._samples_in(shot)]
         step = max(1, round(REFINED_SECONDS * float(_rate(self._timeline))))
         for track in tracks:

@@ -7,16 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_fixtures import NTSC, write_clip
-from stand_in_engine import CHOICE
-from vrmatte.config import Config
+from support.media_fixtures import NTSC, write_clip
+from support.stand_in_engine import CHOICE
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
 from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes, SpherePoint
 from vrmatte.geometry.person_scores import PersonScores
-from vrmatte.geometry.viewport_path import Turn, ViewportPath
+from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.masks.sam2_weights import MaskWeights
-from vrmatte.matting.base import Easing
+from vrmatte.matting.base import Downgrade
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
 from vrmatte.plan import (
@@ -28,7 +27,8 @@ from vrmatte.plan import (
     key_of,
     make_plan,
 )
-from vrmatte.stereo.lenses import LensAlignment
+from vrmatte.settings.config import Config
+from vrmatte.subjects import LensAlignment
 
 TICK = Fraction(1, 30000)
 
@@ -327,47 +327,49 @@ def test_half_precision_makes_other_mattes(source):
 
 def test_what_follows_a_failed_chunk_begins_cold_and_nothing_else_changes(source):
     plan = plan_of(source, chunk_frames=30)
-    severed = replace(plan, severed=frozenset({keys(plan)[1], "of other settings"}))
-    assert keys(severed)[:2] == keys(plan)[:2]
-    assert set(keys(severed)[2:]).isdisjoint(keys(plan)[2:])
-    starts = [parameters["start"] for parameters in severed.matte_parameters()]
+    cold_starts = replace(plan, cold_starts=frozenset({keys(plan)[1], "of other settings"}))
+    assert keys(cold_starts)[:2] == keys(plan)[:2]
+    assert set(keys(cold_starts)[2:]).isdisjoint(keys(plan)[2:])
+    starts = [parameters["start"] for parameters in cold_starts.matte_parameters()]
     assert [list(start) for start in starts] == [["warmup"], ["after"], ["warmup"], ["after"]]
-    assert keys(replace(plan, severed=frozenset({"of other settings"}))) == keys(plan)
+    assert keys(replace(plan, cold_starts=frozenset({"of other settings"}))) == keys(plan)
 
 
 def test_an_easing_changes_keys_from_its_chunk_on(source):
     plan = plan_of(source, processing__chunk_size=30)
-    eased = replace(plan, engine=replace(CHOICE, eased=(Easing(2, 0.7, "fp32"),)))
-    assert keys(eased)[:2] == keys(plan)[:2]
-    assert set(keys(eased)[2:]).isdisjoint(keys(plan)[2:])
-    starts = [parameters["start"] for parameters in eased.matte_parameters()]
+    downgraded = replace(plan, engine=replace(CHOICE, downgraded=(Downgrade(2, 0.7, "fp32"),)))
+    assert keys(downgraded)[:2] == keys(plan)[:2]
+    assert set(keys(downgraded)[2:]).isdisjoint(keys(plan)[2:])
+    starts = [parameters["start"] for parameters in downgraded.matte_parameters()]
     # The state before has another size: the chunk begins with warm-up frames.
     assert [list(start) for start in starts] == [["warmup"], ["after"], ["warmup"], ["after"]]
-    assert [eased.goes_on(chunk) for chunk in eased.chunks] == [False, True, False, True]
-    views = [parameters["views"]["whole_eyes"] for parameters in eased.matte_parameters()]
+    assert [downgraded.goes_on(chunk) for chunk in downgraded.chunks] == [False, True, False, True]
+    views = [parameters["views"]["whole_eyes"] for parameters in downgraded.matte_parameters()]
     assert views == pytest.approx([0.5, 0.5, 0.35, 0.35])
 
 
 def test_an_easing_makes_viewports_smaller_in_whole_steps(source):
     path = ViewportPath("person", 0, 100, 50, 75, (Turn(0, 0, 0),))
     plan = plan_of(source, processing__chunk_size=30, subjects=Subjects((path,)))
-    eased = replace(plan, engine=replace(CHOICE, eased=(Easing(1, 0.5, "fp32"),)))
-    first, second = (eased.eased_for(chunk).viewports[0] for chunk in eased.chunks[:2])
+    downgraded = replace(plan, engine=replace(CHOICE, downgraded=(Downgrade(1, 0.5, "fp32"),)))
+    first, second = (
+        downgraded.downgraded_for(chunk).viewports[0] for chunk in downgraded.chunks[:2]
+    )
     assert (first.width, first.height) == (plan.viewports[0].width, plan.viewports[0].height)
     assert second.width < first.width
     assert second.width % 16 == second.height % 16 == 0
-    assert keys(eased)[0] == keys(plan)[0]
-    assert keys(eased)[1] != keys(plan)[1]
+    assert keys(downgraded)[0] == keys(plan)[0]
+    assert keys(downgraded)[1] != keys(plan)[1]
 
 
 def test_a_change_of_precision_keeps_the_state(source):
     plan = plan_of(source, processing__chunk_size=30)
-    engine = replace(CHOICE, precision="fp16", eased=(Easing(2, 1.0, "fp32"),))
-    eased = replace(plan, engine=engine)
-    told = [parameters.get("precision") for parameters in eased.matte_parameters()]
+    engine = replace(CHOICE, precision="fp16", downgraded=(Downgrade(2, 1.0, "fp32"),))
+    downgraded = replace(plan, engine=engine)
+    told = [parameters.get("precision") for parameters in downgraded.matte_parameters()]
     assert told == ["fp16", "fp16", None, None]
-    assert all(eased.goes_on(chunk) for chunk in eased.chunks[1:])
-    assert eased.eased_for(eased.chunks[3]).engine.precision == "fp32"
+    assert all(downgraded.goes_on(chunk) for chunk in downgraded.chunks[1:])
+    assert downgraded.downgraded_for(downgraded.chunks[3]).engine.precision == "fp32"
 
 
 MASKS = MaskWeights("sam2.1_hiera_tiny", "somewhere", "7" * 64, "Apache-2.0", True)

@@ -7,20 +7,21 @@ import av
 import numpy as np
 import pytest
 
-from vrmatte.config import Config
+from vrmatte.commands.scout import scout_video
 from vrmatte.demo.scene import Scene, render_pair
 from vrmatte.errors import ConfigError
 from vrmatte.frames import Eye
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.remap import make_sampling_grid, resample
-from vrmatte.geometry.turned import Turned, rotation_of
-from vrmatte.jobs.scouting import scout_video, telling_frames
+from vrmatte.geometry.viewport import Turned, rotation_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.people.detect import ViewBox
 from vrmatte.people.yolox import open_detector
 from vrmatte.progress import Advanced, Finished, Started, ignore
 from vrmatte.scout import load_or_scout, people_file, scout, survey_frames
+from vrmatte.settings.config import Config
+from vrmatte.sheets.video_people import telling_frames
 
 RATE = 20
 EYE = 256

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from vrmatte.errors import DiskFullError
-from vrmatte.media.encode import sha256_of
-from vrmatte.media.text_file import commit_text, replace_text
+from vrmatte.files import commit_text, replace_text, sha256_of
 
 
 def test_a_file_is_replaced(tmp_path):

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from vrmatte.cli.render import size_text
+from vrmatte.commands.clean import CleanedJob, Scope, clean_output
 from vrmatte.errors import ConfigError, one_line
-from vrmatte.jobs.clean import CleanedJob, Scope, clean_output
 
 
 def clean_command(

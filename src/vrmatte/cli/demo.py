@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 
 from vrmatte.cli.render import print_report, terminal_progress
-from vrmatte.config import Config
+from vrmatte.commands.run import matte_video
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import OutputError, output_error
-from vrmatte.jobs.local import matte_video
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 from vrmatte.quality.metrics import MatteError, measure_error
-from vrmatte.quality.picture import contact_sheet, write_png
-from vrmatte.settings import load_config
+from vrmatte.settings.config import Config
+from vrmatte.settings.load import load_config
+from vrmatte.sheets.picture import contact_sheet, write_png
 
 DELIVERABLES = ["matte-lossless", "greenscreen", "alpha-packed"]
 _SETTLING_FRAMES = 8

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from vrmatte.commands.doctor import Finding, can_run, examine
 from vrmatte.errors import ConfigError, one_line
-from vrmatte.jobs.doctor import Finding, can_run, examine
-from vrmatte.media.limits import LARGEST_SIDE_PX
+from vrmatte.media.opening import LARGEST_SIDE_PX
 
 _STYLES = {"ok": "green", "warning": "yellow", "missing": "red"}
 

@@ -65,7 +65,7 @@ def _projection_text(source: SourceInfo) -> str:
 
 def verify_command(directory: Path, *, as_json: bool) -> None:
     """Print what was checked; exit code 9 where something differs."""
-    from vrmatte.jobs.verify import verify_output
+    from vrmatte.commands.verify import verify_output
 
     with terminal_progress(quiet=as_json) as observer:
         checked = verify_output(directory, observer)

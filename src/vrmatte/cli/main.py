@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from vrmatte.choices import DeliverableName
 from vrmatte.cli.stopping import SIGNALS, StopNow, stop_at_once
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
+from vrmatte.settings.choices import DeliverableName
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
 
@@ -205,42 +205,6 @@ def doctor(
 
 
 @app.command()
-def bench(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME...]",
-            help="end-to-end, overhead, model, memory, resume, scale, peer; none: all.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Directory for clips, runs and bench.json.")
-    ] = Path("vrmatte-bench"),
-    sizes: Annotated[
-        str, typer.Option(help="Comma list of frame sizes.")
-    ] = "2048x1024,6144x3072,8192x4096",
-    frames: Annotated[int, typer.Option(min=4, help="Length of the clips.")] = 60,
-    repeats: Annotated[int, typer.Option(min=1, help="How often each case is measured.")] = 3,
-    device: Annotated[str, typer.Option(help="Where networks run.")] = "auto",
-    peer: Annotated[
-        Path | None, typer.Option(help="A checkout of RobustVideoMatting to compare with.")
-    ] = None,
-    peer_python: Annotated[
-        Path | None, typer.Option(help="The Python that has its libraries; none: this one.")
-    ] = None,
-    quick: Annotated[
-        bool, typer.Option(help="Tiny clips: shows that everything runs, measures nothing.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Measure speed, cost and memory on clips made on the spot; docs/performance.md explains."""
-    from vrmatte.cli.bench import bench_command, scope_of
-
-    scope = scope_of(out, sizes, frames, repeats, device, peer, peer_python, is_quick=quick)
-    bench_command(names or [], scope, as_json=json)
-
-
-@app.command()
 def preview(
     video: Annotated[Path, typer.Argument(metavar="INPUT", help="VR180 side-by-side video.")],
     at: Annotated[str, typer.Option(help="Seconds or h:mm:ss of the frame.")] = "0",
@@ -305,7 +269,7 @@ def config_show(
     config: ConfigFiles = None, assign: Assignments = None, preset: Preset = None
 ) -> None:
     """Print the settings a run would use, and where each comes from."""
-    from vrmatte.settings import format_config, load_config
+    from vrmatte.settings.load import format_config, load_config
 
     typer.echo(format_config(load_config(config or [], assign or [], preset)), nl=False)
 
@@ -316,7 +280,7 @@ def config_init(
 ) -> None:
     """Write a commented file with every setting at its default."""
     from vrmatte.errors import output_error
-    from vrmatte.settings import starter_config
+    from vrmatte.settings.load import starter_config
 
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -16,11 +16,11 @@ from vrmatte.cli.render import terminal_progress
 from vrmatte.cli.run import parse_time
 from vrmatte.errors import one_line
 from vrmatte.progress import Notice
-from vrmatte.setting_notices import notices
-from vrmatte.settings import load_config
+from vrmatte.settings.load import load_config
+from vrmatte.settings.notices import notices
 
 if TYPE_CHECKING:
-    from vrmatte.jobs.preview import Previewed
+    from vrmatte.commands.preview import Previewed
 
 
 def preview_command(
@@ -35,7 +35,7 @@ def preview_command(
     as_json: bool,
 ) -> None:
     """Write the picture, print who was found, or a JSON document."""
-    from vrmatte.jobs.preview import preview_frame
+    from vrmatte.commands.preview import preview_frame
 
     given = {key: value for key, value in options.items() if value is not None}
     resolved = load_config(files, assignments, preset, given)

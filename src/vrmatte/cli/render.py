@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vrmatte.errors import one_line
-from vrmatte.jobs.report import RunReport
+from vrmatte.profiling.run_profile import RunProfile
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started
-from vrmatte.quality.run_profile import RunProfile
+from vrmatte.report.report import RunReport
 
 _WORDS = {
     "render": "rendering",

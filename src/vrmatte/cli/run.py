@@ -12,11 +12,11 @@ import typer
 
 from vrmatte.cli.render import print_report, terminal_progress
 from vrmatte.cli.stopping import Stopping
-from vrmatte.config import Config
 from vrmatte.errors import ConfigError
 from vrmatte.progress import Notice
-from vrmatte.setting_notices import notices
-from vrmatte.settings import EARLIER_RUN, load_config
+from vrmatte.settings.config import Config
+from vrmatte.settings.load import EARLIER_RUN, load_config
+from vrmatte.settings.notices import notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def run_command(
     if config.output.path is None:
         raise ConfigError("no output directory: give --out, or output.path in a --config file")
 
-    from vrmatte.jobs.local import matte_video
-    from vrmatte.jobs.workplace import WORK_FOLDER
+    from vrmatte.commands.run import matte_video
+    from vrmatte.jobs.job_folder import WORK_FOLDER
 
     with terminal_progress(quiet=as_json) as observer:
         for text in notices(resolved):
@@ -81,7 +81,7 @@ def render_command(
     as_json: bool,
 ) -> None:
     """Make further files of an earlier run's mattes; print tables, or a JSON list of reports."""
-    from vrmatte.jobs.render import render_output
+    from vrmatte.commands.render import render_output
 
     told: set[str] = set()
     with terminal_progress(quiet=as_json) as observer:

@@ -14,11 +14,11 @@ from vrmatte.cli.render import size_text, terminal_progress
 from vrmatte.cli.run import overrides_of, parse_time
 from vrmatte.errors import ConfigError, one_line
 from vrmatte.progress import Notice
-from vrmatte.setting_notices import notices
-from vrmatte.settings import load_config
+from vrmatte.settings.load import load_config
+from vrmatte.settings.notices import notices
 
 if TYPE_CHECKING:
-    from vrmatte.jobs.sample import SampleReport
+    from vrmatte.commands.sample import SampleReport
 
 
 def sample_command(
@@ -31,7 +31,7 @@ def sample_command(
     as_json: bool,
 ) -> None:
     """Resolve settings, make samples, print the estimate or the JSON document."""
-    from vrmatte.jobs.sample import sample_video
+    from vrmatte.commands.sample import sample_video
 
     resolved = load_config(files, assignments, preset, overrides_of(options))
     config = resolved.config

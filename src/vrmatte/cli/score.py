@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from vrmatte.cli.render import terminal_progress
+from vrmatte.commands.read_mattes import MatteKind
 from vrmatte.errors import ConfigError, one_line
-from vrmatte.jobs.matte_files import MatteKind
-from vrmatte.quality.truth_metrics import REGIONS, TruthReport
+from vrmatte.quality.truth.truth_metrics import REGIONS, TruthReport
 
 if TYPE_CHECKING:
-    from vrmatte.jobs.compare import Comparison
+    from vrmatte.commands.compare import Comparison
 
 _MEASURES = {
     "mad": ("MAD", "x 1000, all pixels"),
@@ -46,7 +46,7 @@ def score_command(
     as_json: bool,
 ) -> None:
     """Score, print the table or the JSON document."""
-    from vrmatte.jobs.score import score_files
+    from vrmatte.commands.score import score_files
 
     with terminal_progress(quiet=as_json) as observer:
         report = score_files(
@@ -61,7 +61,7 @@ def score_command(
 
 def compare_command(a: Path, b: Path, picture: Path | None, *, as_json: bool) -> None:
     """Compare, print the tables or the JSON document."""
-    from vrmatte.jobs.compare import compare_runs
+    from vrmatte.commands.compare import compare_runs
 
     with terminal_progress(quiet=as_json) as observer:
         comparison = compare_runs(a, b, picture, observer)

@@ -12,17 +12,18 @@ from rich.table import Table
 
 from vrmatte.cli.render import terminal_progress
 from vrmatte.errors import one_line
-from vrmatte.people.document import People, as_json
+from vrmatte.people.document import as_json
 from vrmatte.progress import Notice
-from vrmatte.setting_notices import notices
-from vrmatte.settings import load_config
+from vrmatte.settings.load import load_config
+from vrmatte.settings.notices import notices
+from vrmatte.subjects import People
 
 
 def scout_command(
     video: Path, out: Path, files: Sequence[Path], assignments: Sequence[str], *, as_document: bool
 ) -> None:
     """Write document and contact sheet, print the table or the document."""
-    from vrmatte.jobs.scouting import scout_video
+    from vrmatte.commands.scout import scout_video
 
     resolved = load_config(files, assignments)
     with terminal_progress(quiet=as_document) as observer:

@@ -12,7 +12,7 @@ import numba
 import numpy as np
 
 from vrmatte.colorimetry import rgb_to_yuv
-from vrmatte.compose.foreground import ForegroundEstimator
+from vrmatte.compose.foreground.estimate import ForegroundEstimator
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 
 

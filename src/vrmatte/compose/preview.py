@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from vrmatte.compose.foreground import ForegroundEstimator
+from vrmatte.compose.foreground.estimate import ForegroundEstimator
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.plain_screen import Picture, PlainScreen, screen_frame, shrunk
 from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, half_of

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from vrmatte.frames import Timeline
 from vrmatte.geometry.person_boxes import PersonBoxes
 from vrmatte.geometry.person_scores import PersonScores
-from vrmatte.geometry.viewport_path import ViewportPath
-from vrmatte.stereo.lenses import LensAlignment
+from vrmatte.geometry.viewport import ViewportPath
+from vrmatte.subjects import LensAlignment
 
 
 @dataclass(frozen=True, slots=True)

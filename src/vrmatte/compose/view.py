@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vrmatte.compose.edge_controls import EdgeControls
-from vrmatte.compose.foreground import Despill, ForegroundEstimator
+from vrmatte.compose.foreground.estimate import Despill, ForegroundEstimator
 from vrmatte.compose.reproject import Reprojector
-from vrmatte.config import Config
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 from vrmatte.geometry.projection import EyeProjection
+from vrmatte.settings.config import Config
 
 _T = TypeVar("_T")
 

@@ -8,13 +8,14 @@ rotation and nothing in the scene shifts against anything else.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array
+from vrmatte.geometry.projection import Array, Projection
 
 ViewProjection = Literal["perspective", "stereographic", "fisheye"]
 
@@ -195,3 +196,113 @@ def _camera(view: Viewport, size: tuple[int, int]) -> Array:
     width, height = size
     scale_x, scale_y = view.scales(width, height)
     return np.array([[scale_x, 0, width / 2], [0, scale_y, height / 2], [0, 0, 1]])
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """From this frame on the viewport looks there."""
+
+    frame: int
+    yaw_deg: float
+    pitch_deg: float
+
+
+@dataclass(frozen=True, slots=True)
+class ViewportPath:
+    """One viewport for frames first..last-1 of a video; both eyes look the same way.
+
+    Raises:
+        ValueError: it never opens, no turn at the first frame, turns out of order, or a
+            stereographic viewport that turns (only perspective memory can turn along).
+    """
+
+    name: str
+    """Tells this path's engine state from others'; unique in a video."""
+    first: int
+    last: int
+    hfov_deg: float
+    vfov_deg: float
+    turns: tuple[Turn, ...]
+    projection: ViewProjection = "perspective"
+
+    def __post_init__(self) -> None:
+        if self.first >= self.last:
+            raise ValueError(f"viewport {self.name} never opens: {self.first} to {self.last}")
+        if self.projection != "perspective" and len(self.turns) > 1:
+            raise ValueError(f"viewport {self.name}: only perspective viewports turn")
+        frames = [turn.frame for turn in self.turns]
+        if not frames or frames[0] != self.first or frames != sorted(set(frames)):
+            raise ValueError(
+                f"viewport {self.name}: turns must begin at frame {self.first}, rising"
+            )
+
+    def is_open(self, frame: int) -> bool:
+        """Whether anybody looks through it at this frame."""
+        return self.first <= frame < self.last
+
+    def at(self, frame: int) -> Viewport:
+        """Where it looks at this frame; frames outside its span see its nearest end."""
+        position = bisect_right([turn.frame for turn in self.turns], frame) - 1
+        turn = self.turns[max(0, position)]
+        return Viewport(turn.yaw_deg, turn.pitch_deg, self.hfov_deg, self.vfov_deg, self.projection)
+
+
+Rotation = tuple[float, float, float, float, float, float, float, float, float]
+"""A rotation matrix row by row: directions as a turned eye sees them to those of the frame."""
+
+_ORTHONORMAL_WITHIN = 1e-9
+
+
+def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Rotation:
+    """The rotation of an eye that looks there, with the signs of a `Viewport`.
+
+    Yaw is positive to the right, pitch up, roll clockwise as the eye itself turns.
+    """
+    looks = Viewport(yaw_deg, pitch_deg, 1, 1, roll_deg=roll_deg)
+    return cast(Rotation, tuple(looks.rotation().ravel().tolist()))
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """What a turned eye sees, as a `Projection` of the frame it is turned in.
+
+    Raises:
+        ValueError: `rotation` is no rotation (a mirror image, a scale, or anything else).
+    """
+
+    seen: Projection
+    """The eye's own picture."""
+    rotation: Rotation
+
+    def __post_init__(self) -> None:
+        matrix = np.reshape(self.rotation, (3, 3))
+        off = float(np.abs(matrix @ matrix.T - np.eye(3)).max())
+        if not off <= _ORTHONORMAL_WITHIN or np.linalg.det(matrix) < 0:
+            raise ValueError(f"no rotation: {self.rotation}")
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return self.seen.width
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return self.seen.height
+
+    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+        """Unit directions in the frame, seen at pixel coordinates."""
+        a, b, c, d, e, f, g, h, i = self.rotation
+        dx, dy, dz = self.seen.directions(x, y)
+        return a * dx + b * dy + c * dz, d * dx + e * dy + f * dz, g * dx + h * dy + i * dz
+
+    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+        """Pixel coordinates of directions in the frame."""
+        a, b, c, d, e, f, g, h, i = self.rotation
+        return self.seen.pixels(
+            a * dx + d * dy + g * dz, b * dx + e * dy + h * dz, c * dx + f * dy + i * dz
+        )
+
+    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+        """Where the eye's own picture shows anything."""
+        return self.seen.covers(x, y)

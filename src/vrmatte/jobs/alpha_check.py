@@ -13,10 +13,10 @@ from av.video.frame import VideoFrame
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.compose.edge_controls import EdgeControls
 from vrmatte.compose.reproject import Reprojector
-from vrmatte.deliverables import Deliverable, source_view
+from vrmatte.deliverables.decide import Deliverable, source_view
 from vrmatte.errors import VerificationError
 from vrmatte.frames import ColorTags, Matte, half_of
-from vrmatte.jobs.workplace import Workplace
+from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.media.decode import read_grey
 from vrmatte.media.planes import straight_layout, to_planar, to_straight
 from vrmatte.outputs import MATTE_FILE
@@ -57,7 +57,7 @@ class AlphaCheck:
         self,
         name: Literal["packed_alpha", "straight_alpha"],
         plan: Plan,
-        place: Workplace,
+        place: JobFolder,
         deliverable: Deliverable,
         read: _Reader,
     ) -> None:
@@ -120,7 +120,7 @@ class AlphaCheck:
         return matte if eye is None else half_of(matte, eye)
 
 
-def alpha_check(plan: Plan, place: Workplace, deliverable: Deliverable) -> AlphaCheck | None:
+def alpha_check(plan: Plan, place: JobFolder, deliverable: Deliverable) -> AlphaCheck | None:
     """What looks at a file's alpha while it is verified; None where it has none."""
     if deliverable.name == "alpha-packed":
         if not plan.config.output.verify_alpha:

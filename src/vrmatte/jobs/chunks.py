@@ -4,25 +4,51 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-from vrmatte.jobs.back_off import BackOff, Shortage, memory_shortage
 from vrmatte.jobs.failures import TRIES, is_chunks_fault, reason
-from vrmatte.jobs.freed_memory import give_back_freed
-from vrmatte.jobs.journal import Journal
-from vrmatte.jobs.memory import MemoryWatch
-from vrmatte.jobs.pieces import Missing, Pieces
-from vrmatte.jobs.portions import portions
+from vrmatte.jobs.fallbacks import FallbackPolicy, Shortage, memory_shortage
+from vrmatte.jobs.job_folder import JobFolder
+from vrmatte.jobs.manifest import Manifest
+from vrmatte.jobs.memory import Encoders, MemoryWatch, give_back_freed
+from vrmatte.jobs.pieces import ChunkPieces, Missing
+from vrmatte.jobs.run_log import RunLog
 from vrmatte.jobs.stopping import Stop, never, stop_if_asked
-from vrmatte.jobs.store import Manifest
-from vrmatte.jobs.workplace import Workplace
 from vrmatte.matting.base import Engine
-from vrmatte.matting.choose import load_engine
+from vrmatte.matting.engines.choose import load_engine
 from vrmatte.outputs import ChunkJob, piece_name
 from vrmatte.pipeline import process_chunk
 from vrmatte.plan import Chunk, Plan
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
+
+
+def encoding_passes(
+    missing: Missing, encoders: Encoders, *, apart: bool = False
+) -> Iterator[Missing]:
+    """Portions of what a chunk lacks, the mattes in the first of them.
+
+    For each portion that shows the picture, the source is decoded anew.
+
+    Args:
+        missing: what a chunk lacks.
+        encoders: which software encoders may run at the same time.
+        apart: every file by itself, and after the mattes.
+    """
+    files = missing.deliverables
+    if apart:
+        heavy, beside = list(files), 0
+    else:
+        heavy = [d for d in files if d.encoder.encoder.startswith("lib")]
+        beside = {"all": len(heavy), "two": 1, "one": 0 if missing.matte else 1}[encoders]
+    # Files of mattes alone come last: by then nothing has to be decoded for them.
+    heavy.sort(key=lambda deliverable: not deliverable.needs_picture)
+    light = [d for d in files if d not in heavy]
+    first = Missing(missing.matte, (*light, *heavy[:beside]))
+    if first.matte or first.deliverables:
+        yield first
+    for deliverable in heavy[beside:]:
+        yield Missing(False, (deliverable,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +84,9 @@ class ChunkWork:
     def __init__(
         self,
         plan: Plan,
-        place: Workplace,
+        place: JobFolder,
         manifest: Manifest,
-        journal: Journal,
+        run_log: RunLog,
         observer: Observer,
         *,
         may_infer: bool = True,
@@ -68,15 +94,15 @@ class ChunkWork:
     ) -> None:
         """Take what to do and where; without `may_infer` no network runs."""
         self._stop = stop
-        self.pieces = Pieces(plan, place.output, manifest, observer, may_infer=may_infer)
+        self.pieces = ChunkPieces(plan, place.output, manifest, observer, may_infer=may_infer)
         self._place = place
         self._manifest = manifest
-        self._journal = journal
+        self._run_log = run_log
         self._observer = observer
         self._engine: Engine | None = None
         self._engine_is = plan.engine.precision
         self._watch = MemoryWatch(plan)
-        self._back_off = BackOff(self._watch)
+        self._fallback_policy = FallbackPolicy(self._watch)
 
     def make_chunks(self) -> None:
         """Make every missing piece, chunk by chunk, committing each chunk whole.
@@ -144,8 +170,8 @@ class ChunkWork:
         """Make what a chunk lacks; where memory runs out, again with something given up."""
         self.pieces.begin_cold_after_failure(chunk)
         failed: list[_FailedTry] = []
-        encoders = self._watch.way.encoders
-        for part in portions(self.pieces.missing(chunk), encoders, apart=apart):
+        encoders = self._watch.mode.encoders
+        for part in encoding_passes(self.pieces.missing(chunk), encoders, apart=apart):
             advance.begin()
             try:
                 self._make(chunk, part, advance)
@@ -179,7 +205,7 @@ class ChunkWork:
         end = "it is left out" if attempt == TRIES else "it is tried again"
         told = f"try {attempt} of {TRIES} failed ({failed.error}); {end}"
         self._observer(Notice(f"chunk {chunk.index}{what}: {told}"))
-        self._journal.note(
+        self._run_log.note(
             "chunk failed",
             chunk=chunk.index,
             attempt=attempt,
@@ -192,13 +218,13 @@ class ChunkWork:
     def _gave_up_something(
         self, chunk: Chunk, shortage: Shortage, error: Exception, *, infers: bool
     ) -> bool:
-        step = self._back_off.step(self.pieces.plan, chunk.index, shortage, infers=infers)
+        step = self._fallback_policy.step(self.pieces.plan, chunk.index, shortage, infers=infers)
         whose = "GPU memory" if shortage == "device" else "memory"
         if step is None:
             return False
         engine, told = step
         self._observer(Notice(f"{whose} ran out in chunk {chunk.index}: from here on {told}"))
-        self._journal.note("memory ran out", chunk=chunk.index, given_up=told, error=str(error))
+        self._run_log.note("memory ran out", chunk=chunk.index, fallbacks=told, error=str(error))
         self._engine = None
         if engine != self.pieces.plan.engine:
             self.pieces.lay_out(replace(self.pieces.plan, engine=engine))
@@ -214,10 +240,12 @@ class ChunkWork:
             deliverables=missing.deliverables,
             keys=self.pieces.keys_of(chunk.index),
         )
-        plan = self.pieces.plan.eased_for(chunk)
-        plan = replace(plan, config=self._back_off.given_up.config(plan.config, self._watch.way))
+        plan = self.pieces.plan.downgraded_for(chunk)
+        plan = replace(
+            plan, config=self._fallback_policy.fallbacks.config(plan.config, self._watch.mode)
+        )
         engine = self._loaded_engine(plan) if missing.matte else None
-        self._journal.note(
+        self._run_log.note(
             "chunk begun",
             chunk=chunk.index,
             frames=[chunk.first, chunk.last],
@@ -230,7 +258,7 @@ class ChunkWork:
         self._manifest.commit_chunk(
             chunk.index, result.files, self.pieces.parameters(chunk), result.seconds
         )
-        self._journal.note(
+        self._run_log.note(
             "chunk committed",
             chunk=chunk.index,
             seconds=round(time.monotonic() - began, 3),

@@ -8,8 +8,10 @@ made later, so that nothing after it has to be made again.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -24,8 +26,9 @@ from vrmatte.errors import (
     VrmatteError,
     WeightsError,
     one_line,
+    output_error,
 )
-from vrmatte.jobs.store import Manifest
+from vrmatte.jobs.manifest import Manifest
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan
 
@@ -88,7 +91,7 @@ class Failures:
             self._all = TypeAdapter(tuple[Failure, ...]).validate_python(
                 manifest.fact("failures") or ()
             )
-            self.severed = TypeAdapter(frozenset[str]).validate_python(
+            self.cold_starts = TypeAdapter(frozenset[str]).validate_python(
                 manifest.fact("severed") or ()
             )
         except ValidationError as error:
@@ -120,8 +123,8 @@ class Failures:
 
     def sever(self, keys: Iterable[str]) -> None:
         """Remember after which mattes, by their keys, the next chunk begins cold."""
-        self.severed = frozenset(keys)
-        self._manifest.set_fact("severed", sorted(self.severed))
+        self.cold_starts = frozenset(keys)
+        self._manifest.set_fact("severed", sorted(self.cold_starts))
 
     def _keep(self, failures: Iterable[Failure]) -> None:
         self._all = tuple(failures)
@@ -196,3 +199,24 @@ def seconds_of(plan: Plan, failure: Failure) -> tuple[float, float]:
     """Where in the source a failed chunk begins and ends."""
     line = plan.timeline.slice(*failure.frames)
     return line.seconds(0), float(line.end_pts * line.time_base)
+
+
+@contextmanager
+def report_unexpected_errors(run_log: Path) -> Generator[None]:
+    """Turns any error that isn't ours into one that is; `run_log` is where its traceback goes.
+
+    Raises:
+        DiskFullError: there was no space left.
+        VrmatteError: anything else.
+    """
+    try:
+        yield
+    except VrmatteError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_disk_full(error):
+            raise output_error(error, Path(error.filename or run_log.parent)) from error
+        raise VrmatteError(
+            f"an unexpected error ({reason(error)}). Finished chunks are kept; please report it "
+            f"with the last lines of {run_log}"
+        ) from error

@@ -6,20 +6,23 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from vrmatte.deliverables import Deliverable
+from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import ConfigError, OutputError
+from vrmatte.files import commit_file
 from vrmatte.jobs.alpha_check import alpha_check
+from vrmatte.jobs.job_folder import JobFolder
+from vrmatte.jobs.manifest import Manifest, Product
 from vrmatte.jobs.stopping import Stop, dropped_if_stopped, never, stop_if_asked
-from vrmatte.jobs.store import Manifest, Product
-from vrmatte.jobs.workplace import Workplace
-from vrmatte.media.carried import Carried
-from vrmatte.media.encode import commit_file
+from vrmatte.media.containers.copied_streams import CopiedStreams
+from vrmatte.media.containers.spherical import inject_boxes
 from vrmatte.media.join import JoinRequest, join_chunks
-from vrmatte.media.sequence import drop_frames
-from vrmatte.media.sequence_folder import gather_sequence, publish_sequence, verify_sequence
-from vrmatte.media.spherical import inject_boxes
-from vrmatte.media.verify import verify_frames
-from vrmatte.media.verify_copies import verify_copies
+from vrmatte.media.sequences.sequence import drop_frames
+from vrmatte.media.sequences.sequence_folder import (
+    gather_sequence,
+    publish_sequence,
+    verify_sequence,
+)
+from vrmatte.media.verify import verify_copies, verify_frames
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, deliverable_parameters, key_of
 from vrmatte.progress import Notice, Observer
@@ -27,7 +30,7 @@ from vrmatte.progress import Notice, Observer
 
 def finish_deliverables(
     plan: Plan,
-    place: Workplace,
+    place: JobFolder,
     manifest: Manifest,
     matte_keys: Sequence[str],
     observer: Observer,
@@ -117,7 +120,7 @@ def _chunk_files(
 
 def _finish_video(
     plan: Plan,
-    place: Workplace,
+    place: JobFolder,
     deliverable: Deliverable,
     chunks: Sequence[Path],
     key: str,
@@ -148,7 +151,7 @@ def _finish_video(
 
 def _finish_sequence(
     plan: Plan,
-    place: Workplace,
+    place: JobFolder,
     deliverable: Deliverable,
     chunks: Sequence[Path],
     key: str,
@@ -174,7 +177,7 @@ def _carried_streams(plan: Plan) -> tuple[int, ...]:
     return tuple(s.index for s in plan.source.streams if s.kind != "video")
 
 
-def _losses(plan: Plan, carried: Carried, deliverable: Deliverable) -> Iterator[str]:
+def _losses(plan: Plan, carried: CopiedStreams, deliverable: Deliverable) -> Iterator[str]:
     """What of the source's other streams the file is without."""
     for stream in carried.dropped:
         yield (
@@ -198,7 +201,7 @@ def _losses(plan: Plan, carried: Carried, deliverable: Deliverable) -> Iterator[
 
 def verify_file(
     plan: Plan,
-    place: Workplace | None,
+    place: JobFolder | None,
     deliverable: Deliverable,
     path: Path,
     carried: Sequence[int],

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vrmatte.deliverables import Deliverable
+from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import ChunkError, OutputError
 from vrmatte.jobs.failures import RETRY, TRIES, Failure, Failures, in_words
 from vrmatte.jobs.finish import product_key
-from vrmatte.jobs.store import Manifest
-from vrmatte.media.sequence import drop_broken_frames
+from vrmatte.jobs.manifest import Manifest
+from vrmatte.media.sequences.sequence import drop_broken_frames
 from vrmatte.outputs import piece_name
 from vrmatte.plan import (
     Chunk,
@@ -36,7 +36,7 @@ class Missing:
         return self.matte or bool(self.deliverables)
 
 
-class Pieces:
+class ChunkPieces:
     """The pieces of one plan, beside what a manifest knows."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Pieces:
         self._observer = observer
         self._may_infer = may_infer
         self._failures = Failures(manifest)
-        self.lay_out(replace(plan, severed=self._failures.severed))
+        self.lay_out(replace(plan, cold_starts=self._failures.cold_starts))
 
     def lay_out(self, plan: Plan) -> None:
         """What the plan's pieces are, by their keys."""
@@ -74,9 +74,9 @@ class Pieces:
         # Where nothing was made yet after a failed chunk, nothing has to begin cold.
         warm = set(self.matte_keys[max(0, last) :])
         self._failures.forget(lambda _: True)
-        if warm & self._failures.severed:
-            self._failures.sever(self._failures.severed - warm)
-            self.lay_out(replace(self.plan, severed=self._failures.severed))
+        if warm & self._failures.cold_starts:
+            self._failures.sever(self._failures.cold_starts - warm)
+            self.lay_out(replace(self.plan, cold_starts=self._failures.cold_starts))
 
     def refuse_missing_mattes(self) -> None:
         """Where no network may run, see that every matte is there.
@@ -122,8 +122,8 @@ class Pieces:
         if self._failures.find(before, "matte", self.matte_keys[before]) is not None:
             told = f"chunk {chunk.index} begins cold, with warm-up frames: chunk {before} failed"
             self._observer(Notice(told, "info"))
-            self._failures.sever(self._failures.severed | {self.matte_keys[before]})
-            self.lay_out(replace(self.plan, severed=self._failures.severed))
+            self._failures.sever(self._failures.cold_starts | {self.matte_keys[before]})
+            self.lay_out(replace(self.plan, cold_starts=self._failures.cold_starts))
 
     def drop_broken_pieces(self) -> bool:
         """Forget pieces whose file differs from its digest; True if there were any."""

@@ -16,7 +16,7 @@ from typing import Self
 import psutil
 
 from vrmatte.errors import StalledError, one_line
-from vrmatte.jobs.journal import JOURNAL_FILE, Journal
+from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog
 from vrmatte.progress import Event, Finished, Observer, Started
 
 _LOOKS = 10
@@ -34,10 +34,10 @@ class StallWatch:
     While chunks are made only their frames count; else files that are read or written do too.
     """
 
-    def __init__(self, minutes: float, journal: Journal) -> None:
+    def __init__(self, minutes: float, run_log: RunLog) -> None:
         """Allow so many minutes without progress; 0: all the time there is."""
         self._seconds = minutes * 60
-        self._journal = journal
+        self._run_log = run_log
         self._events = 0
         self._stage = ""
         self._done = threading.Event()
@@ -93,7 +93,7 @@ class StallWatch:
             "processing.stall_minutes sets the time"
         )
         with suppress(Exception):
-            self._journal.note(
+            self._run_log.note(
                 "stalled",
                 stage=self._stage,
                 exit_code=told.exit_code,

@@ -7,21 +7,65 @@ one, as SAM 2's own predictor does it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.masks.constant_memory import (
-    POSITIONS,
-    PROMPTED,
-    TRACKED,
-    forget_the_past,
-)
 from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.source import FloatArray, Prompt
+
+PROMPTED, TRACKED = "cond_frame_outputs", "non_cond_frame_outputs"
+"""What the library calls pictures that somebody was prompted in, and those that follow."""
+
+FEATURES, POSITIONS, POINTER = "maskmem_features", "maskmem_pos_enc", "object_pointer"
+"""What is remembered of one picture: a mask with the picture around it, where its parts lie, and
+what the person looked like."""
+
+_REMEMBERED = frozenset({FEATURES, POSITIONS, POINTER})
+
+
+def forget_the_past(
+    session: Any, frame: int, *, memories: int, pointers: int, prompted: int
+) -> None:
+    """Drop what no later picture needs.
+
+    Args:
+        session: of transformers, after its forward step for `frame`.
+        frame: index of the picture just looked at.
+        memories: from how many pictures masks are remembered.
+        pointers: from how many pictures pointers are remembered.
+        prompted: how many of their newest prompted pictures everybody keeps, at least 1.
+    """
+    session.processed_frames = None
+    session.cache.clear_all()
+    for person, kept in session.output_dict_per_obj.items():
+        session.point_inputs_per_obj[person].clear()
+        session.mask_inputs_per_obj[person].clear()
+        session.frames_tracked_per_obj[person].clear()
+        for at in sorted(kept[PROMPTED])[:-prompted]:
+            del kept[PROMPTED][at]
+        for at in [at for at in kept[TRACKED] if at <= frame - (pointers - 1)]:
+            del kept[TRACKED][at]
+        for entry in (*kept[PROMPTED].values(), *kept[TRACKED].values()):
+            for name in entry.keys() - _REMEMBERED:
+                del entry[name]
+        for at, entry in kept[TRACKED].items():
+            if at <= frame - (memories - 1):
+                entry.pop(FEATURES, None)
+                entry.pop(POSITIONS, None)
+        for entry in kept[PROMPTED].values():
+            _own(entry)
+
+
+def _own(entry: dict[str, Any]) -> None:
+    """Free an entry that stays from the others its tensors were made together with."""
+    for name, tensor in entry.items():
+        if tensor.untyped_storage().nbytes() > tensor.nbytes:
+            entry[name] = tensor.clone()
+
 
 Box = tuple[float, float, float, float]
 
@@ -213,3 +257,25 @@ def _mapped(box: Box, pixel_map: npt.NDArray[np.float64]) -> Box | None:
 
 def _middle(box: Box) -> npt.NDArray[np.float64]:
     return np.array([box[0] + box[2], box[1] + box[3]]) / 2
+
+
+def followed_back(
+    new_follower: Callable[[], Follower],
+    frames: Sequence[FloatArray],
+    prompts: Mapping[int, Sequence[Prompt]],
+) -> list[dict[int, FloatArray]]:
+    """Masks as `FollowsBack.before` answers them, by followers that know of nothing else."""
+    found: list[dict[int, FloatArray]] = [{} for _ in frames]
+    for picture in range(len(frames[0]) if frames else 0):
+        follower = new_follower()
+        for at in reversed(range(len(frames))):
+            shown = frames[at][picture]
+            size = shown.shape[1], shown.shape[2]
+            found_later = set(follower.people)
+            here = [prompt for prompt in prompts.get(at, ()) if prompt.picture == picture]
+            masks = follower.step(shown, usable(here, size, follower.people))
+            for person in found_later:
+                if person not in found[at]:
+                    found[at][person] = np.zeros((len(frames[at]), *size), np.float32)
+                found[at][person][picture] = masks[person]
+    return found

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vrmatte.masks.constant_memory import FEATURES, POINTER, POSITIONS, PROMPTED, TRACKED
-from vrmatte.masks.follower import Follower
+from vrmatte.masks.follower import FEATURES, POINTER, POSITIONS, PROMPTED, TRACKED, Follower
 from vrmatte.masks.source import FloatArray
 
 _PRECISIONS = "float32", "bfloat16", "float16"

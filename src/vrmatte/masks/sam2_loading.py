@@ -6,19 +6,42 @@ safetensors file on this machine whose digest was settled before.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
-from vrmatte.masks.quiet_transformers import first_line, quiet
 from vrmatte.masks.sam2_models import MaskModel, find_mask_model
 from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.sam2_source import PROMPTED_KEPT, Sam2Source
 from vrmatte.masks.sam2_weights import SETTINGS_FILE, MaskWeights, checked_file
 from vrmatte.models.devices import cpu_threads
 from vrmatte.progress import Notice, Observer, ignore
+from vrmatte.settings.config import HardwareConfig
+
+
+@contextmanager
+def quiet() -> Generator[None]:
+    """Keep transformers from writing to the terminal for a while."""
+    from transformers.utils import logging  # pyright: ignore[reportMissingImports]
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def first_line(error: Exception) -> str:
+    """What it says first, without its full stop: its errors run over many lines."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
 
 
 def require_packages(name: str) -> None:

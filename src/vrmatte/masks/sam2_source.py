@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.masks import follower_state
-from vrmatte.masks.backward import followed_back
-from vrmatte.masks.follower import Follower, usable
+from vrmatte.masks.follower import Follower, followed_back, usable
 from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.source import FloatArray, Prompt
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.models.devices import cpu_threads
+from vrmatte.settings.config import HardwareConfig
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -27,7 +27,7 @@ Precision = Literal["fp32", "fp16", "bf16", "fp16+bf16"]
 
 
 @dataclass(frozen=True, slots=True)
-class Easing:
+class Downgrade:
     """What memory forced on the network, from a chunk on."""
 
     first_chunk: int
@@ -51,7 +51,7 @@ class EngineChoice:
     """What the user should know about this choice; it also stands in the report."""
     precision: Precision = "fp32"
     """Of the networks' inside; what the one that mattes remembers is fp32 always."""
-    eased: tuple[Easing, ...] = ()
+    downgraded: tuple[Downgrade, ...] = ()
     """In the order of their chunks."""
     masks: MaskWeights | None = None
     """What follows people, in engine `sam2`; the weights above are then the refiner's, if it has
@@ -59,10 +59,10 @@ class EngineChoice:
     refiner: RefinerName | None = None
     """What makes the edge of masks, in engine `sam2`."""
 
-    def easing(self, chunk: int) -> Easing:
+    def downgrade(self, chunk: int) -> Downgrade:
         """How a chunk is made, as planned where nothing was eased before it."""
-        planned = Easing(0, 1.0, self.precision)
-        return next((e for e in reversed(self.eased) if e.first_chunk <= chunk), planned)
+        planned = Downgrade(0, 1.0, self.precision)
+        return next((e for e in reversed(self.downgraded) if e.first_chunk <= chunk), planned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,3 +171,27 @@ class FrameMatting(Protocol):
     def restore(self, state: State) -> None:
         """Go on from a saved state; an empty one is a fresh start."""
         ...
+
+
+class WithoutMemory:
+    """Remembers nothing of any view."""
+
+    def remembers(self, view: str) -> bool:
+        """Yes: there is nothing to remember."""
+        del view
+        return True
+
+    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+        """Do nothing: there is no memory."""
+
+    def forget(self, view: str) -> None:
+        """Do nothing: there is no memory."""
+
+    def state(self) -> dict[str, FloatArray]:
+        """Nothing."""
+        return {}
+
+    def restore(self, state: State) -> None:
+        """Accept the empty state only."""
+        if state:
+            raise ValueError(f"this engine has no state, but was given {sorted(state)}")

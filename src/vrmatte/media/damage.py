@@ -22,7 +22,6 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vrmatte.config import OnDamage
 from vrmatte.errors import DamagedInputError
 from vrmatte.frames import HeldSpan, Timeline
 from vrmatte.media.decode import decode_after_seek, decoded_anyway, planned_index, set_threads
@@ -31,6 +30,7 @@ from vrmatte.media.packet_list import gaps_in
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import scan_timeline
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
+from vrmatte.settings.choices import OnDamage
 
 DAMAGE_VERSION = 1
 """Raised whenever the same file would be found damaged at other places."""

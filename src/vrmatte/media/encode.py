@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +13,8 @@ import av.error
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from vrmatte.errors import ChunkError, OutputError, VrmatteError, output_error
+from vrmatte.errors import ChunkError, OutputError, VrmatteError
+from vrmatte.files import ChunkFile, commit_file
 from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
@@ -26,16 +24,6 @@ _MOST_REORDERED_FRAMES = 16
 """More than any codec holds back."""
 _LONGEST_REORDER_TICKS = 2**30
 """What mp4 can say in 32 bits, with room to spare."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkFile:
-    """A finished chunk of one file, as the manifest remembers it."""
-
-    path: Path
-    bytes: int
-    sha256: str
-    frames: int
 
 
 class ChunkWriter:
@@ -191,38 +179,3 @@ def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:
     context.color_trc = color.transfer
     context.colorspace = color.matrix
     context.color_range = 2 if color.full_range else 1
-
-
-def commit_file(part: Path, path: Path, frames: int) -> ChunkFile:
-    """Flush `part` to disk, take its digest, rename it to `path`, fsync the directory.
-
-    Raises:
-        OutputError, DiskFullError: the operating system refuses.
-    """
-    try:
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        digest = sha256_of(part)
-        size = part.stat().st_size
-        part.replace(path)
-        sync_directory(path.parent)
-    except OSError as error:
-        raise output_error(error, path) from error
-    return ChunkFile(path, size, digest, frames)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut, where the system offers that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows journals renames itself
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

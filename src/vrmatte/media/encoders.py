@@ -17,9 +17,9 @@ import av
 import av.error
 from av.video.frame import VideoFrame
 
-from vrmatte.config import OutputConfig
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
+from vrmatte.settings.config import OutputConfig
 
 # The library never prints, but SVT-AV1 would tell its life on standard error.
 os.environ.setdefault("SVT_LOG", "1")

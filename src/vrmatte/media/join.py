@@ -22,15 +22,15 @@ from av.stream import Stream
 
 from vrmatte.errors import OutputError
 from vrmatte.frames import Timeline
-from vrmatte.media.carried import (
-    Carried,
+from vrmatte.media.containers.copied_streams import (
     Container,
+    CopiedStreams,
     Span,
     add_copies,
     choose_carried,
     copied_packets,
 )
-from vrmatte.media.matroska_ticks import MatroskaClock, choose_clock, earliest_time
+from vrmatte.media.containers.matroska_ticks import MatroskaClock, choose_clock, earliest_time
 from vrmatte.media.opening import WRITING_ERRORS, file_url, open_input, writing_error
 from vrmatte.progress import Advanced, Finished, Observer, Started
 
@@ -57,7 +57,7 @@ class JoinRequest:
     """Seconds of the source to keep where only a part is processed; times then start at 0."""
 
 
-def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
+def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
     """Write `request.target`; returns which of the other streams are in it.
 
     Raises:
@@ -65,7 +65,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
         OutputError: the chunks hold other frames than the timeline.
     """
     observer(Started("join", len(request.timeline), request.target.name))
-    carried = Carried()
+    carried = CopiedStreams()
     if request.source is not None:
         carried = choose_carried(request.source, request.carry, request.container)
     clock = _clock(request, carried)
@@ -91,7 +91,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> Carried:
     return carried
 
 
-def _mp4_options(request: JoinRequest, carried: Carried) -> dict[str, str]:
+def _mp4_options(request: JoinRequest, carried: CopiedStreams) -> dict[str, str]:
     """Time scales in which every track's times, and its late start, are whole numbers."""
     scale = request.timeline.time_base.denominator
     options = {"video_track_timescale": str(scale)}
@@ -102,7 +102,7 @@ def _mp4_options(request: JoinRequest, carried: Carried) -> dict[str, str]:
     return options
 
 
-def _clock(request: JoinRequest, carried: Carried) -> MatroskaClock | None:
+def _clock(request: JoinRequest, carried: CopiedStreams) -> MatroskaClock | None:
     if request.container not in ("matroska", "webm"):
         return None
     earliest = carried.earliest if request.window is None else Fraction(0)
@@ -123,7 +123,7 @@ def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -
 
 def _join(
     request: JoinRequest,
-    carried: Carried,
+    carried: CopiedStreams,
     output: av.container.OutputContainer,
     clock: MatroskaClock | None,
     observer: Observer,

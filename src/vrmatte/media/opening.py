@@ -12,6 +12,16 @@ import av.error
 
 from vrmatte.errors import DamagedInputError, InputError, OutputError, VrmatteError, output_error
 
+LARGEST_SIDE_PX = 16384
+
+LONGEST_SECONDS = 24 * 3600
+
+MOST_FRAMES = LONGEST_SECONDS * 60
+"""Of one stream: 24 hours at 60 a second, 12 hours at 120. Times of as many take 40 MB."""
+
+MOST_TRACKS = 256
+
+
 WRITING_ERRORS = (OSError, av.error.FFmpegError)
 """What FFmpeg may raise while it writes a file."""
 

@@ -13,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vrmatte.errors import InputError
-from vrmatte.media.limits import MOST_FRAMES, MOST_TRACKS
+from vrmatte.media.opening import MOST_FRAMES, MOST_TRACKS
 from vrmatte.media.probe import SourceInfo
 from vrmatte.progress import Advanced, Observer
 

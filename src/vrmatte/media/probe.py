@@ -23,11 +23,15 @@ from av.video.stream import VideoStream
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
 from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
-from vrmatte.media.geometry_evidence import Evidence, ProjectionName, StereoName, read_geometry
-from vrmatte.media.limits import LARGEST_SIDE_PX, LONGEST_SECONDS
-from vrmatte.media.mp4_claims import check_claims
-from vrmatte.media.opening import open_input
-from vrmatte.media.spherical import SphericalBoxes, read_boxes
+from vrmatte.media.containers.geometry_evidence import (
+    Evidence,
+    ProjectionName,
+    StereoName,
+    read_geometry,
+)
+from vrmatte.media.containers.mp4_index import check_claims
+from vrmatte.media.containers.spherical import SphericalBoxes, read_boxes
+from vrmatte.media.opening import LARGEST_SIDE_PX, LONGEST_SECONDS, open_input
 
 StreamKind = Literal["audio", "subtitle", "data", "attachment", "video"]
 

@@ -21,12 +21,10 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vrmatte.config import OnDamage
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import Timeline
 from vrmatte.media.decode import OTHER_WAYS, decode_after_seek
-from vrmatte.media.limits import MOST_FRAMES
-from vrmatte.media.opening import open_input
+from vrmatte.media.opening import MOST_FRAMES, open_input
 from vrmatte.media.packet_list import (
     PACKETS_PER_EVENT,
     PacketList,
@@ -36,6 +34,7 @@ from vrmatte.media.packet_list import (
 )
 from vrmatte.media.probe import SourceInfo, main_video
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
+from vrmatte.settings.choices import OnDamage
 
 _ONE_FRAME_PER_PACKET = frozenset(
     {"h264", "hevc", "av1", "vp8", "vp9", "prores", "ffv1", "mjpeg", "dnxhd", "cfhd"}

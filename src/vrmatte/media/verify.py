@@ -6,20 +6,144 @@ decoded and counted. Knows nothing of mattes; callers may look at each decoded f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import av.error
+import numpy as np
+import numpy.typing as npt
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
+from vrmatte.media.containers.copied_streams import Span
 from vrmatte.media.decode import decode_with_alpha
+from vrmatte.media.join import kept_span
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import straight_layout
 from vrmatte.progress import Advanced, Finished, Observer, Started
+
+_SLACK_SECONDS = 1e-9
+"""Doubles hold the seconds of a day to 1e-11."""
+
+
+@dataclass(frozen=True, slots=True)
+class PacketDigest:
+    """What one stream carries."""
+
+    packets: int
+    bytes: int
+    sha256: str
+    """Of all payloads."""
+
+
+class _Tally:
+    """Adds up the packets of one stream."""
+
+    def __init__(self, stream: Stream) -> None:
+        context = cast(Any, stream).codec_context
+        self.tick = float(stream.time_base or 1)
+        self.is_pcm = context is not None and context.name.startswith("pcm_")
+        self._payloads = hashlib.sha256()
+        self._packets = self._bytes = 0
+        self._seconds = array("d")
+
+    def add(self, packet: Packet[Any]) -> None:
+        self._payloads.update(bytes(packet))
+        self._packets += 1
+        self._bytes += packet.size
+        self._seconds.append(float((packet.pts or 0) * Fraction(packet.time_base or 1)))
+
+    @property
+    def digest(self) -> PacketDigest:
+        return PacketDigest(self._packets, self._bytes, self._payloads.hexdigest())
+
+    @property
+    def seconds(self) -> npt.NDArray[np.float64]:
+        """When the packets begin; of PCM the first alone, as every container cuts it anew."""
+        return np.array(self._seconds[:1] if self.is_pcm else self._seconds)
+
+
+def verify_copies(
+    path: Path,
+    source: Path,
+    carried: Sequence[int],
+    window: tuple[Fraction, Fraction] | None = None,
+) -> list[PacketDigest]:
+    """Compare the streams after the video of `path` with the source's `carried` streams.
+
+    Raises:
+        VerificationError: a payload or a time differs.
+    """
+    if not carried:
+        return []
+    with open_input(path) as container:
+        present = [s.index for s in container.streams if s.type != "video"][: len(carried)]
+        is_matroska = "matroska" in container.format.name.split(",")
+        clock_tick = container.streams.video[0].time_base if is_matroska else None
+    if len(present) != len(carried):
+        raise VerificationError(
+            f"{path}: carries {len(present)} of {len(carried)} copied audio and subtitle streams"
+        )
+    copies = _tallies(path, present, None)
+    originals = _tallies(source, carried, kept_span(window, clock_tick))
+    origin = float(window[0]) if window else 0.0
+    for index, copy, original in zip(carried, copies, originals, strict=True):
+        where = f"{path}: the copy of source stream {index}"
+        _check_payload(where, copy, original)
+        _check_times(where, copy, original, origin, may_guess_hidden=is_matroska)
+    return [copy.digest for copy in copies]
+
+
+def _tallies(path: Path, indices: Sequence[int], span: Span | None) -> list[_Tally]:
+    with open_input(path) as container:
+        tallies = {index: _Tally(container.streams[index]) for index in indices}
+        for packet in container.demux([container.streams[i] for i in indices]):
+            if packet.size and (span is None or span.holds(packet)):
+                tallies[packet.stream_index].add(packet)
+    return list(tallies.values())
+
+
+def _check_payload(where: str, copy: _Tally, original: _Tally) -> None:
+    ours, theirs = copy.digest, original.digest
+    same = ours.sha256 == theirs.sha256 if original.is_pcm else ours == theirs
+    if not same:
+        raise VerificationError(
+            f"{where} differs: {ours.packets} packets ({ours.bytes} bytes), "
+            f"in the source {theirs.packets} ({theirs.bytes})"
+        )
+
+
+def _check_times(
+    where: str, copy: _Tally, original: _Tally, origin: float, *, may_guess_hidden: bool
+) -> None:
+    """Each time must be the source's to within half a tick of the source's clock.
+
+    Args:
+        where: for the error.
+        copy: of the finished file.
+        original: of the source.
+        origin: seconds that were taken off all times.
+        may_guess_hidden: readers of Matroska make up the times of packets before 0.
+    """
+    wanted, found = original.seconds - origin, copy.seconds
+    off = np.abs(found - wanted) > original.tick / 2 + _SLACK_SECONDS
+    if may_guess_hidden:
+        off &= wanted >= 0
+    if off.any():
+        first = int(np.argmax(off))
+        raise VerificationError(
+            f"{where}: packet {first} begins at {found[first]:.6f} s, "
+            f"in the source at {wanted[first]:.6f} s"
+        )
 
 
 def verify_frames(

@@ -25,8 +25,8 @@ from onnxruntime.capi import (
     onnxruntime_pybind11_state as ort_errors,  # pyright: ignore[reportAttributeAccessIssue]
 )
 
-from vrmatte.config import Device
 from vrmatte.errors import ConfigError
+from vrmatte.settings.choices import Device
 
 RealDevice = Literal["cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
 Provider = tuple[str, dict[str, str]]

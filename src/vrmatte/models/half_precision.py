@@ -15,8 +15,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from vrmatte.models.graph_cut import STATES_IN, STATES_OUT, UnknownGraphError
 from vrmatte.models.graph_edit import GraphEdit
+from vrmatte.models.rvm_cut import STATES_IN, STATES_OUT, UnknownGraphError
 
 _HALVED = frozenset(
     {

@@ -31,7 +31,6 @@ import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from vrmatte.config import Device, HardwareConfig
 from vrmatte.errors import ConfigError, VrmatteError, WeightsError
 from vrmatte.models.devices import (
     GPU_DEVICES,
@@ -48,6 +47,8 @@ from vrmatte.models.devices import (
     resolve_device,
     session_options,
 )
+from vrmatte.settings.choices import Device
+from vrmatte.settings.config import HardwareConfig
 
 Array = npt.NDArray[Any]
 

@@ -18,10 +18,11 @@ import numpy.typing as npt
 
 from vrmatte.colorimetry import rgb_to_yuv, yuv_to_rgb
 from vrmatte.frames import EYES, PlanarFrame, Plane
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.remap import Interpolation, SamplingGrid, make_sampling_grid, resample
 from vrmatte.geometry.viewport import Viewport, ViewportPicture
-from vrmatte.people.sphere import AngularBox, CutSides, Sighting, from_viewport_box, merge_sightings
+from vrmatte.people.sphere import CutSides, Sighting, from_viewport_box, merge_sightings
 
 Pictures = npt.NDArray[np.uint8]
 """RGB pictures, shape (n, H, W, 3)."""

@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.config import HardwareConfig
 from vrmatte.errors import ConfigError, WeightsError
-from vrmatte.masks.quiet_transformers import first_line, quiet
+from vrmatte.masks.sam2_loading import first_line, quiet
 from vrmatte.models.devices import cpu_threads
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.progress import Notice, Observer, ignore
+from vrmatte.settings.config import HardwareConfig
 
 _SIZE_PX = 640
 _YES = ("1", "true", "yes", "on")

@@ -9,10 +9,10 @@ from dataclasses import astuple, dataclass, replace
 import numpy as np
 
 from vrmatte.frames import EYES
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Array
 from vrmatte.geometry.viewport import Viewport
-from vrmatte.people.document import Person
-from vrmatte.people.sphere import AngularBox
+from vrmatte.subjects import Person
 
 _POINTS = 32
 _ROUNDNESS = 0.5

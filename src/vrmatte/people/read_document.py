@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Literal, NoReturn, TypeVar, cast
 
 from vrmatte.errors import ConfigError, one_line
-from vrmatte.geometry.viewport import ViewProjection
-from vrmatte.geometry.viewport_path import Turn, ViewportPath
-from vrmatte.people.document import (
+from vrmatte.geometry.angular_box import AngularBox
+from vrmatte.geometry.viewport import Turn, ViewportPath, ViewProjection
+from vrmatte.subjects import (
     VERSION,
     ExcludedRegion,
+    LensAlignment,
     People,
     Person,
     PersonKind,
@@ -25,8 +26,6 @@ from vrmatte.people.document import (
     TimedBox,
     TimedPoint,
 )
-from vrmatte.people.sphere import AngularBox
-from vrmatte.stereo.lenses import LensAlignment
 
 MAX_BYTES = 64_000_000
 _MAX_ITEMS = 1_000_000

@@ -13,7 +13,7 @@ _AS_LIKELY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Brink:
+class TrackEnd:
     """The frames among which a track begins or ends, nearest to the track first."""
 
     track: Track
@@ -39,7 +39,7 @@ def brinks_of(
     first: int,
     last: int,
     step: int,
-) -> list[Brink]:
+) -> list[TrackEnd]:
     """Where the track's beginning and end are still unsure.
 
     Args:
@@ -60,11 +60,11 @@ def brinks_of(
         back.append(first)
     if after == last and end < last - 1 and last - 1 not in forth:
         forth.append(last - 1)
-    return [Brink(track, tuple(found), rivals) for found in (back, forth) if found]
+    return [TrackEnd(track, tuple(found), rivals) for found in (back, forth) if found]
 
 
 def refine(
-    brinks: Iterable[Brink],
+    brinks: Iterable[TrackEnd],
     read: Callable[[Sequence[int]], Iterable[tuple[int, PlanarFrame]]],
     look: Callable[[int, PlanarFrame], Sample],
 ) -> None:
@@ -90,7 +90,7 @@ def refine(
 
 
 def _settle(
-    brink: Brink,
+    brink: TrackEnd,
     held: dict[int, PlanarFrame],
     seen: dict[int, Sample],
     look: Callable[[int, PlanarFrame], Sample],
@@ -109,7 +109,7 @@ def _settle(
         probe = (low + high) // 2
 
 
-def _goes_on(brink: Brink, sample: Sample) -> bool:
+def _goes_on(brink: TrackEnd, sample: Sample) -> bool:
     """Whether a frame shows the track's person; if so it is added."""
     track, seconds = brink.track, sample.seconds
     likely = max(sample.found, key=lambda found: track.likeness(found, seconds), default=None)

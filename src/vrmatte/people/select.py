@@ -7,9 +7,9 @@ from dataclasses import replace
 from statistics import median
 from typing import Literal
 
-from vrmatte.people.document import People, Person, PersonKind, TimedBox
-from vrmatte.people.sphere import AngularBox
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.people.viewports import people_of, viewports_for
+from vrmatte.subjects import People, Person, PersonKind, TimedBox
 
 _BELOW_PITCH_DEG = -45.0
 """The middle of one's own body lies below this when one looks straight ahead."""

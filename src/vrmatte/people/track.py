@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Eye, PlanarFrame, Plane, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.people.detect import StereoDetection
-from vrmatte.people.sphere import AngularBox
 
 CONTINUES_FROM = 0.3
 """Least score that carries a track on; to begin one takes `detection.confidence_threshold`."""

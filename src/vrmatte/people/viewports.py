@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from vrmatte.geometry.viewport_path import Turn, ViewportPath
-from vrmatte.people.document import Person, Shot
+from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.people.outline import Fit, Outlines, fit, outlines_of
+from vrmatte.subjects import Person, Shot
 
 MARGIN = 1.3
 """A viewport's size over the size of what it is to show: boxes cut off hair, hands and feet, and

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.config import HardwareConfig
 from vrmatte.errors import WeightsError
 from vrmatte.models.runtime import Session
 from vrmatte.models.weights import cache_dir
@@ -29,6 +28,7 @@ from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import place_on_device
 from vrmatte.people.letterbox import PAD_CODE, STRIDES, FloatArray, fitted, laid_in, told_apart
 from vrmatte.progress import Notice, Observer, ignore
+from vrmatte.settings.config import HardwareConfig
 
 YOLOV8_SHA256 = {
     "yolov8n": "f59b3d833e2ff32e194b5bb8e08d211dc7c5bdf144b90d2c8412c47ccfc83b36",

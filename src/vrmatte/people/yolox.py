@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.config import Config, HardwareConfig
 from vrmatte.errors import WeightsError
 from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import get_weights
@@ -22,6 +21,7 @@ from vrmatte.people.detr import DETR_MODELS, open_detr
 from vrmatte.people.letterbox import STRIDES, FloatArray, fitted, laid_in, told_apart
 from vrmatte.people.yolov8 import YOLOV8_SHA256, open_yolov8
 from vrmatte.progress import Notice, Observer, ignore
+from vrmatte.settings.config import Config, HardwareConfig
 
 _PERSON = 5
 """Place of the person class in a row: box (4), objectness (1), classes."""

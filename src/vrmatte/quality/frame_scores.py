@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vrmatte.errors import OutputError
-from vrmatte.media.encode import ChunkFile
-from vrmatte.media.text_file import commit_text
+from vrmatte.files import ChunkFile, commit_text
 
 EyeName = Literal["left", "right"]
 SCORES_VERSION = 1

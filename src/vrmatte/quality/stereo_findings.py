@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vrmatte.errors import OutputError
-from vrmatte.media.encode import ChunkFile
-from vrmatte.media.text_file import commit_text
+from vrmatte.files import ChunkFile, commit_text
 from vrmatte.stereo.agreement import Finding
 from vrmatte.stereo.score import Agreement
 

@@ -9,8 +9,8 @@ from itertools import zip_longest
 import numpy as np
 
 from vrmatte.quality.frame_scores import EyeName
-from vrmatte.quality.score_measures import MEASURES, MeasureName
-from vrmatte.quality.score_series import Frames, SeriesKey, Values
+from vrmatte.quality.measures import MEASURES, MeasureName
+from vrmatte.quality.series import Frames, SeriesKey, Values
 
 _SAMPLED: frozenset[MeasureName] = frozenset(("jaggedness_px", "edge_width_px", "image_agreement"))
 _GAP_FRAMES = 3

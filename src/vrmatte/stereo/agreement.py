@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
 from vrmatte.geometry.person_boxes import PersonBoxes
+from vrmatte.geometry.pixel_rect import Rectangle
 from vrmatte.stereo.balance import apply_gain, gain
 from vrmatte.stereo.evidence import Evidence, compare_eyes, extended, window_of
-from vrmatte.stereo.rectangle import Rectangle
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
 from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, covered_share, label_people

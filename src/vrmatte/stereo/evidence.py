@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Eye
+from vrmatte.geometry.pixel_rect import Rectangle
 from vrmatte.stereo.flow import flow
-from vrmatte.stereo.rectangle import Rectangle
-from vrmatte.stereo.sheet import carried_outwards, lay_sheet, sheet_of
+from vrmatte.stereo.sheet import carried_outwards, forward_warp, sheet_of
 
 FloatArray = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]
@@ -118,7 +118,7 @@ def _evidence(
     other = Eye.LEFT if eye is Eye.RIGHT else Eye.RIGHT
     depth = dense[eye]
     mine, believed = sheets[eye]
-    told, near, reached = lay_sheet(own[other], *sheets[other], other)
+    told, near, reached = forward_warp(own[other], *sheets[other], other)
     # Where this eye's matte has somebody too, both must mean the same surface; where it has
     # nobody, nothing may stand before the place that the other eye speaks of. Beside people, where
     # somebody in front of them may be missing, a fine match tells.

@@ -19,17 +19,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, PlanarFrame
-from vrmatte.geometry.cassini import Cassini
-from vrmatte.geometry.projection import Array, EyeProjection, Projection
+from vrmatte.geometry.projection import Array, Cassini, EyeProjection, Projection
 from vrmatte.geometry.remap import resample, sampling_grid
-from vrmatte.geometry.turned import Rotation, Turned, rotation_of
+from vrmatte.geometry.viewport import rotation_of
 from vrmatte.stereo.eye_matches import EyeMatches, Grey, epipolar_angles, match_eyes
+from vrmatte.subjects import LensAlignment
 
 REFERENCE_PX = 1536
 """Height of the eye whose pixels row errors are told in."""
@@ -50,37 +49,6 @@ _SMALLEST_RESIDUAL = 1e-5
 _TYPICAL_TURN_DEG = 0.5
 _TYPICAL_NOISE_DEG = 0.03
 """Of one match. Together they hold turns that the matches don't tell at zero."""
-
-
-@dataclass(frozen=True, slots=True)
-class LensAlignment:
-    """How the right lens is turned against the left, and whether rows agree."""
-
-    roll_deg: float
-    """The right lens turned clockwise about its own axis."""
-    pitch_deg: float
-    """The right lens looks higher by this."""
-    toe_in_deg: float
-    """The right lens looks to the left by this; negative where the eyes look apart."""
-    needs_correction: bool = True
-    """Rows are off by more than stereo matching bears, and the turn mends them."""
-    rows_agree: bool = True
-    """False: rows don't match whatever is done, and disparity along rows can't be trusted."""
-    row_error_px: float = 0.0
-    """Median distance of a point's rows in both eyes, as recorded, with eyes of 1536 pixels."""
-    corrected_row_error_px: float = 0.0
-    """The same once the right eye is turned back."""
-    matches: int = 0
-    """Points it was found from; 0: told by hand."""
-
-    @property
-    def rotation(self) -> Rotation:
-        """From directions as the right eye sees them to the left eye's."""
-        return rotation_of(-self.toe_in_deg, self.pitch_deg, self.roll_deg)
-
-    def right_eye(self, projection: Projection) -> Projection:
-        """The right eye's picture as seen from the left eye's frame; itself if that is as good."""
-        return Turned(projection, self.rotation) if self.needs_correction else projection
 
 
 def compare_lenses(

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Eye, Matte, PlanarFrame, Plane
-from vrmatte.geometry.cassini import Cassini
-from vrmatte.geometry.projection import EyeProjection, Projection
+from vrmatte.geometry.projection import Cassini, EyeProjection, Projection
 from vrmatte.geometry.remap import SamplingGrid, make_sampling_grid, resample
-from vrmatte.geometry.turned import Rotation, Turned
+from vrmatte.geometry.viewport import Rotation, Turned
 
 FloatArray = npt.NDArray[np.float32]
 

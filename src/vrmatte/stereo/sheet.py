@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba import njit
 
 from vrmatte.frames import Eye
-from vrmatte.stereo.rectangle import Rectangle
+from vrmatte.geometry.pixel_rect import Rectangle
 
 FloatArray = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -95,7 +95,7 @@ def carried_outwards(values: FloatArray, known: Mask) -> tuple[FloatArray, Float
     return of_label[labels], np.asarray(distance, np.float32)
 
 
-def lay_sheet(
+def forward_warp(
     matte: FloatArray, disparity: FloatArray, believed: Mask, source: Eye
 ) -> tuple[FloatArray, FloatArray, Mask]:
     """Lay the matte of one eye into the other; what is nearest wins.

@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.geometry.pixel_rect import Rectangle
 from vrmatte.stereo.evidence import Evidence
 from vrmatte.stereo.flow import flow
-from vrmatte.stereo.rectangle import Rectangle
 
 FloatArray = npt.NDArray[np.float32]
 Grey = npt.NDArray[np.uint8]

@@ -1,0 +1,103 @@
+"""What is to be measured: sizes, lengths, repeats, where; a short version for trying it out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vrmatte.errors import ConfigError
+from vrmatte.settings.choices import Device
+from vrmatte.settings.config import Config
+from vrmatte.settings.load import load_config
+
+Size = tuple[int, int]
+DEFAULT_SIZES: tuple[Size, ...] = ((2048, 1024), (6144, 3072), (8192, 4096))
+WORKER = (sys.executable, "-m", "benchmarks.worker")
+_LARGE_PX = 6144
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What to measure, and how long."""
+
+    out: Path
+    """Clips, runs and results go here; clips are kept for the next time."""
+    sizes: tuple[Size, ...] = DEFAULT_SIZES
+    frames: int = 60
+    repeats: int = 3
+    device: Device = "auto"
+    peer: Path | None = None
+    """A checkout of Robust Video Matting; None: no peer is measured."""
+    peer_python: str = sys.executable
+    """The interpreter that has the peer's libraries."""
+    base_eye_px: int = 512
+    """Size at which people are rendered before they are enlarged."""
+    base_frames: int = 48
+    small: Size = (1024, 512)
+    """Size of long clips: only their length matters."""
+    small_frames: int = 1000
+    large_frames: int = 300
+    long_chunks: int = 20
+    """Into how many chunks long clips are cut."""
+    chunk_frames: int = 300
+    chunks: int = 10
+    model_eye_px: int = 3072
+    model_ratio: float = 0.125
+    model_frames: int = 8
+    worker: tuple[str, ...] = WORKER
+    """The command that measures one task in a process of its own."""
+
+    @property
+    def overhead_size(self) -> Size:
+        """The size that single-size benchmarks use: 6K, or the largest asked for below it."""
+        fitting = [size for size in self.sizes if size[0] <= _LARGE_PX]
+        return max(fitting or self.sizes)
+
+    def settings(self, overrides: Mapping[str, object]) -> Config:
+        """The defaults, with the device asked for and these keys."""
+        return load_config(overrides={"hardware.device": self.device, **overrides}).config
+
+
+def quick(scope: Scope) -> Scope:
+    """The same benchmarks within some seconds; shows that they work, measures nothing."""
+    return replace(
+        scope,
+        sizes=((256, 128),),
+        frames=8,
+        repeats=1,
+        base_eye_px=64,
+        base_frames=4,
+        small=(256, 128),
+        small_frames=24,
+        large_frames=24,
+        long_chunks=6,
+        chunk_frames=3,
+        chunks=4,
+        model_eye_px=256,
+        model_ratio=0.25,
+        model_frames=2,
+    )
+
+
+def parse_sizes(text: str) -> tuple[Size, ...]:
+    """Sizes from "2048x1024,6144x3072".
+
+    Raises:
+        ConfigError: something else, or eyes that aren't even squares.
+    """
+    sizes: list[Size] = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        match = re.fullmatch(r"(\d+)x(\d+)", word)
+        width, height = (int(n) for n in match.groups()) if match else (0, 0)
+        if height < 64 or height % 4 or width != 2 * height:
+            raise ConfigError(
+                f"--sizes: {word!r} can't be; accepted are frames of two square eyes side by side, "
+                "64 px or more and a multiple of 4, e.g. 2048x1024,6144x3072"
+            )
+        sizes.append((width, height))
+    if not sizes:
+        raise ConfigError("--sizes: give at least one, e.g. 2048x1024")
+    return tuple(sizes)

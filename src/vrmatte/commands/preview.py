@@ -1,0 +1,258 @@
+"""`vrmatte preview`: one frame, matted as a run would, to look at before a long run."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from vrmatte.compose.greenscreen import GreenScreen
+from vrmatte.compose.view import Preparation
+from vrmatte.deliverables.decide import estimates_foreground, source_view
+from vrmatte.errors import ConfigError, DamagedInputError, output_error
+from vrmatte.frames import Matte, PlanarFrame, Timeline
+from vrmatte.jobs.find_subjects import subjects_of
+from vrmatte.matting.base import FrameMatting
+from vrmatte.matting.build import make_matting, sized_paths, whole_sphere
+from vrmatte.matting.engines.choose import choose_engine, load_engine
+from vrmatte.matting.exclusion.exclusion import ExcludingMatting, Exclusion
+from vrmatte.matting.stereo_matting import with_agreement
+from vrmatte.media.damage import read_timeline
+from vrmatte.media.decode import decode_after_seek, read_frames
+from vrmatte.media.planes import to_planar
+from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.scan import fingerprint
+from vrmatte.people.detect import detect_stereo
+from vrmatte.people.document import rounded
+from vrmatte.people.select import chosen, kind_of
+from vrmatte.people.track import CONTINUES_FROM
+from vrmatte.people.yolox import open_detector
+from vrmatte.plan import WHOLE_EYES, Subjects, check_source
+from vrmatte.progress import Notice, Observer, ignore
+from vrmatte.scout import load_or_scout
+from vrmatte.settings.config import Config
+from vrmatte.sheets.picture import Rgb, write_png
+from vrmatte.sheets.preview_sheet import PreviewFrame, preview_sheet
+from vrmatte.sheets.video_people import sheet_frame
+from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.lenses import align, matches_in
+from vrmatte.subjects import People, Person, Shot, SourceIdentity, TimedBox
+
+_MOST_EYE_PX = 640
+"""Width of an eye in the picture; four of them make 2560."""
+_DEFAULT_RATE = Fraction(30)
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """What a run would make of a frame, and where the picture of it lies."""
+
+    picture: Path
+    at_seconds: float
+    """Time of the frame, the first at or after the time asked for."""
+    people: People
+    engine: str
+    findings: tuple[Finding, ...]
+    """How the eyes agreed, person by person."""
+    covered: float
+    """Share of the frame that is matted."""
+    seconds: float
+    """Wall time it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One frame of a source, and who is in it."""
+
+    frame: PlanarFrame
+    index: int
+    """Of the frame, in the timeline that the people's document counts in."""
+    at_seconds: float
+    people: People
+
+
+def preview_frame(
+    video: Path | str,
+    at_seconds: float,
+    picture: Path | str,
+    config: Config | None = None,
+    observer: Observer = ignore,
+) -> Previewed:
+    """Matte one frame by itself and write a picture of it.
+
+    People are looked for in that frame alone, unless `people.file` names a document; the network
+    settles on it. The file isn't read through, so this is quick however long the video is.
+
+    Args:
+        video: side-by-side half-equirectangular or fisheye video.
+        at_seconds: which frame; the first at or after that time is taken.
+        picture: PNG file to write.
+        config: settings as of a run; defaults where None.
+        observer: receives notices.
+
+    Raises:
+        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+    """
+    began = time.monotonic()
+    video, picture, config = Path(video), Path(picture), config or Config()
+    told = config.input
+    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
+    check_source(source)
+    choice = choose_engine(config, observer)
+    moment = _moment(source, at_seconds, config, observer)
+    findings: list[Finding] = []
+    subjects = _subjects(source, moment.people, config, observer)
+    engine = load_engine(choice, config, observer)
+    paths = None
+    if subjects.viewports is not None:
+        paths = sized_paths(subjects.viewports, config, source.eye_projection)
+    matting = make_matting(engine, paths, config, source.eye_projection)
+    matting = _as_in_a_run(matting, source, subjects, config, findings)
+    matte = matting.matte(moment.index, moment.frame)
+    try:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, picture.parent) from error
+    write_png(_sheet(source, moment, matte, config), picture)
+    covered = float(np.mean(matte)) / 255
+    taken = round(time.monotonic() - began, 3)
+    return Previewed(
+        picture,
+        moment.at_seconds,
+        moment.people,
+        choice.name,
+        tuple(findings),
+        round(covered, 5),
+        taken,
+    )
+
+
+def _as_in_a_run(
+    matting: FrameMatting,
+    source: SourceInfo,
+    subjects: Subjects,
+    config: Config,
+    findings: list[Finding],
+) -> FrameMatting:
+    """With both eyes made to agree, and those taken out who aren't wanted."""
+    eye, people = source.eye_projection, subjects.people
+    matting = with_agreement(matting, config, eye, people, subjects.lenses, findings.append)
+    if not subjects.anything_leaves:
+        return matting
+    return ExcludingMatting(matting, Exclusion(people, subjects.regions, eye))
+
+
+def _moment(source: SourceInfo, at_seconds: float, config: Config, observer: Observer) -> _Moment:
+    if config.people.file is None:
+        frame = _frame_at(source, at_seconds)
+        people = _people_in(frame, source, config, observer)
+        return _Moment(frame, 0, float(frame.pts * source.time_base), people)
+    timeline = read_timeline(source, config.input.on_damage, observer)
+    index = _index_at(source, timeline, at_seconds)
+    identity = fingerprint(source.path)
+    people = load_or_scout(config.people.file, source, identity, timeline, config, observer)
+    with closing(read_frames(source, timeline, index, index + 1)) as frames:
+        return _Moment(next(frames), index, timeline.seconds(index), people)
+
+
+def _index_at(source: SourceInfo, timeline: Timeline, at_seconds: float) -> int:
+    wanted = round(Fraction(at_seconds) / timeline.time_base)
+    index = int(np.searchsorted(timeline.pts, wanted))
+    if index == len(timeline):
+        raise _too_late(source, at_seconds, timeline.seconds(index - 1))
+    return index
+
+
+def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
+    """The first frame at or after a time, decoded from the key frame before it.
+
+    Raises:
+        ConfigError: the video ends before that.
+        DamagedInputError: nothing can be decoded there.
+    """
+    wanted = round(Fraction(at_seconds) / source.time_base)
+    last: int | None = None
+    for patient in (False, True):
+        with closing(decode_after_seek(source, wanted, patient=patient)) as frames:
+            for frame in frames:
+                is_whole = (frame.width, frame.height) == (source.width, source.height)
+                if frame.pts is None or not is_whole or frame.is_corrupt:
+                    continue
+                last = frame.pts
+                if last >= wanted:
+                    return to_planar(frame, source.layout, source.color)
+    if last is None:
+        raise DamagedInputError(
+            f"{source.path}: nothing can be decoded at {at_seconds:g} s; choose another --at, or "
+            "copy the file again"
+        )
+    raise _too_late(source, at_seconds, float(last * source.time_base))
+
+
+def _too_late(source: SourceInfo, at_seconds: float, last_seconds: float) -> ConfigError:
+    return ConfigError(
+        f"--at {at_seconds:g}: the last frame of {source.path} is at {last_seconds:.3f} s; choose "
+        "an earlier time"
+    )
+
+
+def _people_in(
+    frame: PlanarFrame, source: SourceInfo, config: Config, observer: Observer
+) -> People:
+    """Who is in a frame, as a document of that frame alone."""
+    eye = source.eye_projection
+    rate = source.average_rate or _DEFAULT_RATE
+    identity = SourceIdentity("", 1, source.width, source.height, rate)
+    nobody = People(identity, (Shot(0, 1),), (), ())
+    if config.processing.projection != "viewport":
+        return nobody
+    detector = open_detector(config, observer)
+    if detector is None:
+        return nobody
+    threshold = config.detection.confidence_threshold
+    found = detect_stereo(frame, detector, threshold, CONTINUES_FROM, projection=eye)
+    people: list[Person] = []
+    for number, pair in enumerate(found, 1):
+        left, right = (None if e is None else rounded(e.box) for e in (pair.left, pair.right))
+        boxes = (TimedBox(0, left, right, round(pair.score, 3)),)
+        people.append(Person(number, kind_of(boxes), True, boxes[0].score, boxes))
+    lenses = align([matches_in(frame, eye)])
+    whole = People(identity, nobody.shots, tuple(people), (), lenses=lenses)
+    return chosen(whole, config.people.viewer_body, derive_viewports=True)
+
+
+def _subjects(source: SourceInfo, people: People, config: Config, observer: Observer) -> Subjects:
+    projection = config.processing.projection
+    if projection == "half_equirect":
+        return WHOLE_EYES
+    if projection != "viewport":
+        return Subjects(whole_sphere(people.source.frames, projection))
+    if people.people or people.viewports:
+        return subjects_of(people)
+    observer(
+        Notice(
+            f"{source.path}: nobody was found in this frame, so whole eyes are matted; if somebody "
+            "is there, lower detection.confidence_threshold"
+        )
+    )
+    return WHOLE_EYES
+
+
+def _sheet(source: SourceInfo, moment: _Moment, matte: Matte, config: Config) -> Rgb:
+    prepared = Preparation(source_view(source, config), config)(moment.frame, matte)
+    people = moment.frame
+    if estimates_foreground("greenscreen", config):
+        people = prepared.decontaminated
+    grounds = (
+        GreenScreen(colour, source.layout, source.color).compose(people, prepared.matte)
+        for colour in (config.output.background_color, (0, 0, 0))
+    )
+    found = sheet_frame(moment.index, moment.frame, moment.at_seconds, moment.people)
+    found = replace(found, title=f"people found and viewports, at {moment.at_seconds:.3f} s")
+    eye_px = min(source.height, _MOST_EYE_PX)
+    shown = PreviewFrame(found, prepared.matte, *grounds)
+    return preview_sheet(shown, eye_px, source.eye_projection)

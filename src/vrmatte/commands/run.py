@@ -1,0 +1,320 @@
+"""Runs a plan on this machine: skip what is made, make what is missing, join, verify, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from vrmatte.errors import OutputError
+from vrmatte.frames import HeldSpan, Timeline
+from vrmatte.jobs.chunks import ChunkWork
+from vrmatte.jobs.failures import refuse_failures, report_unexpected_errors, unfinishable
+from vrmatte.jobs.fallbacks import downgraded_before
+from vrmatte.jobs.find_subjects import find_subjects, knows_subjects
+from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
+from vrmatte.jobs.job_folder import JobFolder, missing_output_as_error, open_workplace
+from vrmatte.jobs.manifest import Manifest
+from vrmatte.jobs.memory import check_memory, gpu_memory_notices, limit_malloc_arenas
+from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog, journal_of_run
+from vrmatte.jobs.stall import StallWatch
+from vrmatte.jobs.stopping import Stop, never
+from vrmatte.masks.sam2_loading import torch_on_gpu
+from vrmatte.matting.base import EngineChoice
+from vrmatte.matting.engines.choose import choose_engine
+from vrmatte.media.damage import (
+    DAMAGE_VERSION,
+    damage_report,
+    end_before_damage,
+    read_timeline,
+)
+from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.scan import fingerprint
+from vrmatte.models.devices import GPU_DEVICES, resolve_device
+from vrmatte.plan import (
+    WHOLE_EYES,
+    Plan,
+    check_source,
+    make_plan,
+)
+from vrmatte.progress import Event, Notice, Observer, ignore
+from vrmatte.report.gather import write_page
+from vrmatte.report.report import RunReport, write_report
+from vrmatte.settings.config import Config
+
+
+def matte_video(
+    video: Path | str,
+    output: Path | str,
+    config: Config | None = None,
+    *,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    stored: EngineChoice | None = None,
+    observer: Observer = ignore,
+    stop: Stop = never,
+) -> RunReport:
+    """Matte a VR180 video: make every deliverable of `config` in the directory `output`.
+
+    Continues an earlier run in the same directory: pieces made from the same input and settings
+    are kept, everything else is made anew. `fresh` sets earlier work aside first. A chunk that
+    fails in every try is left out, with the files that need it; all else is made before the run
+    ends with `ChunkError`.
+
+    The process ends itself with exit code 75 if nothing moves for `processing.stall_minutes`.
+
+    Args:
+        video: side-by-side half-equirectangular or fisheye video, 8 or 10 bit.
+        output: directory for the finished files; made when missing.
+        config: settings; defaults where None.
+        fresh: start over.
+        retry_failed: try chunks again that were left out in an earlier run.
+        stored: the engine that made all mattes in an earlier run; no network runs then, and mattes
+            that are not there are refused. None: choose one as settings say.
+        observer: receives progress events and notices.
+        stop: asked between chunks and before files are joined; true ends the run there.
+
+    Raises:
+        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+    """
+    limit_malloc_arenas()
+    video, output, config = Path(video), Path(output), config or Config()
+    began = time.time()
+    told = config.input
+    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
+    check_source(source)
+    with (
+        open_workplace(output, video.stem, fresh=fresh) as place,
+        missing_output_as_error(place),
+        journal_of_run(place.folder, config, observer) as run_log,
+        report_unexpected_errors(place.folder / JOURNAL_FILE),
+        Manifest(place.folder, output) as manifest,
+        StallWatch(config.processing.stall_minutes, run_log) as watch,
+    ):
+        listener = _NoticeKeeper(watch.listening(observer), run_log)
+        plan = _laid_out(source, place, manifest, config, stored, listener)
+        runs = stored is None
+        _note_plan(run_log, plan, runs=runs)
+        work = ChunkWork(plan, place, manifest, run_log, listener, may_infer=runs, stop=stop)
+        if retry_failed:
+            work.pieces.retry_failed()
+        return _carried_out(work, place, manifest, run_log, listener, began, stop)
+
+
+def _laid_out(
+    source: SourceInfo,
+    place: JobFolder,
+    manifest: Manifest,
+    config: Config,
+    stored: EngineChoice | None,
+    observer: Observer,
+) -> Plan:
+    """The plan of a run; whatever can be refused is refused before people are looked for."""
+    identity = _check_identity(manifest, source.path)
+    timeline = _timeline(source, identity, manifest, config, observer)
+    config = _before_damage(source, timeline, config, observer)
+    engine = stored or downgraded_before(choose_engine(config, observer), manifest, config)
+    chunk_frames = _kept_chunk_frames(manifest, config, observer)
+    plan = make_plan(source, identity, timeline, WHOLE_EYES, engine, config, chunk_frames)
+    runs = stored is None
+    for text in (*engine.notices, *plan.notices, *_machine_notices(plan, runs=runs)):
+        observer(Notice(text))
+    if not runs and not knows_subjects(place.output, source, config):
+        return plan  # whoever may not infer may not scout
+    return plan.of(find_subjects(place.output, source, identity, timeline, config, observer))
+
+
+def _note_plan(run_log: RunLog, plan: Plan, *, runs: bool) -> None:
+    run_log.note(
+        "planned",
+        chunks=len(plan.chunks),
+        frames=len(plan.selected),
+        files=[d.file_name for d in plan.deliverables],
+        engine=plan.engine.name,
+        weights=plan.engine.weights_name,
+        precision=plan.engine.precision,
+        device=_device(plan) if runs else None,
+    )
+
+
+def _device(plan: Plan) -> str:
+    """Where the matting network runs."""
+    if plan.engine.name == "selfie":
+        return "cpu"
+    return resolve_device(plan.config.hardware.device).device
+
+
+def _carried_out(
+    work: ChunkWork,
+    place: JobFolder,
+    manifest: Manifest,
+    run_log: RunLog,
+    listener: _NoticeKeeper,
+    began: float,
+    stop: Stop,
+) -> RunReport:
+    """Chunks, files, report."""
+    pieces = work.pieces
+    pieces.refuse_missing_mattes()
+    refuse_taken_names(pieces.plan, manifest)
+    _remember(manifest, pieces.plan, pieces.promised, pieces.matte_keys)
+    work.make_chunks()
+    if pieces.drop_broken_pieces():
+        work.make_chunks()
+    plan, failures = pieces.plan, pieces.failures
+    # Memory and failures may have changed it.
+    _remember(manifest, plan, pieces.promised, pieces.matte_keys)
+    products = finish_deliverables(
+        plan, place, manifest, pieces.matte_keys, listener, stop, unfinishable(plan, failures)
+    )
+    if plan.timeline.held:
+        run_log.note("damage", None, **damage_report(plan.timeline, plan.config.input.on_damage))
+    for product in products:
+        run_log.note("file finished", file=product.path.name, checks=product.checks)
+    report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began, failures)
+    report = _told(report, plan, place, manifest, listener)
+    refuse_failures(plan, failures, [product.name for product in products], began)
+    run_log.note("run ended", seconds=report.seconds, frames=report.frames, exit_code=0)
+    return report
+
+
+def _told(
+    report: RunReport, plan: Plan, place: JobFolder, manifest: Manifest, listener: _NoticeKeeper
+) -> RunReport:
+    """Write the report and its page; a notice that the page brings stands in the report too."""
+    path = place.output / f"{plan.source.path.stem}_report.json"
+    write_report(report, path)
+    write_page(report, plan, place, manifest, listener)
+    if len(listener.notices) > len(report.notices):
+        report = replace(report, notices=tuple(listener.notices))
+        write_report(report, path)
+    return report
+
+
+def _timeline(
+    source: SourceInfo, identity: str, manifest: Manifest, config: Config, observer: Observer
+) -> Timeline:
+    """All frames of the source; what was found damaged before is not looked for again."""
+    told = manifest.fact("damage")
+    about = {"input": identity, "version": DAMAGE_VERSION}
+    known: list[HeldSpan] | None = None
+    if isinstance(told, dict) and {k: told.get(k) for k in about} == about:
+        known = [HeldSpan(*span) for span in told["held"]]
+    timeline = read_timeline(source, config.input.on_damage, observer, known)
+    if config.input.on_damage != "stop" and known is None:
+        held = [[span.first, span.last, span.shown] for span in timeline.held]
+        manifest.set_fact("damage", {**about, "held": held})
+    return timeline
+
+
+def _before_damage(
+    source: SourceInfo, timeline: Timeline, config: Config, observer: Observer
+) -> Config:
+    """The same settings, ending before the first damaged frame where that is asked for."""
+    if config.input.on_damage != "partial":
+        return config
+    told = config.input
+    end = end_before_damage(source, timeline, told.start, told.end)
+    if end == told.end:
+        return config
+    observer(Notice(f"{source.path}: made up to {end:.3f} s, before the first damaged frame"))
+    return config.model_copy(update={"input": told.model_copy(update={"end": end})})
+
+
+def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
+    """What this machine can't do as asked; networks matter where one runs."""
+    if runs:
+        yield from _network_notices(plan)
+    warning = check_memory(plan)
+    if warning:
+        yield warning
+
+
+def _network_notices(plan: Plan) -> Iterator[str]:
+    """Where networks run instead of where they should, and whether the GPU's memory will do."""
+    hardware, engine = plan.config.hardware, plan.engine
+    mattes = masks = False
+    if engine.name == "rvm" or engine.refiner == "rvm":
+        choice = resolve_device(hardware.device, hardware.require_device)
+        yield from choice.notices
+        mattes = choice.device in GPU_DEVICES
+    if engine.masks is not None:
+        masks, notice = torch_on_gpu(engine.masks.model, hardware)
+        if notice is not None:
+            yield notice
+    yield from gpu_memory_notices(plan, mattes=mattes, masks=masks)
+
+
+class _NoticeKeeper:
+    """Passes events on; keeps the notices for the report and writes them into the journal."""
+
+    def __init__(self, observer: Observer, run_log: RunLog) -> None:
+        self._observer = observer
+        self._run_log = run_log
+        self.notices: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Notice):
+            if event.text in self.notices:
+                return
+            self.notices.append(event.text)
+            self._run_log.note("notice", level=event.level, text=event.text)
+        self._observer(event)
+
+
+def _check_identity(manifest: Manifest, video: Path) -> str:
+    """The source's identity; refuses a directory that holds work on another video of that name.
+
+    Raises:
+        OutputError: the input was replaced since the earlier run.
+    """
+    identity = fingerprint(video)
+    known = manifest.fact("input")
+    if known is not None and known != identity:
+        raise OutputError(
+            f"{video}: is another video than the one this output was begun with (same name, other "
+            "content). Choose another --out, or start over with --fresh"
+        )
+    return identity
+
+
+def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:
+    """Chunks are cut as in the earlier run, so that another chunk_size throws nothing away."""
+    known = manifest.fact("chunk_frames")
+    if not isinstance(known, int) or known < 1:
+        return None
+    wanted = config.processing.chunk_size
+    if wanted not in (0, known):
+        observer(
+            Notice(
+                f"processing.chunk_size={wanted} is for new outputs; this one goes on with chunks "
+                f"of {known} frames (--fresh cuts anew)",
+                "info",
+            )
+        )
+    return known
+
+
+def _remember(
+    manifest: Manifest, plan: Plan, promised: Mapping[str, str], matte_keys: Sequence[str]
+) -> None:
+    """What `verify`, `clean` and later runs need to know.
+
+    `promised` are the keys of the files to come, `matte_keys` those of the mattes they are made of.
+    """
+    if manifest.fact("input") is None:
+        manifest.set_fact("input", plan.fingerprint)
+        manifest.set_fact("chunk_frames", plan.chunks[0].frames)
+    manifest.set_fact("video", str(plan.source.path.absolute()))
+    settings = plan.config.model_dump(mode="json")
+    manifest.set_fact("config", settings)
+    manifest.set_fact("engine", asdict(plan.engine))
+    manifest.set_fact("matte_keys", list(matte_keys))
+    # Files of earlier runs in this directory are promised still, under the settings they had.
+    before = manifest.fact("promised")
+    manifest.set_fact("promised", {**(before if isinstance(before, dict) else {}), **promised})
+    for name in promised:
+        manifest.set_fact(f"config:{name}", settings)
+    for deliverable in plan.deliverables:
+        manifest.set_fact(f"file_name:{deliverable.id}", deliverable.file_name)

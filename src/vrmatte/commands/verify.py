@@ -1,0 +1,154 @@
+"""`vrmatte verify DIR`: checks everything an output directory holds, without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vrmatte.deliverables.decide import Deliverable
+from vrmatte.errors import InputError, OutputError, VrmatteError
+from vrmatte.files import sha256_of
+from vrmatte.jobs.failures import RETRY, Failures
+from vrmatte.jobs.finish import product_key, verify_file
+from vrmatte.jobs.job_folder import JobFolder, begun_jobs, open_workplace
+from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
+from vrmatte.media.probe import probe
+from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.outputs import piece_name
+from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.progress import Observer, ignore
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPiece:
+    """One thing that was checked."""
+
+    job: str
+    name: str
+    """A finished file's name, or "chunks"."""
+    problem: str | None
+    """What is wrong; None: nothing."""
+
+
+def verify_output(output: Path | str, observer: Observer = ignore) -> list[CheckedPiece]:
+    """Recheck every chunk and finished file of `output` against manifest and source.
+
+    Raises:
+        InputError: the directory holds no vrmatte job, or the source is gone.
+        OutputLockedError: a run is working there.
+    """
+    output = Path(output)
+    checked: list[CheckedPiece] = []
+    for stem in begun_jobs(output):
+        with (
+            open_workplace(output, stem, fresh=False) as place,
+            Manifest(place.folder, output) as manifest,
+        ):
+            checked += _check_chunks(stem, manifest)
+            checked += _check_failures(stem, manifest)
+            checked += _check_products(stem, place, manifest, observer)
+    return checked
+
+
+def _check_chunks(stem: str, manifest: Manifest) -> list[CheckedPiece]:
+    broken = manifest.broken_pieces()
+    if not broken:
+        return [CheckedPiece(stem, "chunks", None)]
+    return [
+        CheckedPiece(
+            stem, file, "is missing or differs from its digest; `vrmatte run` makes it anew"
+        )
+        for _, _, file in broken
+    ]
+
+
+def _check_failures(stem: str, manifest: Manifest) -> list[CheckedPiece]:
+    return [
+        CheckedPiece(
+            stem,
+            failure.where,
+            f"could not be made in {failure.tries} tries: {failure.error}; {RETRY} tries it again",
+        )
+        for failure in Failures(manifest).all
+    ]
+
+
+def _check_products(
+    stem: str, place: JobFolder, manifest: Manifest, observer: Observer
+) -> list[CheckedPiece]:
+    promised = manifest.fact("promised")
+    if not isinstance(promised, dict):
+        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
+    plans: dict[str, Plan] = {}
+    checked: list[CheckedPiece] = []
+    for name, key in promised.items():
+        run = earlier_run(manifest, name)
+        told = run.config.model_dump_json()
+        if told not in plans:
+            plans[told] = _stored_plan(manifest, run, observer)
+        deliverable = next((d for d in plans[told].deliverables if d.id == name), None)
+        if deliverable is None:
+            checked.append(CheckedPiece(stem, name, "is promised, but not by the settings kept"))
+            continue
+        problem = _problem(plans[told], place, manifest, deliverable, key, observer)
+        checked.append(CheckedPiece(stem, deliverable.file_name, problem))
+    return checked
+
+
+def _problem(
+    plan: Plan,
+    place: JobFolder,
+    manifest: Manifest,
+    deliverable: Deliverable,
+    key: str,
+    observer: Observer,
+) -> str | None:
+    """What is wrong with a file; None: nothing."""
+    product = manifest.product(deliverable.id)
+    if product is None or product.key != key:
+        needed = ("matte", piece_name(deliverable))
+        chunks = {f.chunk for f in Failures(manifest).all if f.piece in needed}
+        if chunks:
+            return f"lacks {', '.join(f'chunk {chunk}' for chunk in sorted(chunks))}, which failed"
+        return "was not finished; run the same command again"
+    if not product.path.is_file():
+        return "is gone; run the same command again"
+    if product.path.stat().st_size != product.bytes or sha256_of(product.path) != product.sha256:
+        return "was changed after it was finished"
+    carried = product.checks.get("carried_streams", [])
+    streams = [stream.index for stream in plan.source.streams]
+    if not isinstance(carried, list) or not all(index in streams for index in carried):
+        return "is said to carry streams that the source hasn't; run the same command again"
+    where = product.path if deliverable.sequence is None else product.path.parent
+    try:
+        mattes = place if _has_mattes(plan, manifest, deliverable, key) else None
+        verify_file(plan, mattes, deliverable, where, carried, observer)
+    except VrmatteError as error:
+        return str(error)
+    return None
+
+
+def _has_mattes(plan: Plan, manifest: Manifest, deliverable: Deliverable, key: str) -> bool:
+    """Whether the stored mattes are those a file was made of; a later run may have made others."""
+    stored = manifest.piece_keys("matte")
+    keys = [stored.get(chunk.index, "") for chunk in plan.chunks]
+    return product_key(plan, deliverable, keys) == key
+
+
+def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Plan:
+    """The plan of a run, laid out again from what the manifest remembers."""
+    identity = fingerprint(run.video)
+    if identity != manifest.fact("input"):
+        raise InputError(f"{run.video}: is another video than the one this output was made from")
+    told = run.config.input
+    source = probe(run.video, layout=told.layout, projection=told.projection, lens=told.lens)
+    chunk_frames = manifest.fact("chunk_frames")
+    return make_plan(
+        source,
+        identity,
+        scan_timeline(source, observer, told.on_damage),
+        WHOLE_EYES,
+        run.engine,
+        run.config,
+        chunk_frames if isinstance(chunk_frames, int) and chunk_frames > 0 else None,
+    )

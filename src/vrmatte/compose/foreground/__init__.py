@@ -1,0 +1,1 @@
+"""Foreground colours at soft edges, estimated on image pyramids."""

@@ -1,0 +1,1 @@
+"""Which files a run makes, how they are encoded and what they are named."""

@@ -1,0 +1,185 @@
+"""The folders and the lock of one job: `OUT/.vrmatte/STEM/`, used by one run at a time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from vrmatte.errors import DiskFullError, InputError, OutputError, OutputLockedError, output_error
+
+WORK_FOLDER = ".vrmatte"
+ASIDE_FOLDER = "set-aside"
+_LONGEST_OWNER_BYTES = 4096
+RESERVE_BYTES = 256 << 20
+"""Free space below which no further chunk is begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """Where one job keeps its files."""
+
+    output: Path
+    """Finished files and the report."""
+    folder: Path
+    """Manifest, lock, log and chunks."""
+
+    def chunk_folder(self, index: int) -> Path:
+        """Where the files of a chunk lie."""
+        return self.folder / "chunks" / f"{index:06d}"
+
+    def check_space(self) -> None:
+        """Stop before the disk is full.
+
+        Raises:
+            DiskFullError: less than the reserve is free.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < RESERVE_BYTES:
+            raise DiskFullError(
+                f"{self.output}: only {free >> 20} MB free, the next chunk needs up to "
+                f"{RESERVE_BYTES >> 20} MB: free some space and run the same command again, "
+                "finished chunks are kept"
+            )
+
+
+@contextmanager
+def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[JobFolder]:
+    """Make the folders and hold the lock; `fresh` moves an earlier job's work aside first.
+
+    Raises:
+        OutputLockedError: another run is working here.
+        OutputError, DiskFullError: the folders can't be made.
+    """
+    folder = output / WORK_FOLDER / stem
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, output) from error
+    with _held(folder.with_name(f"{stem}.lock"), output):
+        try:
+            if fresh:
+                _set_aside(folder)
+            refuse_links(folder)
+            _sweep(folder)
+        except OSError as error:
+            raise output_error(error, folder) from error
+        yield JobFolder(output, folder)
+
+
+@contextmanager
+def missing_output_as_error(place: JobFolder) -> Generator[None]:
+    """Whatever goes wrong after the output has gone, as when a drive drops, is told as that.
+
+    Raises:
+        OutputError: it has gone.
+    """
+    try:
+        yield
+    except Exception as error:
+        if place.folder.is_dir():
+            raise
+        raise OutputError(
+            f"can't write {place.output}: it has gone. Bring it back and run the same command "
+            "again, finished chunks are kept"
+        ) from error
+
+
+@contextmanager
+def locked_job(output: Path, stem: str) -> Generator[JobFolder]:
+    """Hold the lock of a job that is there, and change nothing.
+
+    Raises:
+        OutputLockedError: a run is working here.
+        OutputError: a link stands where only folders and files of ours may.
+    """
+    folder = output / WORK_FOLDER / stem
+    for path in (folder.parent, folder):
+        if path.is_symlink():
+            raise OutputError(f"{path}: is a link, which isn't followed. Name the directory itself")
+    with _held(folder.with_name(f"{stem}.lock"), output):
+        refuse_links(folder)
+        yield JobFolder(output, folder)
+
+
+@contextmanager
+def _held(path: Path, output: Path) -> Generator[None]:
+    lock = FileLock(path, thread_local=False)
+    owner = path.with_suffix(".owner")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise OutputLockedError(
+            f"{output}: another run is writing here ({_describe(owner)}). Wait for it, stop it, or "
+            "choose another --out"
+        ) from error
+    except OSError as error:
+        raise output_error(error, path) from error
+    try:
+        owner.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(owner: Path) -> str:
+    try:
+        with owner.open("rb") as file:
+            facts = json.loads(file.read(_LONGEST_OWNER_BYTES))
+        return f"process {int(facts['pid'])} on {facts['host']!s:.80}"
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return "process unknown"
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep an earlier job's work under another name: --fresh never deletes."""
+    if any(folder.iterdir()):
+        aside = folder.parent / ASIDE_FOLDER
+        aside.mkdir(exist_ok=True)
+        folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+        folder.mkdir()
+
+
+def job_stems(output: Path) -> list[str]:
+    """Names of the jobs an output directory holds, sorted."""
+    folders = (output / WORK_FOLDER).glob("*/manifest.sqlite")
+    return sorted(path.parent.name for path in folders)
+
+
+def begun_jobs(output: Path) -> list[str]:
+    """Names of the jobs a directory holds, sorted; at least one.
+
+    Raises:
+        InputError: it holds none.
+    """
+    stems = job_stems(output)
+    if not stems:
+        raise InputError(f"{output}: holds no vrmatte job; accepted is the --out of an earlier run")
+    return stems
+
+
+def refuse_links(folder: Path) -> None:
+    """Work on others' jobs stays in their folders; we make no links, so one isn't ours.
+
+    The folder itself may be one, to a larger drive.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = os.path.join(place, name)
+            if os.path.islink(path):
+                raise OutputError(f"{path}: is a link, which no job holds. Remove it")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed run left half-written."""
+    for part in folder.rglob("*.part"):
+        part.unlink(missing_ok=True)

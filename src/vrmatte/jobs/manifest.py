@@ -1,0 +1,389 @@
+"""The manifest of one output: which pieces exist, made from what. SQLite, safe against kills.
+
+A piece is believed only if its row is there, its file has the recorded size, and (before it is
+joined, or on `verify`) its digest. Rows are written in one transaction after the files are safe.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from vrmatte.errors import DiskFullError, OutputError
+from vrmatte.files import ChunkFile, sha256_of
+from vrmatte.matting.base import EngineChoice
+from vrmatte.media.sequences.sequence import holds_all_frames
+from vrmatte.plan import Parameters, key_of
+from vrmatte.settings.config import Config
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS piece (
+    chunk INTEGER NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL, parameters TEXT NOT NULL,
+    file TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT NOT NULL, frames INTEGER NOT NULL,
+    PRIMARY KEY (chunk, name));
+CREATE TABLE IF NOT EXISTS product (
+    name TEXT PRIMARY KEY, key TEXT NOT NULL, file TEXT NOT NULL, bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL, checks TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timing (
+    chunk INTEGER NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
+"""
+_SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""Of a damaged file even SQLite's own complaint may be no text."""
+_PRIMARY_CODE = 0xFF
+"""SQLite's extended codes hold the plain one in their low byte."""
+_SPARE_BYTES = 1 << 20
+_LONGEST_VALUE_BYTES = 16 << 20
+"""Of one text in the manifest; a value that claims more isn't read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A finished, verified file, or a folder of pictures by the listing in it."""
+
+    name: str
+    key: str
+    path: Path
+    bytes: int
+    sha256: str
+    checks: Mapping[str, object]
+    """What verification found."""
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the file is still there with the size it had; of a folder, every picture."""
+        if not self.path.is_file() or self.path.stat().st_size != self.bytes:
+            return False
+        return not self.is_sequence or holds_all_frames(self.path)
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is a folder of pictures."""
+        return "bytes" in self.checks
+
+    @property
+    def shown_path(self) -> Path:
+        """What the user asked for: the file, or the folder."""
+        return self.path.parent if self.is_sequence else self.path
+
+    @property
+    def all_bytes(self) -> int:
+        """Size of all of it."""
+        told = self.checks.get("bytes")
+        return told if isinstance(told, int) else self.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPiece:
+    """A chunk's part of a file, of the matte store, or of what is kept beside it."""
+
+    chunk: int
+    name: str
+    key: str
+    path: Path
+
+
+class Manifest:
+    """All that is known about one output directory's work."""
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self._folder = folder
+        self._output = output
+        path = folder / "manifest.sqlite"
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+            self._db.execute("PRAGMA trusted_schema=OFF")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
+        except _SQLITE_ERRORS as error:
+            raise _storage_error(error, path) from error
+        version = self.fact("schema")
+        if version is None:
+            self.set_fact("schema", SCHEMA_VERSION)
+        elif version != SCHEMA_VERSION:
+            raise OutputError(
+                f"{path}: was written by another version of vrmatte (schema {version}, this one "
+                f"reads {SCHEMA_VERSION}). Finish it with that version, or start over with --fresh"
+            )
+
+    def fact(self, name: str) -> object:
+        """A remembered fact about the job, or None."""
+        row = self._row("SELECT value FROM fact WHERE name = ?", name)
+        return None if row is None else self._told(row[0])
+
+    def set_fact(self, name: str, value: object) -> None:
+        """Remember a fact (any JSON value)."""
+        with self._transaction():
+            self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
+
+    def piece(self, chunk: int, name: str, key: str) -> Path | None:
+        """The file of a piece, if it was made with this key and still has its size."""
+        row = self._row(
+            "SELECT file, bytes FROM piece WHERE chunk = ? AND name = ? AND key = ?",
+            chunk,
+            name,
+            key,
+        )
+        if row is None:
+            return None
+        path = self._inside(self._folder, row[0])
+        return path if path.is_file() and path.stat().st_size == row[1] else None
+
+    def piece_parameters(self, name: str, first: int = 0) -> tuple[int, Parameters] | None:
+        """The first stored piece of that name from a chunk on: its chunk, what it is made of."""
+        row = self._row(
+            "SELECT chunk, parameters FROM piece WHERE name = ? AND chunk >= ? "
+            "ORDER BY chunk LIMIT 1",
+            name,
+            first,
+        )
+        return None if row is None else (row[0], self._told_parts(row[1]))
+
+    def commit_chunk(
+        self,
+        chunk: int,
+        files: Mapping[str, ChunkFile],
+        parameters: Mapping[str, Parameters],
+        seconds: Mapping[str, float],
+    ) -> None:
+        """Record a chunk's new pieces, all or none."""
+        with self._transaction():
+            for name, file in files.items():
+                made_from = parameters[name]
+                self._db.execute(
+                    "INSERT OR REPLACE INTO piece VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        chunk,
+                        name,
+                        key_of(made_from),
+                        json.dumps(made_from, default=str),
+                        str(file.path.relative_to(self._folder)),
+                        file.bytes,
+                        file.sha256,
+                        file.frames,
+                    ),
+                )
+            self._db.executemany(
+                "INSERT INTO timing VALUES (?, ?, ?)",
+                [(chunk, stage, value) for stage, value in seconds.items()],
+            )
+
+    def all_pieces(self) -> list[StoredPiece]:
+        """Every piece as recorded, whether or not its file is still there."""
+        rows = self._rows("SELECT chunk, name, key, file FROM piece ORDER BY chunk, name")
+        return [
+            StoredPiece(chunk, name, key, self._inside(self._folder, file))
+            for chunk, name, key, file in rows
+        ]
+
+    def forget_if_broken(self, chunk: int, name: str) -> str | None:
+        """Take a piece out whose file is gone or has another digest; returns that file's name."""
+        row = self._row("SELECT file, sha256 FROM piece WHERE chunk = ? AND name = ?", chunk, name)
+        if row is None or self._is_whole(*row):
+            return None
+        self.forget_piece(chunk, name)
+        return row[0]
+
+    def _is_whole(self, file: str, sha256: str) -> bool:
+        path = self._inside(self._folder, file)
+        return path.is_file() and sha256_of(path) == sha256
+
+    def broken_pieces(self) -> list[tuple[int, str, str]]:
+        """Pieces whose file is gone or has another digest: (chunk, name, file)."""
+        rows = self._rows("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
+        return [
+            (chunk, name, file)
+            for chunk, name, file, sha256 in rows
+            if not self._is_whole(file, sha256)
+        ]
+
+    def forget_piece(self, chunk: int, name: str) -> None:
+        """Take a piece out, so that it is made again."""
+        with self._transaction():
+            self._db.execute("DELETE FROM piece WHERE chunk = ? AND name = ?", (chunk, name))
+
+    def pieces(self, name: str) -> list[Path]:
+        """Files of all chunks of a piece."""
+        rows = self._rows("SELECT file FROM piece WHERE name = ?", name)
+        return [self._inside(self._folder, file) for (file,) in rows]
+
+    def drop_pieces(self, name: str) -> None:
+        """Delete all chunks of a joined file; the rows go first."""
+        files = self.pieces(name)
+        with self._transaction():
+            self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
+        for file in files:
+            file.unlink(missing_ok=True)
+
+    def product(self, name: str) -> Product | None:
+        """A finished file as recorded, whether or not it is still there."""
+        row = self._row(
+            "SELECT name, key, file, bytes, sha256, checks FROM product WHERE name = ?", name
+        )
+        if row is None:
+            return None
+        path = self._inside(self._output, row[2])
+        return Product(row[0], row[1], path, row[3], row[4], self._told_parts(row[5]))
+
+    def products(self) -> list[Product]:
+        """All finished files as recorded."""
+        names = self._rows("SELECT name FROM product ORDER BY name")
+        return [found for (name,) in names if (found := self.product(name)) is not None]
+
+    def piece_keys(self, name: str) -> dict[int, str]:
+        """The key of each chunk's piece of that name."""
+        return dict(self._rows("SELECT chunk, key FROM piece WHERE name = ?", name))
+
+    def product_parameters(self, name: str) -> Parameters | None:
+        """What the first chunk of a finished file was made from; kept when its chunks go."""
+        made_from = self.fact(f"made_from:{name}")
+        return cast(Parameters, made_from) if isinstance(made_from, dict) else None
+
+    def commit_product(self, product: Product, made_from: Parameters) -> None:
+        """Record a finished, verified file and what its first chunk was made from."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT OR REPLACE INTO fact VALUES (?, ?)",
+                (f"made_from:{product.name}", json.dumps(made_from, default=str)),
+            )
+            self._db.execute(
+                "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    product.name,
+                    product.key,
+                    str(product.path.relative_to(self._output)),
+                    product.bytes,
+                    product.sha256,
+                    json.dumps(product.checks),
+                ),
+            )
+
+    def stage_seconds(self) -> dict[str, float]:
+        """Wall time by stage over all chunks ever made here."""
+        rows = self._rows("SELECT stage, SUM(seconds) FROM timing GROUP BY stage")
+        return {stage: round(seconds, 3) for stage, seconds in rows}
+
+    def close(self) -> None:
+        """Release the database file."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except _SQLITE_ERRORS as error:
+            raise _storage_error(error, self._path) from error
+
+    def _row(self, query: str, *values: object) -> Any:
+        return next(iter(self._rows(query, *values)), None)
+
+    def _told(self, text: object) -> object:
+        try:
+            return json.loads(str(text))
+        except (ValueError, RecursionError) as error:
+            raise _unusable(self._path, "holds a broken value") from error
+
+    def _told_parts(self, text: object) -> dict[str, object]:
+        told = self._told(text)
+        if not isinstance(told, dict):
+            raise _unusable(self._path, "holds a broken value")
+        return cast(dict[str, object], told)
+
+    def _inside(self, folder: Path, file: object) -> Path:
+        """The path of a recorded file; a manifest of others may name any file of this machine."""
+        path = folder / str(file)
+        try:
+            inside = path.resolve().is_relative_to(folder.resolve()) and not path.is_dir()
+        except (OSError, ValueError, RuntimeError):
+            inside = False
+        if "\0" in str(file) or not inside:
+            raise _unusable(self._path, f"names what is no file of its folder ({str(file)[:60]!r})")
+        return path
+
+    @property
+    def _path(self) -> Path:
+        return self._folder / "manifest.sqlite"
+
+    @contextmanager
+    def _transaction(self) -> Generator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+            self._db.execute("COMMIT")
+        except _SQLITE_ERRORS as error:
+            raise _storage_error(error, self._path) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+
+def _unusable(path: Path, why: str) -> OutputError:
+    return OutputError(
+        f"{path}: the manifest can't be used (it {why}). Restore it, or start over with --fresh"
+    )
+
+
+def _storage_error(error: Exception, path: Path) -> OutputError | DiskFullError:
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
+    # Without room for its shared memory SQLite speaks of an I/O error.
+    starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _SPARE_BYTES
+    if code == sqlite3.SQLITE_FULL or starved:
+        return DiskFullError(
+            f"disk full while writing {path}: free some space and run the same command again, "
+            "finished chunks are kept"
+        )
+    if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return OutputError(
+            f"can't write {path}: {error}. Fix the disk or its permissions, or choose another "
+            "--out, and run the same command again"
+        )
+    return OutputError(
+        f"{path}: the manifest can't be used ({error}). Restore it, or start over with --fresh"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    """A run that got as far as a plan."""
+
+    video: Path
+    config: Config
+    engine: EngineChoice
+    """The one that made the mattes; its weights need not be here any more."""
+
+
+def earlier_run(manifest: Manifest, file: str | None = None) -> EarlierRun:
+    """The last run; with `file`, an id of a deliverable, the last that promised that file.
+
+    Raises:
+        OutputError: nothing was run here.
+    """
+    video, engine = manifest.fact("video"), manifest.fact("engine")
+    settings = manifest.fact("config" if file is None else f"config:{file}")
+    if not isinstance(video, str) or not isinstance(engine, dict) or settings is None:
+        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
+    try:
+        choice = TypeAdapter(EngineChoice).validate_python(engine)
+        return EarlierRun(Path(video), Config.model_validate(settings), choice)
+    except ValidationError as error:
+        raise OutputError(
+            "the manifest remembers a run that no version of vrmatte can have made; start over "
+            "with --fresh"
+        ) from error

@@ -1,0 +1,1 @@
+"""Refinement of mask edges into soft alpha."""

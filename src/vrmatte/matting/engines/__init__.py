@@ -1,0 +1,1 @@
+"""Matting engines: the networks behind `matting.base.Engine`, and how one is chosen."""

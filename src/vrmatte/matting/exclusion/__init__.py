@@ -1,0 +1,1 @@
+"""Removal of people and regions from a matte."""

@@ -1,0 +1,182 @@
+"""Longitudes and latitudes of an eye's pixels, and the pixels that boxes of them take up.
+
+Both are counted in pixels from the left and upper end of the hemisphere, `px_per_deg` to a degree.
+On a half-equirectangular eye they are columns and rows; on a fisheye they are curves.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from vrmatte.frames import Matte
+from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.projection import Array, EyeProjection, HalfEquirect
+from vrmatte.matting.base import FloatArray
+from vrmatte.matting.exclusion.person_in_eye import Box, Window
+
+_POINTS = 32
+"""Along each side of a box's outline."""
+_SLACK_PX = 1.0
+"""How far an outline may bulge between two points."""
+_KEPT_PX = 512
+"""Places of eyes up to this size are worked out once; of larger ones for each window anew."""
+_ROWS_AT_ONCE = 128
+_AT_THE_END_DEG = 89
+"""Directions further from ahead are at the end of the hemisphere."""
+
+
+class LonLatGrid:
+    """An eye, averaged down by a whole factor or as it is."""
+
+    def __init__(self, eye: EyeProjection, factor: int = 1) -> None:
+        """Take what the eye shows at full size, and by how much it is reduced."""
+        self._eye = eye
+        self._factor = factor
+        self.px_per_deg = eye.px_per_deg / factor
+        # An even size: windows start at even pixels, to keep step with halved chroma.
+        self.size_px = 2 * -(-eye.size // (2 * factor))
+
+    def box(self, bounds: Bounds) -> Box:
+        """Bounds in degrees on this chart."""
+        return Box(
+            (bounds.yaw_min_deg + 90) * self.px_per_deg,
+            (bounds.yaw_max_deg + 90) * self.px_per_deg,
+            (90 - bounds.pitch_max_deg) * self.px_per_deg,
+            (90 - bounds.pitch_min_deg) * self.px_per_deg,
+        )
+
+    def rectangle(self, box: Box) -> Box:
+        """The columns and rows, as a box, that hold what the eye shows of a box."""
+        if isinstance(self._eye, HalfEquirect):
+            return box
+        x, y = self._outline(box)
+        return Box(
+            float(x.min()) - _SLACK_PX,
+            float(x.max()) + _SLACK_PX,
+            float(y.min()) - _SLACK_PX,
+            float(y.max()) + _SLACK_PX,
+        )
+
+    def window(self, box: Box) -> Window | None:
+        """The even pixels around a box's; None: the eye doesn't show it."""
+        held = self.rectangle(box)
+        top, left = (2 * max(0, math.floor(at / 2)) for at in (held.top, held.left))
+        bottom, right = (
+            min(self.size_px, 2 * math.ceil(at / 2)) for at in (held.bottom, held.right)
+        )
+        return Window(top, left, bottom, right) if top < bottom and left < right else None
+
+    def places(self, window: Window) -> tuple[FloatArray, FloatArray]:
+        """Longitude and latitude of pixel centres, of shapes that broadcast to the window's."""
+        if not isinstance(self._eye, HalfEquirect):
+            if self.size_px > _KEPT_PX:
+                return self._curved_places(window)
+            across, down = self._all_places
+            return across[window.slices], down[window.slices]
+        columns = np.arange(window.left, window.right, dtype=np.float32) + np.float32(0.5)
+        rows = np.arange(window.top, window.bottom, dtype=np.float32) + np.float32(0.5)
+        return columns[None, :], rows[:, None]
+
+    def carried(self, values: FloatArray, before: Box, now: Box, window: Window) -> FloatArray:
+        """What the whole eye showed around one box, in a window as it lies around another."""
+        if isinstance(self._eye, HalfEquirect):
+            warp = now.warp_to(before)
+            warp[:, 2] += warp[:, :2] @ (window.left, window.top)
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            moved = cv2.warpAffine(values, warp, (window.width, window.height), flags=flags)
+            return np.asarray(moved, np.float32)
+        across, down = self.places(window)
+        scale_x, scale_y = now.scales_to(before)
+        x, y = self._pixels(
+            before.left + scale_x * (across.astype(np.float64) - now.left),
+            before.top + scale_y * (down.astype(np.float64) - now.top),
+        )
+        x, y = (at.astype(np.float32) - np.float32(0.5) for at in (x, y))
+        return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR), np.float32)
+
+    @cached_property
+    def _all_places(self) -> tuple[FloatArray, FloatArray]:
+        return self._curved_places(Window(0, 0, self.size_px, self.size_px))
+
+    def _curved_places(self, window: Window) -> tuple[FloatArray, FloatArray]:
+        """As `places`; what a fisheye sees behind the hemisphere belongs to its end."""
+        across = np.empty((window.height, window.width), np.float32)
+        down = np.empty_like(across)
+        columns = (np.arange(window.left, window.right, dtype=np.float64) + 0.5) * self._factor
+        rows_from_top = np.arange(window.top, window.bottom, dtype=np.float64)
+        for first in range(0, window.height, _ROWS_AT_ONCE):
+            here = slice(first, first + _ROWS_AT_ONCE)
+            rows = (rows_from_top[here] + 0.5) * self._factor
+            dx, dy, dz = self._eye.directions(*np.meshgrid(columns, rows))
+            dz = np.maximum(dz, 0)
+            across[here] = (np.degrees(np.arctan2(dx, dz)) + 90) * self.px_per_deg
+            down[here] = (np.degrees(np.arctan2(dy, np.hypot(dx, dz))) + 90) * self.px_per_deg
+        return across, down
+
+    def _outline(self, box: Box) -> tuple[Array, Array]:
+        """Points around a box in pixels; where it ends with the hemisphere, out to the rim."""
+        end = 180 * self.px_per_deg
+        left, right, top, bottom = (
+            min(max(at, 0), end) for at in (box.left, box.right, box.top, box.bottom)
+        )
+        along = np.linspace(0, 1, _POINTS)
+        across, down = left + (right - left) * along, top + (bottom - top) * along
+        across = np.concatenate([across, across, np.full(_POINTS, left), np.full(_POINTS, right)])
+        down = np.concatenate([np.full(_POINTS, top), np.full(_POINTS, bottom), down, down])
+        x, y = self._pixels(across, down)
+        middle = self._eye.size / self._factor / 2
+        is_at_end = np.hypot(x - middle, y - middle) > _AT_THE_END_DEG * self.px_per_deg
+        outward = np.where(is_at_end, max(1.0, self._eye.span_deg / (2 * _AT_THE_END_DEG)), 1.0)
+        return middle + (x - middle) * outward, middle + (y - middle) * outward
+
+    def _pixels(self, across: Array, down: Array) -> tuple[Array, Array]:
+        """Continuous pixel coordinates of places."""
+        lon, lat = (np.radians(at / self.px_per_deg - 90) for at in (across, down))
+        x, y = self._eye.pixels(np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat))
+        return x / self._factor, y / self._factor
+
+
+_MOST_KEPT = 4
+"""Gates of so many regions are kept: those of one shot are needed for each of its frames."""
+
+
+class RegionGates:
+    """Takes what lies in angular regions out of mattes of one kind of eye."""
+
+    def __init__(self, eye: EyeProjection) -> None:
+        """Take what an eye shows."""
+        self._chart = LonLatGrid(eye)
+        self._soft_px = max(1.0, eye.size / 1024)
+        self._gates: dict[Bounds, tuple[Window, FloatArray] | None] = {}
+
+    def shut(self, bounds: Bounds, matte: Matte) -> None:
+        """Take a region out of one eye's matte, in place."""
+        if bounds not in self._gates:
+            if len(self._gates) == _MOST_KEPT:
+                self._gates.pop(next(iter(self._gates)))
+            self._gates[bounds] = self._gate(bounds)
+        gate = self._gates[bounds]
+        if gate is not None:
+            window, is_open = gate
+            part = matte[window.slices]
+            is_open = is_open[: part.shape[0], : part.shape[1]]
+            part[...] = np.rint(part * is_open).astype(np.uint8)
+
+    def _gate(self, bounds: Bounds) -> tuple[Window, FloatArray] | None:
+        """0 inside to 1 outside, in the window around the region; None: nowhere in the eye."""
+        box = self._chart.box(bounds)
+        window = self._chart.window(box.grown(0, self._soft_px))
+        if window is None:
+            return None
+        across, down = self._chart.places(window)
+
+        def inside(at: FloatArray, low: float, high: float) -> FloatArray:
+            beyond = np.maximum(np.float32(low) - at, at - np.float32(high))
+            return np.asarray(np.clip(1 - beyond / np.float32(self._soft_px), 0, 1), np.float32)
+
+        shut = inside(down, box.top, box.bottom) * inside(across, box.left, box.right)
+        return window, np.float32(1) - shut

@@ -1,0 +1,137 @@
+"""Where people are in a reduced eye: their boxes, and what a box says of a pixel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.matting.base import FloatArray
+
+_MARGIN_SHARE, _MARGIN_LEAST_PX = 0.12, 2.5
+"""How far people may well reach out of their boxes, which often cut hair, hands and feet."""
+_LEAST_OCCUPIED = 0.15
+"""What a person fills of the outermost columns of their box, where only hands and feet are."""
+_DISPARITY_DOUBT_PX = 0.4
+"""About how wrong the disparity of boxes is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of a reduced eye, in its pixels."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Where a person is in a reduced eye: longitudes and latitudes as an `LonLatGrid` counts them.
+
+    On a half-equirectangular eye these are its pixels.
+    """
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def grown(self, share: float, least_px: float) -> Box:
+        """The box with a margin around it, a share of its size but at least so much."""
+        across = max(least_px, share * (self.right - self.left))
+        down = max(least_px, share * (self.bottom - self.top))
+        return Box(self.left - across, self.right + across, self.top - down, self.bottom + down)
+
+    def meets(self, other: Box) -> bool:
+        """Whether the boxes overlap."""
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
+    def union(self, other: Box) -> Box:
+        """The smallest box that holds both."""
+        return Box(
+            min(self.left, other.left),
+            max(self.right, other.right),
+            min(self.top, other.top),
+            max(self.bottom, other.bottom),
+        )
+
+    def occupied(self, across: FloatArray) -> FloatArray:
+        """How much a person in this box may fill at each longitude, 0..1."""
+        half = max((self.right - self.left) / 2, 0.5)
+        off = (across - np.float32((self.left + self.right) / 2)) / np.float32(half)
+        return np.maximum(1 - off * off, np.float32(_LEAST_OCCUPIED))
+
+    def outside(self, across: FloatArray, down: FloatArray) -> FloatArray:
+        """How far each place lies outside the box, in margins; 0 inside."""
+        return np.hypot(
+            _beyond(across, self.left, self.right), _beyond(down, self.top, self.bottom)
+        )
+
+    def scales_to(self, other: Box) -> tuple[float, float]:
+        """How much larger another box is, across and down."""
+        return (
+            (other.right - other.left) / max(self.right - self.left, 1.0),
+            (other.bottom - other.top) / max(self.bottom - self.top, 1.0),
+        )
+
+    def warp_to(self, other: Box) -> npt.NDArray[np.float64]:
+        """Shape (2, 3): from pixel centres in this box to those at the same place in another.
+
+        Where boxes are counted in pixels, that is on half-equirectangular eyes.
+        """
+        scale_x, scale_y = self.scales_to(other)
+        return np.array(
+            [
+                [scale_x, 0, other.left - scale_x * self.left + (scale_x - 1) / 2],
+                [0, scale_y, other.top - scale_y * self.top + (scale_y - 1) / 2],
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonInEye:
+    """A person in one eye of a frame."""
+
+    number: int
+    box: Box
+    before: Box
+    """Where they were in the frame before; the same as now for who has just come."""
+    disparity_px: float | None = None
+    """How far the eyes' views of them are apart: more for whoever is nearer; None: not known."""
+
+    def nearer_than(self, other: PersonInEye) -> float:
+        """How likely this person is nearer than another, 0..1."""
+        if self.disparity_px is None or other.disparity_px is None:
+            return 0.5
+        odds = (self.disparity_px - other.disparity_px) / _DISPARITY_DOUBT_PX
+        return (1 + math.tanh(odds / 2)) / 2
+
+
+def _beyond(at: FloatArray, low: float, high: float) -> FloatArray:
+    margin = max(_MARGIN_LEAST_PX, _MARGIN_SHARE * (high - low))
+    beyond = np.maximum(np.maximum(low - at, at - high), 0) / margin
+    return beyond.astype(np.float32)

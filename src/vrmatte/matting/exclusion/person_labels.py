@@ -1,0 +1,199 @@
+"""Whose pixel is this: the parts of a small matte shared out among people whose boxes are known.
+
+Four things speak for a person at a pixel: their box, their colours, that they were there in the
+frame before (moved along with their box), and that they are all around. Where people are apart,
+boxes and the connected parts of the matte decide alone; where they cross, memory and colours do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vrmatte.frames import EYES, Eye
+from vrmatte.matting.base import FloatArray, State
+from vrmatte.matting.exclusion.clothing_colours import Bins, ClothingColours
+from vrmatte.matting.exclusion.lonlat_grid import LonLatGrid
+from vrmatte.matting.exclusion.person_in_eye import PersonInEye, Window
+
+Labels = npt.NDArray[np.int32]
+
+NOBODY = -1
+"""Label of what is too far from everybody's box."""
+
+_MATTE_FROM = 13
+"""Alpha from which a pixel belongs to somebody, of 255."""
+_SOLID_FROM = 230
+"""Alpha from which a pixel's colour is a person's own."""
+_MAIN_SHARE = 0.25
+"""A connected part is a person's only if it holds this much of all matte in their box."""
+
+# Costs are logarithms of odds.
+_FAR_COST, _NOBODY_COST, _STRANGER_COST = 8.0, 5.0, 4.0
+_BOX_WEIGHT, _COLOUR_WEIGHT, _NEIGHBOUR_WEIGHT = 2.0, 1.0, 2.0
+_FORGETTING = 0.2
+"""How little the frame before binds; without it a mistake would stay for ever."""
+_NEIGHBOURHOOD_PX, _ROUNDS = 1.5, 2
+_SURE = 0.9
+"""Share from which a pixel's colour is learned."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallPicture:
+    """What is in a window of a reduced eye: alpha 0..255 and the colour bin of each pixel."""
+
+    alpha: npt.NDArray[np.uint8]
+    colours: Bins
+
+
+class PersonLabels:
+    """Labels frame after frame, with a memory of where people were and what they wear."""
+
+    def __init__(self, chart: LonLatGrid) -> None:
+        """Take the chart of a reduced eye."""
+        self._chart = chart
+        self._shares: dict[Eye, dict[int, FloatArray]] = {eye: {} for eye in EYES}
+        """How surely each pixel of an eye was a person's in the frame before, 0..1."""
+        self.colours = ClothingColours()
+
+    def state(self) -> dict[str, FloatArray]:
+        """All that is remembered, by name."""
+        arrays = {f"colours/{number}": seen for number, seen in self.colours.state().items()}
+        for eye, shares in self._shares.items():
+            arrays |= {f"{eye.value}/{number}": share for number, share in shares.items()}
+        return arrays
+
+    def restore(self, state: State) -> None:
+        """Go on from a saved state."""
+
+        def part(name: str) -> dict[str, FloatArray]:
+            start = name + "/"
+            return {n.removeprefix(start): a for n, a in state.items() if n.startswith(start)}
+
+        self.colours.restore(part("colours"))
+        for eye in EYES:
+            self._shares[eye] = {int(number): a for number, a in part(eye.value).items()}
+
+    def forget(self, eye: Eye) -> None:
+        """Drop where people were in an eye."""
+        self._shares[eye] = {}
+
+    def label(
+        self, eye: Eye, standers: Sequence[PersonInEye], window: Window, picture: SmallPicture
+    ) -> Labels:
+        """The number of the person, or NOBODY, at or nearest to each pixel of a window.
+
+        Args:
+            eye: whose window.
+            standers: who may be seen in it.
+            window: a rectangle of the reduced eye; what was known of the rest is forgotten.
+            picture: what is in it.
+        """
+        seen = picture.alpha >= _MATTE_FROM
+        if not seen.any():
+            self.forget(eye)
+            return np.full(seen.shape, NOBODY, np.int32)
+        numbers = [stander.number for stander in standers]
+        across, down = self._chart.places(window)
+        outside = np.stack([stander.box.outside(across, down) for stander in standers])
+        cost = _strangers(outside == 0, seen)
+        cost[:-1] += np.minimum(_BOX_WEIGHT * outside * outside, _FAR_COST)
+        cost[-1] += _NOBODY_COST
+        likely = self._memory(eye, standers, window)
+        # Nobody's colours are as strange as those of somebody never seen.
+        likely += _COLOUR_WEIGHT * self.colours.evidence([*numbers, NOBODY], picture.colours)
+        shares = _with_neighbours(likely - cost, picture.alpha)
+        self._learn(numbers, outside == 0, shares, picture)
+        best = _spread(np.argmax(shares, axis=0).astype(np.int32), seen)
+        self.forget(eye)
+        for number, share in zip(numbers, shares, strict=False):
+            whole = np.zeros(2 * (self._chart.size_px,), np.float32)
+            whole[window.slices] = share * seen
+            self._shares[eye][number] = whole
+        return np.array([*numbers, NOBODY], np.int32)[best]
+
+    def _memory(self, eye: Eye, standers: Sequence[PersonInEye], window: Window) -> FloatArray:
+        """Log of how likely each person and nobody is at each pixel, by the frame before.
+
+        Where two people's former places are moved over each other, the nearer one hides the other.
+        """
+        moved = np.zeros((len(standers), window.height, window.width), np.float32)
+        for at, stander in enumerate(standers):
+            share = self._shares[eye].get(stander.number)
+            if share is not None:
+                moved[at] = self._chart.carried(share, stander.before, stander.box, window)
+        across, _ = self._chart.places(window)
+        prior = np.full((len(standers) + 1, *moved.shape[1:]), _FORGETTING, np.float32)
+        for at, stander in enumerate(standers):
+            visible = moved[at].copy()
+            for other, hiding in zip(standers, moved, strict=True):
+                if other is not stander:
+                    visible *= 1 - np.float32(other.nearer_than(stander)) * hiding
+            prior[at] = visible + np.float32(_FORGETTING) * stander.box.occupied(across)
+        return np.log(prior / prior.sum(axis=0))
+
+    def _learn(
+        self,
+        numbers: Sequence[int],
+        inside: npt.NDArray[np.bool_],
+        shares: FloatArray,
+        picture: SmallPicture,
+    ) -> None:
+        """Heed the colours of pixels that are surely one person's: in no other's box."""
+        alone = (picture.alpha >= _SOLID_FROM) & (inside.sum(axis=0) == 1)
+        for at, number in enumerate(numbers):
+            sure = alone & inside[at] & (shares[at] > _SURE)
+            self.colours.learn(number, picture.colours[sure])
+
+
+def _strangers(inside: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]) -> FloatArray:
+    """Cost, for each person and for nobody, of parts of the matte that are others'.
+
+    A connected part belongs to those who have much of themselves in it; one that reaches a little
+    into another's box doesn't become the other's. Parts of nobody in particular cost nothing.
+    """
+    count, parts = cv2.connectedComponents(seen.astype(np.uint8))
+    parts = np.asarray(parts, np.intp)
+    owns = np.zeros((len(inside) + 1, count), np.bool_)
+    for person, box in enumerate(inside):
+        held = np.bincount(parts[box & seen], minlength=count)
+        owns[person] = (held > 0) & (held >= _MAIN_SHARE * held.sum())
+    strange = owns.any(axis=0) & ~owns
+    return np.where(strange, np.float32(_STRANGER_COST), np.float32(0))[:, parts]
+
+
+def _with_neighbours(evidence: FloatArray, alpha: npt.NDArray[np.uint8]) -> FloatArray:
+    """Shares that sum to 1, by evidence and by the shares of what is around (mean field)."""
+    weight = alpha.astype(np.float32)
+    around = _blurred(weight) + np.float32(1e-3)
+    shares = _softmax(evidence)
+    for _ in range(_ROUNDS):
+        voices = np.stack([_blurred(share * weight) for share in shares])
+        voices *= np.float32(_NEIGHBOUR_WEIGHT) / around
+        shares = _softmax(evidence + voices)
+    return shares
+
+
+def _blurred(values: FloatArray) -> FloatArray:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), _NEIGHBOURHOOD_PX), np.float32)
+
+
+def _softmax(evidence: FloatArray) -> FloatArray:
+    powers = np.exp(evidence - evidence.max(axis=0))
+    return powers / powers.sum(axis=0)
+
+
+def _spread(best: Labels, seen: npt.NDArray[np.bool_]) -> Labels:
+    """Each pixel that isn't seen takes the label of the nearest that is."""
+    _, found = cv2.distanceTransformWithLabels(
+        np.logical_not(seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = np.asarray(found, np.intp)
+    # OpenCV numbers the seen pixels in an order of its own, from 1.
+    of_number = np.empty(int(nearest.max()) + 1, np.int32)
+    of_number[nearest[seen]] = best[seen]
+    return of_number[nearest]

@@ -1,0 +1,1 @@
+"""Prompts for engines that follow people: where each person is, and frames before their first."""

@@ -1,0 +1,1 @@
+"""Boxes, indexes and time stamps inside container files, and streams copied between them."""

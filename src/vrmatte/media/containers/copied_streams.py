@@ -1,0 +1,165 @@
+"""The source's other streams: which of them a container takes, and their packets as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import av
+import av.container
+import av.error
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Discard, Stream
+
+from vrmatte.media.encoders import FileFormat
+from vrmatte.media.opening import open_input
+
+Container = FileFormat
+
+_USUAL_LAYOUT = {1: "mono", 2: "stereo"}
+_PACKETS_TO_LOOK_AT = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedStream:
+    """A stream of the source that the container can't carry."""
+
+    stream_index: int
+    description: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CopiedStreams:
+    """What of the source's other streams goes into a file."""
+
+    indices: tuple[int, ...] = ()
+    """Streams to copy."""
+    dropped: tuple[SkippedStream, ...] = ()
+    begins: tuple[Fraction, ...] = ()
+    """Where the first packet of each lies, in seconds; below 0 where an edit list hides it."""
+    time_bases: tuple[Fraction, ...] = ()
+    """Of the streams, in their order."""
+    left_out_before: Fraction | None = None
+    """Packets that begin before this second are not in the file; None: all are."""
+
+    @property
+    def earliest(self) -> Fraction:
+        """Where the first of all packets lies, in seconds."""
+        return min(self.begins, default=Fraction(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the source in seconds; packets that begin in it are copied."""
+
+    start: Fraction
+    end: Fraction | None = None
+    """None: to the end of the source."""
+
+    def holds(self, packet: Packet[Any]) -> bool:
+        """Whether a packet belongs to it; one without a time always does."""
+        if packet.pts is None:
+            return True
+        begins = packet.pts * Fraction(packet.time_base or 1)
+        return self.start <= begins and (self.end is None or begins < self.end)
+
+
+def choose_carried(source: Path, indices: Sequence[int], container: Container) -> CopiedStreams:
+    """Try each stream of `source` in a file of its own; chapter tracks are left to the muxer."""
+    carried: list[int] = []
+    dropped: list[SkippedStream] = []
+    with open_input(source) as opened:
+        wanted = [opened.streams[i] for i in indices]
+        streams = [stream for stream in wanted if stream.discard != Discard.all]
+        first = _first_packets(opened, streams)
+        for stream in streams:
+            if _is_taken(stream, first.get(stream.index), container):
+                carried.append(stream.index)
+            else:
+                codec = stream.codec_context.name if stream.codec_context else "unknown codec"
+                reason = f"{'mkv' if container == 'matroska' else container} can't carry it"
+                dropped.append(SkippedStream(stream.index, f"{stream.type} ({codec})", reason))
+        begins = [
+            (first[i].pts or 0) * Fraction(first[i].time_base or 1) for i in carried if i in first
+        ]
+        time_bases = [Fraction(opened.streams[i].time_base or 1) for i in carried]
+    return CopiedStreams(tuple(carried), tuple(dropped), tuple(begins), tuple(time_bases))
+
+
+def _first_packets(
+    source: av.container.InputContainer, streams: Sequence[Stream]
+) -> dict[int, Packet[Any]]:
+    """The first packet of each stream; a stream as sparse as subtitles may have none so early."""
+    first: dict[int, Packet[Any]] = {}
+    if not streams:
+        return first
+    for number, packet in enumerate(source.demux(list(streams))):
+        if packet.size:
+            first.setdefault(packet.stream_index, packet)
+        if len(first) == len(streams) or number >= _PACKETS_TO_LOOK_AT:
+            break
+    return first
+
+
+def _is_taken(stream: Stream, packet: Packet[Any] | None, container: Container) -> bool:
+    """Whether the container takes the stream: some say no only when a packet is in."""
+    try:
+        with av.open(BytesIO(), "w", format=container) as trial:
+            copy = _add_copy(stream, trial)
+            trial.start_encoding()
+            if packet is not None:
+                packet.stream = copy
+                trial.mux_one(packet)
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
+        return False
+    return True
+
+
+def _add_copy(stream: Stream, output: av.container.OutputContainer) -> Stream:
+    copy = output.add_stream_from_template(stream)
+    if isinstance(copy, AudioStream) and "channels" in copy.layout.name:
+        # Matroska stores the number of channels alone, mp4 wants to know which ones.
+        usual = _USUAL_LAYOUT.get(copy.layout.nb_channels)
+        if usual is not None:
+            copy.codec_context.layout = usual
+    copy.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title")})
+    return copy
+
+
+def add_copies(
+    carried: CopiedStreams,
+    source: av.container.InputContainer,
+    output: av.container.OutputContainer,
+) -> dict[int, Stream]:
+    """Make room for the carried streams in `output`; keys are indices of the source."""
+    return {index: _add_copy(source.streams[index], output) for index in carried.indices}
+
+
+def copied_packets(
+    source: av.container.InputContainer,
+    copies: dict[int, Stream],
+    span: Span | None,
+    origin: Fraction,
+) -> Iterator[Packet[Any]]:
+    """The source's packets in `span`, with `origin` seconds taken off their times."""
+    for packet in source.demux([source.streams[index] for index in copies]):
+        if packet.size == 0 or (span is not None and not span.holds(packet)):
+            continue
+        offset = round(origin / Fraction(packet.time_base or 1))
+        packet.pts = None if packet.pts is None else packet.pts - offset
+        packet.dts = None if packet.dts is None else packet.dts - offset
+        packet.stream = copies[packet.stream_index]
+        yield packet
+
+
+def codec_delay(stream: Stream) -> Fraction:
+    """Seconds of a decoder's run-in that the stream declares."""
+    if not isinstance(stream, AudioStream):
+        return Fraction(0)
+    return Fraction(stream.codec_context.delay, stream.codec_context.sample_rate or 1)

@@ -1,0 +1,1 @@
+"""Image sequences: folders of PNG or EXR files in the place of a video."""

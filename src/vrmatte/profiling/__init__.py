@@ -1,0 +1,1 @@
+"""Time, memory and utilisation of a run, stage by stage."""

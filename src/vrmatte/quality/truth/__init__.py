@@ -1,0 +1,1 @@
+"""Metrics of a matte against a known truth."""

@@ -1,0 +1,1 @@
+"""The report of a run: facts gathered from the job, frames to show, JSON and page."""

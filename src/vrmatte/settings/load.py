@@ -1,0 +1,275 @@
+"""From defaults, preset, files and command line to one configuration that knows where it came from.
+
+Later sources win, key by key: default, preset, files in order, `--set`, command line options.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from vrmatte.errors import ConfigError, one_line
+from vrmatte.settings.config import PRESETS, Config
+from vrmatte.settings.files import parse_value, read_document
+from vrmatte.settings.keys import KEYS, SECTIONS, Key, children, nearest, value_of
+
+EARLIER_RUN = "the earlier run"
+"""Who set a key that an earlier run had set or left at its default."""
+
+_LONGEST_SHOWN = 60
+"""Characters of a wrong value or key that an error repeats."""
+
+_MOST_FAULTS = 20
+"""Faults an error lists; a file with more is probably none of ours."""
+_STARTER_WIDTH = 96
+_ORIGIN_COLUMN = 44
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConfig:
+    """All settings of a run, and who set them."""
+
+    config: Config
+    origins: Mapping[str, str]
+    """Each dotted key to 'default', 'preset NAME', 'FILE:LINE', '--set' or 'command line'."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Settings from one place."""
+
+    name: str
+    tree: Mapping[str, object]
+    lines: Mapping[str, int] = field(default_factory=dict[str, int])
+    is_typed: bool = False
+    """True where code set the values; what people write is held to the exact type instead."""
+
+    def origin(self, key: str) -> str:
+        """Where a key of this source stands, or its nearest section with a known line."""
+        while key and key not in self.lines:
+            key = key.rpartition(".")[0]
+        return f"{self.name}:{self.lines[key]}" if key else self.name
+
+
+def load_config(
+    files: Sequence[Path] = (),
+    assignments: Sequence[str] = (),
+    preset: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+    earlier: Mapping[str, object] | None = None,
+) -> ResolvedConfig:
+    """Merge all sources of settings.
+
+    Args:
+        files: YAML or TOML files; a later one wins, key by key.
+        assignments: "dotted.key=value" with a YAML scalar or list; these win over files.
+        preset: a name in `PRESETS`; everything else wins over it.
+        overrides: dotted keys of command line options; these win over all. None: not given.
+        earlier: settings of an earlier run that is added to; everything else wins over them.
+
+    Raises:
+        ConfigError: names every fault of every source, joined by "; ".
+    """
+    faults: list[str] = []
+    values: dict[str, object] = {}
+    origins = dict.fromkeys(KEYS, "default")
+    for source in _sources(files, assignments, preset, overrides or {}, earlier or {}, faults):
+        found: dict[str, object] = {}
+        for key, value in _read(source, source.tree, "", faults):
+            if key in found:
+                faults.append(f"{source.origin(key)}: {key} is set twice, keep one")
+            found[key] = value
+            origins[key] = source.origin(key)
+        values |= found
+    if not faults:
+        try:
+            return ResolvedConfig(Config.model_validate(_nested(values)), origins)
+        except ValidationError as error:
+            faults += _joint_faults(error, origins)
+    raise ConfigError(one_line(_joined(faults)))
+
+
+def _sources(
+    files: Sequence[Path],
+    assignments: Sequence[str],
+    preset: str | None,
+    overrides: Mapping[str, object],
+    earlier: Mapping[str, object],
+    faults: list[str],
+) -> Iterator[_Source]:
+    """All sources, the weakest first; unreadable ones become faults."""
+    yield _Source(EARLIER_RUN, earlier, is_typed=True)
+    if preset is not None:
+        if preset not in PRESETS:
+            faults.append(f"unknown preset {_shown(preset)}, choose one of {', '.join(PRESETS)}")
+        yield _Source(f"preset {preset}", PRESETS.get(preset, {}), is_typed=True)
+    for path in files:
+        try:
+            document = read_document(path)
+            yield _Source(str(path), document.tree, document.lines)
+        except ConfigError as error:
+            faults.append(str(error))
+    for assignment in assignments:
+        key, equals, text = (part.strip() for part in assignment.partition("="))
+        if not (key and equals):
+            faults.append(
+                f"--set {_cut(assignment)}: write key=value, e.g. --set processing.chunk_size=300"
+            )
+            continue
+        try:
+            yield _Source("--set", {key: parse_value(text)})
+        except ConfigError as error:
+            faults.append(f"--set {_cut(assignment)}: {error}")
+    given = {key: value for key, value in overrides.items() if value is not None}
+    yield _Source("command line", given, is_typed=True)
+
+
+def _read(
+    source: _Source, tree: Mapping[str, object], above: str, faults: list[str]
+) -> Iterator[tuple[str, object]]:
+    """Dotted keys and checked values below a section; what can't be used becomes a fault."""
+    for name, value in tree.items():
+        key = f"{above}.{name}" if above else name
+        problem = ""
+        if key in KEYS:
+            try:
+                yield key, _checked(key, value, source.is_typed)
+            except ValidationError:
+                problem = f"{key} can't be {_shown(value)}, it takes {KEYS[key].accepted}"
+        elif key not in SECTIONS:
+            # Likeness is dear: a file of nothing but unknown keys would take minutes.
+            hint = _hint(key) if len(faults) < _MOST_FAULTS else ""
+            problem = f"unknown key {_cut(key)}{hint}"
+        elif isinstance(value, dict):
+            yield from _read(source, cast(dict[str, object], value), key, faults)
+        elif value is not None:
+            names = ", ".join(children(key))
+            problem = f"{key} can't be {_shown(value)}, it is a section with the keys {names}"
+        if problem:
+            faults.append(f"{source.origin(key)}: {problem}")
+
+
+def _checked(key: str, value: object, is_typed: bool) -> object:
+    """The value with the type of its model; rules between keys are judged after merging."""
+    tree = _nested({key: value})
+    if is_typed:
+        return value_of(Config.model_validate(tree), key)
+    # Strict JSON takes no "yes" for true and no true for 1, but lists for tuples.
+    return value_of(Config.model_validate_json(json.dumps(tree, default=str), strict=True), key)
+
+
+def _hint(key: str) -> str:
+    known = nearest(key)
+    if known:
+        return f", did you mean {known}?"
+    section = key.rpartition(".")[0]
+    if section not in SECTIONS:
+        return f", the sections are {', '.join(children(''))}"
+    return f", {section} has {', '.join(children(section))}"
+
+
+def _joint_faults(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
+    """Faults that no single key has, with all places that set keys of that section."""
+    for detail in error.errors(include_url=False):
+        section = ".".join(str(part) for part in detail["loc"])
+        places = [origins[key] for key in KEYS if key.startswith(f"{section}.")]
+        named = ", ".join(place for place in dict.fromkeys(places) if place != "default")
+        yield f"{named}: {section}: {detail['msg'].removeprefix('Value error, ')}"
+
+
+def _joined(faults: Sequence[str]) -> str:
+    more = len(faults) - _MOST_FAULTS
+    return "; ".join([*faults[:_MOST_FAULTS], *([f"and {more} more faults"] if more > 0 else [])])
+
+
+def _nested(leaves: Mapping[str, object]) -> dict[str, object]:
+    tree: dict[str, object] = {}
+    for key, value in leaves.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            branch = cast(dict[str, object], branch.setdefault(section, {}))
+        branch[name] = value
+    return tree
+
+
+def _shown(value: object) -> str:
+    """A wrong value as the user may have written it."""
+    return _cut(json.dumps(value, default=str, ensure_ascii=False))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
+def format_config(resolved: ResolvedConfig, origins: bool = True) -> str:
+    """The whole configuration as YAML that loads to the same settings.
+
+    Args:
+        resolved: what to write.
+        origins: say behind each key who set it.
+    """
+    values = resolved.config.model_dump(mode="json")
+
+    def line(key: Key, indent: str) -> Iterator[str]:
+        value: object = values
+        for part in key.path.split("."):
+            value = cast(dict[str, object], value)[part]
+        setting = f"{indent}{key.name}: {_yaml(value)}"
+        yield (
+            f"{setting:<{_ORIGIN_COLUMN}}# {one_line(resolved.origins[key.path])}"
+            if origins
+            else setting
+        )
+
+    return _outline(line, lambda section, indent: (f"{indent}{section.split('.')[-1]}:",))
+
+
+def starter_config() -> str:
+    """A file to begin with: every key with its meaning and default, ready to be uncommented.
+
+    Keys are commented out, so that the file changes nothing and says nothing until it is edited.
+    """
+
+    def key_lines(key: Key, indent: str) -> Iterator[str]:
+        yield textwrap.fill(
+            f"{key.meaning} ({key.accepted})",
+            _STARTER_WIDTH,
+            initial_indent=f"{indent}# ",
+            subsequent_indent=f"{indent}#   ",
+        )
+        yield f"{indent}#{key.name}: {_yaml(key.default)}"
+
+    def head_lines(section: str, indent: str) -> Iterator[str]:
+        yield f"\n{indent}# {SECTIONS[section]}"
+        yield f"{indent}{section.split('.')[-1]}:"
+
+    head = "# Settings of vrmatte. Take away the # before a key to set it; others keep defaults.\n"
+    return head + _outline(key_lines, head_lines)
+
+
+def _outline(
+    key_lines: Callable[[Key, str], Iterable[str]],
+    head_lines: Callable[[str, str], Iterable[str]],
+) -> str:
+    """All keys in order, indented below the heads of their sections."""
+    lines: list[str] = []
+    current = ""
+    for key in KEYS.values():
+        indent = "  " * key.path.count(".")
+        if key.section != current:
+            current = key.section
+            lines += head_lines(current, indent[2:])
+        lines += key_lines(key, indent)
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: object) -> str:
+    """JSON is YAML, and quotes every text, so that no name turns into a number."""
+    return json.dumps(value, ensure_ascii=False)

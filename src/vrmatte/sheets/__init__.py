@@ -1,0 +1,1 @@
+"""Pictures that show people, previews and differences on one sheet."""

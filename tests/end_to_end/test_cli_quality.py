@@ -1,0 +1,88 @@
+"""The commands `score`, `compare`, `preview` and `run --sample`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from support.deliverable_runs import run, write_source
+from support.stand_in_engine import CHOICE, StandInEngine, use_stand_in
+from vrmatte.cli.main import app
+from vrmatte.errors import ConfigError
+
+WHOLE = ("--set", "processing.projection=half_equirect")
+
+
+@pytest.fixture(scope="module")
+def outs(tmp_path_factory) -> tuple[Path, Path, Path]:
+    folder = tmp_path_factory.mktemp("cli")
+    clip = write_source(folder)
+    for name in ("a", "b"):
+        run(clip, folder / name, output__deliver=("matte-lossless", "matte", "ffv1-alpha"))
+    return clip, folder / "a", folder / "b"
+
+
+def typed(*words: object) -> str:
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_files_of_one_run_are_one_matte(outs):
+    """Grey 10 bit HEVC in limited range and straight alpha, each against the lossless matte."""
+    truth = next(iter(outs[1].glob("*_matte.mkv")))
+    for name in ("*_matte.mp4", "*rgba.mkv"):
+        told = json.loads(typed("score", next(iter(outs[1].glob(name))), truth, "--json"))
+        assert told["frames"] == 10
+        assert told["scores"]["whole"]["mad"] < 6  # HEVC's loss in eyes of 96 px
+        assert told["scores"]["whole"]["iou"] > 0.97
+
+
+def test_tables_name_every_metric(outs):
+    truth = next(iter(outs[1].glob("*_matte.mkv")))
+    text = typed("score", truth, truth, "--trimap", truth, "--every", 2)
+    for word in ("MAD", "MSE", "SAD", "Grad", "Conn", "dtSSD", "MESSDdt", "band MAD", "IoU"):
+        assert word in text
+    assert "MAD-T" in text
+
+
+def test_equal_runs_compare_as_equal(outs, tmp_path):
+    told = json.loads(typed("compare", outs[1], outs[2], "--json", "--picture", tmp_path / "d.png"))
+    assert told["between"]["scores"]["whole"]["mad"] == 0
+    assert told["settings"] == {}
+    assert (tmp_path / "d.png").stat().st_size > 0
+    assert "motion and flicker" in typed("compare", outs[1], outs[2])
+
+
+def test_a_preview_is_drawn(outs, tmp_path, monkeypatch):
+    monkeypatch.setattr("vrmatte.commands.preview.choose_engine", lambda *_: CHOICE)
+    monkeypatch.setattr("vrmatte.commands.preview.load_engine", lambda *_: StandInEngine())
+    picture = tmp_path / "p.png"
+    words = ("preview", outs[0], "--at", "0.1", "-o", picture, *WHOLE)
+    assert json.loads(typed(*words, "--json"))["picture"] == str(picture)
+    assert str(picture.name) in typed(*words)
+
+
+def test_a_sample_prints_its_estimate(outs, tmp_path, monkeypatch):
+    use_stand_in(monkeypatch)
+    monkeypatch.setattr("vrmatte.commands.sample.choose_engine", lambda *_: CHOICE)
+    words = ("run", outs[0], "-o", tmp_path, "--deliver", "matte-lossless", *WHOLE)
+    assert "wall time" in typed(*words, "--sample", "10s")
+    assert json.loads(typed(*words, "--sample", "10s", "--json"))["estimate"]["frames"] == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("score", "a", "b", "--as", "video"), "none of auto"),
+        (("run", "a.mp4", "-o", "x", "--sample", "0s"), "no sample"),
+        (("run", "a.mp4", "-o", "x", "--sample", "soon"), "no time"),
+        (("run", "a.mp4", "--sample", "5s"), "needs INPUT and --out"),
+    ],
+)
+def test_what_cant_be_meant_is_said(words, said):
+    with pytest.raises(ConfigError, match=said):
+        CliRunner().invoke(app, list(words), catch_exceptions=False)

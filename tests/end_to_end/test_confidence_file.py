@@ -1,0 +1,98 @@
+"""The deliverables `confidence` and `overlay` from whole runs: who is known, stops, later files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.deliverable_runs import (
+    CHUNK_FRAMES,
+    FRAMES,
+    contents,
+    frames_of,
+    planes_of,
+    settings_of,
+    stored_mattes,
+    write_source,
+)
+from support.stand_in_engine import use_stand_in
+from vrmatte.commands.render import render_output
+from vrmatte.commands.run import matte_video
+from vrmatte.compose.confidence import ConfidenceMap
+from vrmatte.compose.scene_facts import SceneFacts
+from vrmatte.errors import OutputError
+from vrmatte.frames import YUV420P
+from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.person_scores import PersonScores
+from vrmatte.media.probe import probe
+from vrmatte.plan import Subjects
+from vrmatte.progress import Advanced
+
+BOTH = ("confidence", "overlay")
+SETTINGS = settings_of(output__deliver=BOTH, output__codec="h264", output__quality=1)
+BOX = Bounds(-60.0, 60.0, -60.0, 60.0)
+PEOPLE = (PersonBoxes(1, True, 0, FRAMES, (0,), (BOX,), (BOX,)),)
+
+
+def scores(score: float) -> tuple[PersonScores, ...]:
+    return (PersonScores(1, (0,), (score,)),)
+
+
+def make(do: Any, *arguments: Any, score: float = 0.6, **how: Any) -> None:
+    """Run or render with one person known."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_stand_in(patch)
+        subjects = Subjects(None, PEOPLE, scores=scores(score))
+        patch.setattr("vrmatte.commands.run.find_subjects", lambda *_: subjects)
+        do(*arguments, **how)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_source(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture(scope="module")
+def in_one_run(clip, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("one") / "out"
+    make(matte_video, clip, out, SETTINGS)
+    return out
+
+
+def test_the_file_shows_the_map_with_nothing_before_a_chunk(clip, in_one_run):
+    source = probe(clip)
+    frames, mattes = frames_of(source), stored_mattes(in_one_run)
+    (path,) = in_one_run.glob("*_confidence.mp4")
+    shown = planes_of(path, YUV420P)
+    assert len(shown) == FRAMES
+    for first in range(0, FRAMES, CHUNK_FRAMES):
+        find = ConfidenceMap(source.eye_projection, SceneFacts(PEOPLE, scores(0.6)))
+        for at in range(first, min(first + CHUNK_FRAMES, FRAMES)):
+            wanted = find(at, frames[at], mattes[at])
+            found = (shown[at].y.astype(float) - 16) / 219 * 255
+            # Codes of video range are coarser, and the encoder is nearly lossless.
+            assert np.abs(found - wanted).mean() < 1, at
+
+
+def test_a_stop_leaves_no_trace(clip, in_one_run, tmp_path):
+    def stop(event: object) -> None:
+        if isinstance(event, Advanced) and event.stage == "matte" and event.done == 6:
+            raise OutputError("stopped")
+
+    with pytest.raises(OutputError):
+        make(matte_video, clip, tmp_path, SETTINGS, observer=stop)
+    make(matte_video, clip, tmp_path, SETTINGS)
+    assert contents(tmp_path) == contents(in_one_run)
+
+
+def test_another_score_makes_them_anew_and_no_matte(clip, tmp_path):
+    make(matte_video, clip, tmp_path, SETTINGS)
+    before, mattes = contents(tmp_path), stored_mattes(tmp_path)
+    make(render_output, tmp_path, lambda _: SETTINGS, score=0.95)
+    after = contents(tmp_path)
+    remade = {name for name in before if before[name] != after[name]}
+    assert {name.rpartition("_")[2] for name in remade} == {"confidence.mp4", "detections.mp4"}
+    np.testing.assert_array_equal(stored_mattes(tmp_path), mattes)

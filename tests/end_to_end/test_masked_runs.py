@@ -1,0 +1,148 @@
+"""Whole runs of engine `sam2`, with a stand-in for the network that follows and the one that finds.
+
+What is tested is the way between them: detector, people.json, prompts, masks, mattes, files, keys.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from support.media_fixtures import people_picture, write_clip
+from support.true_masks import BrightMasks
+from vrmatte.commands.run import matte_video
+from vrmatte.frames import EYES, HeldSpan, half_of
+from vrmatte.masks.sam2_weights import MaskWeights
+from vrmatte.media.damage import read_timeline
+from vrmatte.media.decode import read_grey
+from vrmatte.media.probe import probe
+from vrmatte.people.detect import ViewBox
+from vrmatte.pipeline import _read_ahead
+from vrmatte.profiling.stopwatch import Stopwatch
+from vrmatte.progress import ignore
+from vrmatte.settings.config import Config
+
+FRAMES = 14
+MASKS = MaskWeights("sam2.1_hiera_tiny", "none", "5" * 64, "Apache-2.0", True)
+
+
+class BrightDetector:
+    """Plays YOLOv8: bright things are people."""
+
+    input_px = 320
+
+    def detect(self, pictures):
+        return [self._boxes(picture.mean(axis=2) > 140) for picture in pictures]
+
+    def _boxes(self, bright):
+        _, _, stats, _ = cv2.connectedComponentsWithStats(bright.astype(np.uint8))
+        return [
+            ViewBox(float(x), float(y), float(x + w), float(y + h), 0.9)
+            for x, y, w, h, area in stats[1:].tolist()
+            if area > 60
+        ]
+
+
+@pytest.fixture
+def stand_ins(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "vrmatte.people.yolox.open_yolov8",
+        lambda name, *_: asked.append(name) or BrightDetector(),
+    )
+    monkeypatch.setattr("vrmatte.matting.engines.choose.require_packages", lambda _: None)
+    monkeypatch.setattr(
+        "vrmatte.matting.engines.choose.choose_mask_weights", lambda *_, **__: MASKS
+    )
+    monkeypatch.setattr(
+        "vrmatte.matting.engines.choose.open_mask_source", lambda *_, **__: BrightMasks()
+    )
+    return asked
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "walk_LR_180.mp4"
+    write_clip(path, size=(512, 256), frames=FRAMES, draw=people_picture)
+    return path
+
+
+def settings(chunk, **matting):
+    return Config.model_validate(
+        {
+            "processing": {"chunk_size": chunk},
+            "detection": {"model": "yolov8n", "interval_frames": 4},
+            "matting": {"engine": "sam2", "refiner": "guided", **matting},
+            "output": {"deliver": ["matte-lossless"], "encoder": "software", "report": "json"},
+            "hardware": {"device": "cpu"},
+        }
+    )
+
+
+def mattes(out):
+    (path,) = out.glob("*matte*.mkv")
+    return [matte for _, matte in read_grey(path)]
+
+
+def test_found_followed_matted_and_left_out(clip, tmp_path, stand_ins):
+    whole, chunked = tmp_path / "whole", tmp_path / "chunked"
+    matte_video(clip, whole, settings(FRAMES))
+    assert stand_ins == ["yolov8n"]
+    made = mattes(whole)
+    assert len(made) == FRAMES
+    for index in (0, 7, 13):
+        for number, eye in enumerate(EYES):
+            half = half_of(made[index], eye)
+            middle = round((0.4 + 0.02 * index + 0.06 * number) * 256)
+            assert half[128, middle] > 250
+            assert half[128, max(0, middle - 90)] == 0
+            assert half[20, middle] == 0
+    matte_video(clip, chunked, settings(5))
+    # The memory is saved with each chunk, so cutting changes nothing.
+    assert all(np.array_equal(a, b) for a, b in zip(made, mattes(chunked), strict=True))
+
+    (document,) = whole.glob("*_people.json")
+    tree = json.loads(document.read_text())
+    assert len(tree["people"]) == 1
+    tree["people"][0]["keep"] = False
+    document.write_text(json.dumps(tree))
+    matte_video(clip, whole, settings(FRAMES))
+    assert not any(matte.any() for matte in mattes(whole))
+
+
+def test_points_by_hand_reach_the_mask_source(clip, tmp_path, stand_ins, monkeypatch):
+    source = BrightMasks()
+    monkeypatch.setattr("vrmatte.matting.engines.choose.open_mask_source", lambda *_, **__: source)
+    out = tmp_path / "out"
+    matte_video(clip, out, settings(FRAMES))
+    (document,) = out.glob("*_people.json")
+    tree = json.loads(document.read_text())
+    tree["people"][0]["points"] = [
+        {"frame": 6, "eye": "left", "at": [0, 0]},
+        {"frame": 6, "eye": "left", "at": [-20, 10], "is_person": False},
+    ]
+    document.write_text(json.dumps(tree))
+    source.asked.clear()
+    source.restore({})
+    matte_video(clip, out, settings(FRAMES))
+    pointed = [prompt for _, prompts in source.asked for prompt in prompts if prompt.points]
+    assert [[point.is_person for point in prompt.points] for prompt in pointed] == [[True, False]]
+    assert pointed[0].picture == 0
+
+
+def test_frames_are_read_ahead_beyond_a_chunk_and_never_those_that_others_stand_in_for(clip):
+    source = probe(clip)
+    line = read_timeline(source, "stop", ignore, None)
+    held = replace(line, held=(HeldSpan(5, 7, 4),))
+    for timeline, expected in ((line, [4, 5, 6, 7, 8]), (held, [4, 7, 8])):
+        plan, watch = SimpleNamespace(source=source, timeline=timeline), Stopwatch()
+        read = list(_read_ahead(plan, watch, 4, 9))
+        assert [index for index, _ in read] == expected
+        assert all(frame.pts == line.pts[index] for index, frame in read)
+        assert "decode" in watch.seconds
+        assert [i for i, _ in _read_ahead(plan, watch, 12, 40)] == [12, 13], "there the video ends"

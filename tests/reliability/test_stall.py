@@ -1,0 +1,159 @@
+"""A run in which nothing moves any more ends itself, and running again goes on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from support.job_process import JobProcess
+from support.media_fixtures import write_clip
+from vrmatte import outputs
+from vrmatte.jobs import finish, stall
+from vrmatte.jobs.run_log import RunLog
+from vrmatte.jobs.stall import StallWatch
+from vrmatte.progress import Advanced, Finished, Started, ignore
+
+pytestmark = pytest.mark.faults
+
+FRAMES = 24
+STALL_SECONDS = 4.0
+"""Longer than anything takes on tiny clips, also on a machine that is busy."""
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "clip_LR_180.mp4"
+    write_clip(path, frames=FRAMES)
+    return path
+
+
+def start(clip: Path, out: Path, *more: str, **how: Any) -> JobProcess:
+    arguments = ["run", str(clip), "--out", str(out), "--deliver", "matte-lossless,greenscreen"]
+    arguments += ["--set", "processing.chunk_size=8", *more]
+    return JobProcess(arguments, out.with_name(f"{out.name}.log"), **how)
+
+
+def limit(seconds: float) -> tuple[str, str]:
+    return "--set", f"processing.stall_minutes={seconds / 60:.4f}"
+
+
+def decoded(path: Path) -> list[tuple[int | None, bytes]]:
+    with av.open(str(path)) as container:
+        return [(frame.pts, bytes(frame.planes[0])) for frame in container.decode(video=0)]
+
+
+def hang() -> None:
+    threading.Event().wait()
+
+
+def writing_hangs() -> None:
+    """As an encoder that waits for its own threads, in the second chunk."""
+    real = outputs._FileOutput.write
+
+    def write(output: Any, number: int, prepared: Any) -> None:
+        if number == 11:
+            hang()
+        real(output, number, prepared)
+
+    pytest.MonkeyPatch().setattr(outputs._FileOutput, "write", write)
+
+
+def joining_hangs() -> None:
+    pytest.MonkeyPatch().setattr(finish, "join_chunks", lambda *_: hang())
+
+
+@pytest.mark.parametrize(
+    ("hangs", "stage", "where"),
+    [(writing_hangs, "matte", "in write"), (joining_hangs, "", "in finish_deliverables")],
+)
+def test_a_run_that_hangs_ends_itself_and_can_be_continued(clip, tmp_path, hangs, stage, where):
+    out = tmp_path / "out"
+    job = start(clip, out, *limit(STALL_SECONDS), prepare=hangs)
+    assert job.wait(60) == 75, job.errors
+    told = job.errors.strip().splitlines()[-1]
+    assert told.startswith("vrmatte: nothing moved for ")
+    assert "Run the same command again to continue" in told
+    lines = (out / ".vrmatte/clip_LR_180/journal.jsonl").read_text().splitlines()
+    (stalled,) = [line for line in map(json.loads, lines) if line["event"] == "stalled"]
+    assert (stalled["stage"], stalled["exit_code"]) == (stage, 75)
+    assert any(where in stack for stack in stalled["threads"].values())
+    job = start(clip, out, *limit(STALL_SECONDS))
+    assert job.wait() == 0, job.errors
+    assert start(clip, tmp_path / "peace").wait() == 0
+    for name in ("clip_LR_180_matte.mkv", "clip_LR_180_greenscreen.mp4"):
+        assert decoded(out / name) == decoded(tmp_path / "peace" / name)
+
+
+@pytest.fixture
+def ended(monkeypatch) -> threading.Event:
+    """Set instead of the process being ended."""
+    event = threading.Event()
+
+    def end(watch: StallWatch) -> None:
+        event.set()
+        watch._done.set()
+
+    monkeypatch.setattr(StallWatch, "_end", end)
+    return event
+
+
+def test_frames_are_progress(tmp_path, ended):
+    with StallWatch(0.5 / 60, RunLog(tmp_path)) as watch:
+        observer = watch.listening(ignore)
+        observer(Started("matte", 9))
+        for done in range(15):
+            observer(Advanced("matte", done))
+            assert not ended.wait(0.1)
+        assert ended.wait(30)
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_moving_files_are_progress_but_not_while_chunks_are_made(
+    tmp_path, ended, monkeypatch, in_chunks
+):
+    """A finished file of 100 GB is read for long without a word; an encoder that hangs reads none,
+    but the one who looks for memory in use does."""
+    moved = 0
+
+    def counted() -> int:
+        nonlocal moved
+        moved += 10 << 20
+        return moved
+
+    monkeypatch.setattr(stall, "_moved_bytes", counted)
+    with StallWatch(0.5 / 60, RunLog(tmp_path)) as watch:
+        observer = watch.listening(ignore)
+        observer(Started("matte", 9))
+        if not in_chunks:
+            observer(Finished("matte"))
+        assert ended.wait(30 if in_chunks else 2) == in_chunks
+
+
+def test_reading_counts_as_moving(tmp_path):
+    before = stall._moved_bytes()
+    if before == 0:
+        pytest.skip("this system doesn't count what a process reads")
+    (tmp_path / "large").write_bytes(bytes(3 << 20))
+    (tmp_path / "large").read_bytes()
+    assert stall._moved_bytes() - before >= 6 << 20
+
+
+def test_zero_watches_nothing(tmp_path, ended):
+    with StallWatch(0, RunLog(tmp_path)):
+        assert not ended.wait(0.3)
+
+
+def test_a_suspended_process_has_not_hung(tmp_path, ended, monkeypatch):
+    """The clock goes on meanwhile; looks don't."""
+    clock = itertools.count(step=1_000_000.0)
+    for name in ("monotonic", "time", "perf_counter"):
+        monkeypatch.setattr(time, name, lambda: next(clock))
+    with StallWatch(2 / 60, RunLog(tmp_path)):
+        assert not ended.wait(0.6)

@@ -1,0 +1,1 @@
+"""Helpers shared by the tests: fixtures, drawn scenes, stand-in networks."""

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from fractions import Fraction
+from io import BytesIO
+from typing import Any
+
+import av
+import pytest
+
+from vrmatte.frames import YUV420P
+from vrmatte.media import codec_trial as trial
+from vrmatte.media.codec_trial import try_codec
+from vrmatte.media.encoders import MATTE_STORE, EncoderSpec, choose_encoder
+from vrmatte.settings.config import OutputConfig
+
+H264 = choose_encoder(OutputConfig(codec="h264"), 512, 256, 8, Fraction(30)).spec
+
+
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1"])
+def test_working_codecs_pass(codec, depth):
+    spec = choose_encoder(OutputConfig(codec=codec), 512, 256, depth, Fraction(30)).spec
+    found = try_codec(spec, 512, 256)
+    assert (found.encoding, found.decoding) == (None, None)
+
+
+def test_grey_pictures_pass():
+    assert try_codec(MATTE_STORE, 512, 256).decoding is None
+
+
+def test_an_encoder_that_is_not_there_is_told():
+    assert try_codec(EncoderSpec("h264_none", YUV420P, (), None, "mp4"), 512, 256).encoding
+
+
+def test_a_size_no_encoder_takes_is_told():
+    assert try_codec(H264, 511, 256).encoding
+
+
+def after_encoding(monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
+    real = trial._encode
+
+    def changed(spec: EncoderSpec, picture: av.VideoFrame, file: BytesIO) -> None:
+        real(spec, change(picture), file)
+
+    monkeypatch.setattr(trial, "_encode", changed)
+
+
+def test_another_picture_is_told(monkeypatch):
+    def dark(picture: av.VideoFrame) -> av.VideoFrame:
+        for plane in picture.planes:
+            plane.update(bytes(plane.buffer_size))
+        return picture
+
+    after_encoding(monkeypatch, lambda picture: dark(trial._picture(512, 256)))
+    assert "of 255 off" in (try_codec(H264, 512, 256).decoding or "")
+
+
+def test_another_size_is_told(monkeypatch):
+    after_encoding(monkeypatch, lambda picture: trial._picture(256, 128))
+    assert "256x128 came out" in (try_codec(H264, 512, 256).decoding or "")
+
+
+def test_a_broken_file_is_told(monkeypatch):
+    def nothing(_spec: EncoderSpec, _picture: av.VideoFrame, file: BytesIO) -> None:
+        file.write(b"no video")
+
+    monkeypatch.setattr(trial, "_encode", nothing)
+    assert try_codec(H264, 512, 256).decoding
