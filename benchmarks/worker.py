@@ -23,8 +23,9 @@ from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Advanced, Event, Finished, Started, ignore
+from vrmatte.subjects import WHOLE_EYES
 from vrmatte.threads import Prefetcher
 
 _FRAMES_AHEAD = 2

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from vrmatte.compose.composer import Composer, eye_of, make_composer
 from vrmatte.compose.rgba import RgbaPainter
-from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.compose.view import PreparedFrame
 from vrmatte.deliverables.decide import (
     Deliverable,
@@ -124,7 +123,8 @@ def open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output
                 target,
                 deliverable.color,
                 own_colours=estimates_foreground(deliverable.name, plan.config),
-                facts=scene_facts(plan),
+                subjects=plan.subjects,
+                timeline=plan.timeline,
             )
             if deliverable.eye is not None:  # both eyes' files are halves of the same pictures
                 composer = _once_a_frame(deliverable.name, composer)
@@ -136,14 +136,6 @@ def open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output
         path = job.folder / f"{deliverable.id}.{_SUFFIXES[deliverable.container]}"
         writer = _writer(plan, path, deliverable.encoder, deliverable.size, deliverable.color)
         yield _FileOutput(deliverable, stack.enter_context(writer), composer)
-
-
-def scene_facts(plan: Plan) -> SceneFacts:
-    """What a plan knows of its video besides pictures."""
-    known = plan.subjects
-    return SceneFacts(
-        known.people, known.scores, known.viewports or (), known.lenses, plan.timeline
-    )
 
 
 def _writer(

@@ -232,7 +232,6 @@ def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwat
         plan.config,
         plan.eye,
         subjects.people,
-        subjects.by_hand,
         partial(_read_ahead, plan, watch),
     )
     matting = with_agreement(

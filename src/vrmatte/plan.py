@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from vrmatte.deliverables.decide import Deliverable, Parameters, decide_deliverables
 from vrmatte.errors import ConfigError
-from vrmatte.frames import Timeline
-from vrmatte.geometry.person_boxes import ExcludedRegion, HandPrompt, PersonBoxes
-from vrmatte.geometry.person_scores import PersonScores
+from vrmatte.frames import Eye, Timeline
 from vrmatte.geometry.projection import EyeProjection, Fisheye
-from vrmatte.geometry.viewport import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.build import sized_paths, smaller_paths
 from vrmatte.matting.engines.choose import network_scale
@@ -30,7 +27,7 @@ from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.source_check import check_source, source_notices
 from vrmatte.settings.config import Config
-from vrmatte.subjects import LensAlignment
+from vrmatte.subjects import Person, Subjects
 
 MATTE_VERSION = 2
 """Raised whenever the same input and settings would give another matte."""
@@ -57,32 +54,6 @@ class Chunk:
     def frames(self) -> int:
         """How many frames it makes."""
         return self.last - self.first
-
-
-@dataclass(frozen=True, slots=True)
-class Subjects:
-    """Who is matted, through what, and who isn't."""
-
-    viewports: tuple[ViewportPath, ...] | None
-    """None: whole eyes go into the network."""
-    people: tuple[PersonBoxes, ...] = ()
-    """Everybody who was found, kept or not."""
-    regions: tuple[ExcludedRegion, ...] = ()
-    """Places whose content leaves the matte."""
-    lenses: LensAlignment | None = None
-    """How the right lens stands to the left; None: not known."""
-    scores: tuple[PersonScores, ...] = ()
-    """How sure the detector was of these people; shapes pictures that show it, no matte."""
-    by_hand: tuple[HandPrompt, ...] = ()
-    """Where somebody said by hand that people are; for engines that are told."""
-
-    @property
-    def anything_leaves(self) -> bool:
-        """Whether anybody or anything is excluded."""
-        return bool(self.regions) or not all(person.keep for person in self.people)
-
-
-WHOLE_EYES = Subjects(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +169,13 @@ class Plan:
         stereo = stereo_parameters(self.config, self.subjects.lenses)
         if stereo is None:
             return {}
-        return {"stereo": stereo, "people": key_of({"boxes": asdict(self.subjects)["people"]})}
+        return {"stereo": stereo, "people": key_of({"boxes": _boxes_of(self.subjects)})}
 
     def _masks(self) -> Parameters:
         """What follows people, and where they are pointed at; most engines have none to tell."""
         engine = self.engine
         if engine.masks is None:
             return {}
-        told = asdict(self.subjects)
         return {
             "masks": {
                 "version": MASKED_VERSION,
@@ -213,7 +183,9 @@ class Plan:
                 "refiner": engine.refiner,
                 "interval": self.config.detection.interval_frames,
             },
-            "prompts": key_of({name: told[name] for name in ("people", "by_hand")}),
+            "prompts": key_of(
+                {"people": _boxes_of(self.subjects), "by_hand": _prompts_by_hand(self.subjects)}
+            ),
         }
 
     def _held(self, chunk: Chunk) -> Parameters:
@@ -240,14 +212,57 @@ class Plan:
         """Digest of who leaves the matte; nobody's boxes matter where everybody stays."""
         if not self.subjects.anything_leaves:
             return None
-        told = asdict(self.subjects) | {"viewports": None}
-        del told["lenses"], told["scores"], told["by_hand"]
-        return key_of(told)
+        regions = [
+            {"bounds": astuple(r.box), "eye": "both", "first": r.first, "last": r.last}
+            for r in self.subjects.regions
+        ]
+        return key_of({"viewports": None, "people": _boxes_of(self.subjects), "regions": regions})
 
     def of(self, subjects: Subjects) -> Plan:
         """The same plan for other people."""
         viewports = _sized(subjects, self.config, self.eye)
         return replace(self, subjects=subjects, viewports=viewports)
+
+
+def _boxes_of(subjects: Subjects) -> list[Parameters]:
+    """Return what shapes mattes of each person; scores and kinds don't.
+
+    The layout is that of earlier versions, so that their mattes stay valid.
+    """
+
+    def sides(person: Person, eye: Eye) -> list[tuple[float, ...] | None]:
+        boxes = [timed.eye(eye) for timed in person.boxes]
+        return [None if box is None else astuple(box) for box in boxes]
+
+    return [
+        {
+            "id": person.id,
+            "keep": person.keep,
+            "first": person.first,
+            "last": person.last,
+            "frames": person.frames,
+            "left": sides(person, Eye.LEFT),
+            "right": sides(person, Eye.RIGHT),
+        }
+        for person in subjects.people
+    ]
+
+
+def _prompts_by_hand(subjects: Subjects) -> list[Parameters]:
+    """Return the frames with boxes or points set by hand, and their points."""
+    return [
+        {
+            "person": person.id,
+            "frame": frame,
+            "points": [
+                (p.eye, p.yaw_deg, p.pitch_deg, p.is_person)
+                for p in person.points
+                if p.frame == frame
+            ],
+        }
+        for person in subjects.people
+        for frame in person.frames_by_hand
+    ]
 
 
 def key_of(parameters: Parameters) -> str:

@@ -76,6 +76,12 @@ class AngularBox:
         """How much of this box lies in the other, 0..1."""
         return self._shared_deg2(other) / self.area_deg2 if self.area_deg2 > 0 else 0.0
 
+    def flat_share_in(self, other: AngularBox) -> float:
+        """Return the share of this box that lies in the other, 0..1, with all degrees alike."""
+        shared = self.intersection(other)
+        area = self.width_deg * self.height_deg
+        return 0.0 if shared is None or area == 0 else shared.width_deg * shared.height_deg / area
+
     def holds(self, yaw_deg: float, pitch_deg: float) -> bool:
         """Whether a direction lies in the box."""
         return (

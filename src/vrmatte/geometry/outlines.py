@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Array, EyeProjection
 from vrmatte.geometry.viewport import Viewport
 
@@ -15,7 +15,7 @@ Polyline = npt.NDArray[np.int32]
 _POINTS = 64
 
 
-def box_outline(eye: EyeProjection, box: Bounds) -> Polyline:
+def box_outline(eye: EyeProjection, box: AngularBox) -> Polyline:
     """A box's closed border, clockwise from its upper left corner."""
     x, y = _around()
     lon = np.radians(box.yaw_min_deg + x * (box.yaw_max_deg - box.yaw_min_deg))

@@ -64,7 +64,7 @@ def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> O
             box
             for person in steady
             for eye in EYES
-            if (box := person.box_at(frame, eye)) is not None
+            if (box := person.seen_box_at(frame, eye)) is not None
         ]
         if not here:
             continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from vrmatte.files import ChunkFile
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.quality.contour import Outline, outline
 from vrmatte.quality.edge_motion import EdgeMotion, edge_motion
@@ -26,6 +26,7 @@ from vrmatte.quality.small_eye import (
     window_around,
 )
 from vrmatte.stereo.score import NOBODY, Labels
+from vrmatte.subjects import Person
 
 SAMPLED_EVERY = 8
 """Outlines are looked at in frames whose number this divides, whichever chunk they are in."""
@@ -35,7 +36,7 @@ _OUTLINE_MARGIN_PX = 8
 class FrameScorer:
     """Scores the frames of one chunk, in their order."""
 
-    def __init__(self, eye: EyeProjection, people: Sequence[PersonBoxes]) -> None:
+    def __init__(self, eye: EyeProjection, people: Sequence[Person]) -> None:
         """Take what an eye shows, and who is known; those who leave the matte aren't scored."""
         self._places = PeoplePlaces(eye)
         self._people = [person for person in people if person.keep]
@@ -50,7 +51,7 @@ class FrameScorer:
             people = [
                 (person.id, box)
                 for person in self._people
-                if (box := person.at(index, eye)) is not None
+                if (box := person.box_at(index, eye)) is not None
             ]
             scored = _ScoredEye(self._places, people, eyes[eye], self._before.get(eye))
             if index % SAMPLED_EVERY == 0:
@@ -65,7 +66,7 @@ class _ScoredEye:
     def __init__(
         self,
         places: PeoplePlaces,
-        people: Sequence[tuple[int, Bounds]],
+        people: Sequence[tuple[int, AngularBox]],
         now: SmallEye,
         before: SmallEye | None,
     ) -> None:
@@ -110,7 +111,7 @@ class _ScoredEye:
         return rows
 
     def _score(
-        self, index: int, eye: Eye, person: int | None, box: Bounds | None, number: int | None
+        self, index: int, eye: Eye, person: int | None, box: AngularBox | None, number: int | None
     ) -> FrameScore:
         coverage = None if box is None else self._places.coverage(box, self._now.alpha)
         if self._window is None:
@@ -167,7 +168,7 @@ class ScoreOutput:
 
     name = "scores"
 
-    def __init__(self, folder: Path, eye: EyeProjection, people: Sequence[PersonBoxes]) -> None:
+    def __init__(self, folder: Path, eye: EyeProjection, people: Sequence[Person]) -> None:
         """Take where the file goes, what an eye shows, and who is known."""
         self._path = folder / SCORES_FILE
         self._scorer = FrameScorer(eye, people)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.stereo.score import Labels, label_people
 
@@ -92,11 +92,11 @@ class PeoplePlaces:
         self._yaw_deg = np.degrees(np.arctan2(dx, dz)).astype(np.float32)
         self._pitch_deg = -np.degrees(np.arctan2(dy, np.hypot(dx, dz))).astype(np.float32)
 
-    def labels(self, bounds: Sequence[Bounds | None], window: Window) -> Labels:
+    def labels(self, bounds: Sequence[AngularBox | None], window: Window) -> Labels:
         """The number of whose box, grown a little, each pixel of a window lies in."""
         return label_people(bounds, self._yaw_deg[window], self._pitch_deg[window])
 
-    def coverage(self, box: Bounds, alpha: Grey) -> float | None:
+    def coverage(self, box: AngularBox, alpha: Grey) -> float | None:
         """How much of a box is covered, 0..1; None: it is too small to tell."""
         every = (slice(None, None, _STRIDE_PX), slice(None, None, _STRIDE_PX))
         yaw, pitch = self._yaw_deg[every], self._pitch_deg[every]

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline, viewport_outline
-from vrmatte.geometry.person_boxes import Bounds
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.sheets.picture import Rgb, to_rgb
@@ -76,7 +76,7 @@ def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
         bottom, top = (round((90 - pitch) / 180 * eye.size) for pitch in mark.pitch_deg)
         cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
     else:
-        outline = box_outline(eye, Bounds(*mark.yaw_deg, *mark.pitch_deg))
+        outline = box_outline(eye, AngularBox(*mark.yaw_deg, *mark.pitch_deg))
         cv2.polylines(picture, [outline], isClosed=True, color=colour, thickness=2)
         left, top = outline[0].tolist()
     label = str(mark.id) if mark.kept else f"{mark.id} out"

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import PersonBoxes
 from vrmatte.geometry.pixel_rect import Rectangle
 from vrmatte.stereo.balance import apply_gain, gain
 from vrmatte.stereo.evidence import Evidence, compare_eyes, extended, window_of
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
-from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, covered_share, label_people
+from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, label_people
 from vrmatte.stereo.verdict import Before, shares
+from vrmatte.subjects import Person
 
 FloatArray = npt.NDArray[np.float32]
 Mode = Literal["independent", "reference_eye", "joint"]
@@ -84,7 +84,7 @@ class StereoAgreement:
     def __init__(
         self,
         rectifier: Rectifier,
-        people: Sequence[PersonBoxes],
+        people: Sequence[Person],
         rules: AgreementRules,
         *,
         rows_agree: bool = True,
@@ -189,7 +189,7 @@ class StereoAgreement:
             everybody = np.zeros((self._rectifier.picture_px,) * 2, np.int16)
             return dict.fromkeys(EYES, everybody), [0]
         labels = {
-            eye: label_people([p.at(index, eye) for p in self._people], *self._angles[eye])
+            eye: label_people([p.box_at(index, eye) for p in self._people], *self._angles[eye])
             for eye in EYES
         }
         there = [n for n, p in enumerate(self._people) if p.is_there(index)]
@@ -204,15 +204,15 @@ class StereoAgreement:
         if not self._people:
             return False
         person, frame = self._people[number], compared.index
-        mine = person.at(frame, Eye.LEFT)
+        mine = person.box_at(frame, Eye.LEFT)
         near = person.disparity_deg(frame)
         if mine is None or near is None:
             return False
         for other in self._people:
-            theirs, nearer = other.at(frame, Eye.LEFT), other.disparity_deg(frame)
+            theirs, nearer = other.box_at(frame, Eye.LEFT), other.disparity_deg(frame)
             if other is person or theirs is None or nearer is None or nearer <= near:
                 continue
-            if covered_share(mine, theirs) > _MOSTLY_COVERED:
+            if mine.flat_share_in(theirs) > _MOSTLY_COVERED:
                 return True
         return False
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.frames import Eye
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.stereo.evidence import Evidence
 
 FloatArray = npt.NDArray[np.float32]
@@ -64,7 +64,7 @@ class Agreement:
 
 
 def label_people(
-    bounds: Sequence[Bounds | None], yaw_deg: FloatArray, pitch_deg: FloatArray
+    bounds: Sequence[AngularBox | None], yaw_deg: FloatArray, pitch_deg: FloatArray
 ) -> Labels:
     """Which person each pixel is judged with, by their boxes; `NOBODY` outside all of them.
 
@@ -93,14 +93,6 @@ def label_people(
         nearer = away < best
         labels[nearer], best[nearer] = number, away[nearer]
     return labels
-
-
-def covered_share(box: Bounds, by: Bounds) -> float:
-    """How much of a box another box covers, 0..1, in degrees squared."""
-    width = min(box.yaw_max_deg, by.yaw_max_deg) - max(box.yaw_min_deg, by.yaw_min_deg)
-    height = min(box.pitch_max_deg, by.pitch_max_deg) - max(box.pitch_min_deg, by.pitch_min_deg)
-    area = (box.yaw_max_deg - box.yaw_min_deg) * (box.pitch_max_deg - box.pitch_min_deg)
-    return max(width, 0.0) * max(height, 0.0) / area if area > 0 else 0.0
 
 
 def agreement(

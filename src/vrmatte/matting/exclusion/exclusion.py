@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.matting.base import FloatArray, FrameMatting, State
 from vrmatte.matting.exclusion.clothing_colours import colour_bins
 from vrmatte.matting.exclusion.lonlat_grid import LonLatGrid, RegionGates
 from vrmatte.matting.exclusion.person_in_eye import Box, PersonInEye, Window
 from vrmatte.matting.exclusion.person_labels import PersonLabels, SmallPicture
+from vrmatte.subjects import ExcludedRegion, Person
 
 _REDUCED_PX = 288
 """About the size of a reduced eye."""
@@ -42,7 +42,7 @@ class Exclusion:
     """Takes excluded people out of the mattes of side-by-side frames, one after the other."""
 
     def __init__(
-        self, people: Sequence[PersonBoxes], regions: Sequence[ExcludedRegion], eye: EyeProjection
+        self, people: Sequence[Person], regions: Sequence[ExcludedRegion], eye: EyeProjection
     ) -> None:
         """Take everybody, kept or not, and what an eye shows."""
         self._people = people
@@ -78,7 +78,7 @@ class Exclusion:
         for eye in EYES:
             standers = self._standers(index, before, eye)
             window = self._window(standers)
-            regions = [at for region in self._regions if (at := region.at(index, eye)) is not None]
+            regions = [at for region in self._regions if (at := region.box_at(index)) is not None]
             if (window or regions) and result is matte:
                 result = matte.copy()
             half = half_of(result, eye)
@@ -109,7 +109,7 @@ class Exclusion:
         """Everybody in an eye, with their places in pixels of the reduced eye."""
         standers: list[PersonInEye] = []
         for number, person in enumerate(self._people):
-            bounds, earlier = person.at(index, eye), person.at(before, eye)
+            bounds, earlier = person.box_at(index, eye), person.box_at(before, eye)
             if bounds is not None:
                 box = self._chart.box(bounds)
                 disparity = person.disparity_deg(index)

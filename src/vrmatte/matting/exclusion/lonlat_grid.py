@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import Matte
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Array, EyeProjection, HalfEquirect
 from vrmatte.matting.base import FloatArray
 from vrmatte.matting.exclusion.person_in_eye import Box, Window
@@ -40,7 +40,7 @@ class LonLatGrid:
         # An even size: windows start at even pixels, to keep step with halved chroma.
         self.size_px = 2 * -(-eye.size // (2 * factor))
 
-    def box(self, bounds: Bounds) -> Box:
+    def box(self, bounds: AngularBox) -> Box:
         """Bounds in degrees on this chart."""
         return Box(
             (bounds.yaw_min_deg + 90) * self.px_per_deg,
@@ -151,9 +151,9 @@ class RegionGates:
         """Take what an eye shows."""
         self._chart = LonLatGrid(eye)
         self._soft_px = max(1.0, eye.size / 1024)
-        self._gates: dict[Bounds, tuple[Window, FloatArray] | None] = {}
+        self._gates: dict[AngularBox, tuple[Window, FloatArray] | None] = {}
 
-    def shut(self, bounds: Bounds, matte: Matte) -> None:
+    def shut(self, bounds: AngularBox, matte: Matte) -> None:
         """Take a region out of one eye's matte, in place."""
         if bounds not in self._gates:
             if len(self._gates) == _MOST_KEPT:
@@ -166,7 +166,7 @@ class RegionGates:
             is_open = is_open[: part.shape[0], : part.shape[1]]
             part[...] = np.rint(part * is_open).astype(np.uint8)
 
-    def _gate(self, bounds: Bounds) -> tuple[Window, FloatArray] | None:
+    def _gate(self, bounds: AngularBox) -> tuple[Window, FloatArray] | None:
         """0 inside to 1 outside, in the window around the region; None: nowhere in the eye."""
         box = self._chart.box(bounds)
         window = self._chart.window(box.grown(0, self._soft_px))

@@ -74,8 +74,8 @@ def backfill_spans(sized: SizedPath, prompter: Prompter) -> tuple[BackfillSpan, 
 
 def _joins(sized: SizedPath, prompter: Prompter) -> Iterator[LateEntry]:
     path = sized.path
-    for person in sorted(prompter.people, key=lambda person: (person.frames[0], person.id)):
-        frame = person.frames[0]
+    for person in sorted(prompter.people, key=lambda person: (person.boxes[0].frame, person.id)):
+        frame = person.boxes[0].frame
         if not path.is_open(frame):
             continue
         turned = max(turn.frame for turn in path.turns if turn.frame <= frame)
