@@ -25,7 +25,7 @@ from benchmarks.values import BenchReport, Goal, Machine, Row, Spread
 from support import stand_in_engine
 from support.paths import REPOSITORY, SOURCES, TESTS
 from vrmatte.errors import ConfigError, VrmatteError
-from vrmatte.plan import WHOLE_EYES
+from vrmatte.subjects import WHOLE_EYES
 
 _PYTHONPATH = os.pathsep.join(map(str, (SOURCES, TESTS, REPOSITORY, Path(__file__).parent)))
 WRITER = """\

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from vrmatte.matting.base import Coefficients, EngineChoice, FloatArray
-from vrmatte.plan import WHOLE_EYES
+from vrmatte.subjects import WHOLE_EYES
 
 CHOICE = EngineChoice(
     name="selfie",

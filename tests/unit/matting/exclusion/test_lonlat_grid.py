@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.matting.exclusion.lonlat_grid import LonLatGrid
 from vrmatte.matting.exclusion.person_in_eye import Box, Window
@@ -38,7 +38,7 @@ def test_places_are_longitudes_and_latitudes(eye, factor):
 
 def test_a_half_equirectangular_chart_is_its_pixels():
     chart = LonLatGrid(HalfEquirect(640), 2)
-    box = chart.box(Bounds(-45, 0, -90, 45))
+    box = chart.box(AngularBox(-45, 0, -90, 45))
     assert box == Box(80, 160, 80, 320)
     assert chart.rectangle(box) is box
     assert chart.window(box) == Window(80, 80, 320, 160)
@@ -51,11 +51,11 @@ def test_a_half_equirectangular_chart_is_its_pixels():
 @pytest.mark.parametrize(
     "bounds",
     [
-        Bounds(-20, 30, -40, 10),
-        Bounds(50, 80, -70, -20),
-        Bounds(-90, 90, -90, -50),
-        Bounds(70, 90, -30, 30),
-        Bounds(-10, 10, -80, 80),
+        AngularBox(-20, 30, -40, 10),
+        AngularBox(50, 80, -70, -20),
+        AngularBox(-90, 90, -90, -50),
+        AngularBox(70, 90, -30, 30),
+        AngularBox(-10, 10, -80, 80),
     ],
 )
 def test_rectangles_hold_all_pixels_of_a_box_and_little_more(eye, bounds):
@@ -82,7 +82,7 @@ def test_rectangles_hold_all_pixels_of_a_box_and_little_more(eye, bounds):
 def test_what_lies_behind_belongs_to_the_end_of_the_hemisphere():
     eye = Fisheye(220, 220)
     chart = LonLatGrid(eye)
-    floor = chart.box(Bounds(-90, 90, -90, -80))
+    floor = chart.box(AngularBox(-90, 90, -90, -80))
     across, down = chart.places(whole(chart))
     # Straight below, 90 to 110 degrees from ahead, columns lie 1 degree apart.
     assert (floor.outside(across, down)[200:220, 110] == 0).all()
