@@ -15,8 +15,9 @@ import psutil
 
 from benchmarks.tasks import Answer, Task
 from vrmatte.commands.run import matte_video
+from vrmatte.frames import FloatArray
 from vrmatte.jobs.find_subjects import find_subjects
-from vrmatte.matting.base import FloatArray, infer_settled
+from vrmatte.matting.base import infer_settled
 from vrmatte.matting.engines.choose import choose_engine, load_engine, network_scale
 from vrmatte.matting.whole_eye_matting import VIEW
 from vrmatte.media.decode import read_frames, read_grey

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from vrmatte.matting.base import Coefficients, EngineChoice, FloatArray
+from vrmatte.frames import FloatArray
+from vrmatte.matting.base import Coefficients, EngineChoice
 from vrmatte.subjects import WHOLE_EYES
 
 CHOICE = EngineChoice(

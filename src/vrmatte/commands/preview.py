@@ -14,7 +14,7 @@ from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.view import Preparation
 from vrmatte.deliverables.decide import estimates_foreground, source_view
 from vrmatte.errors import ConfigError, DamagedInputError, output_error
-from vrmatte.frames import Matte, PlanarFrame, Timeline
+from vrmatte.frames import Matte, PlanarFrame, Rgb, Timeline
 from vrmatte.matting.base import FrameMatting
 from vrmatte.matting.build import make_matting, sized_paths, whole_sphere
 from vrmatte.matting.engines.choose import choose_engine, load_engine
@@ -34,7 +34,7 @@ from vrmatte.plan import check_source
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.scout import load_or_scout
 from vrmatte.settings.config import Config
-from vrmatte.sheets.picture import Rgb, write_png
+from vrmatte.sheets.picture import write_png
 from vrmatte.sheets.preview_sheet import PreviewFrame, preview_sheet
 from vrmatte.sheets.video_people import sheet_frame
 from vrmatte.stereo.agreement import Finding

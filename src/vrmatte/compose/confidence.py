@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.compose.plain_screen import PlainScreen, shrunk
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
+from vrmatte.frames import EYES, Eye, FloatArray, Grey, Mask, Matte, PlanarFrame, Rgb, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.stereo.evidence import compare_eyes, window_of
@@ -26,10 +26,6 @@ from vrmatte.stereo.flow import flow
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
 from vrmatte.subjects import WHOLE_EYES, Subjects
-
-FloatArray = npt.NDArray[np.float32]
-
-Grey = npt.NDArray[np.uint8]
 
 _FADES = 0.85
 """What is left of a doubt a frame later: after ten frames a fifth."""
@@ -123,7 +119,7 @@ class DoubtFinder:
         window = window_of(dict.fromkeys(EYES, there))
         if window is None:
             return doubt
-        at = window.at
+        at = window.slices
         now, then = np.ascontiguousarray(grey[at]), np.ascontiguousarray(before.grey[at])
         motion = flow(now, then)
         rows, columns = now.shape
@@ -188,9 +184,7 @@ def _graded(difference: FloatArray) -> FloatArray:
     return np.clip((difference - _CARRYING) / (_GRAVE - _CARRYING), 0, 1).astype(np.float32)
 
 
-def _inside(
-    box: AngularBox, yaw_deg: FloatArray, pitch_deg: FloatArray, grown_deg: float
-) -> npt.NDArray[np.bool_]:
+def _inside(box: AngularBox, yaw_deg: FloatArray, pitch_deg: FloatArray, grown_deg: float) -> Mask:
     return (
         (yaw_deg >= box.yaw_min_deg - grown_deg)
         & (yaw_deg <= box.yaw_max_deg + grown_deg)
@@ -202,7 +196,6 @@ def _inside(
 CONFIDENCE_VERSION = 1
 """Raised whenever the same matte would be believed in another way."""
 
-Rgb = npt.NDArray[np.uint8]
 
 _SURE = 255
 _BY_ENTROPY = 0.8

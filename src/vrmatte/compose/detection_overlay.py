@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.compose.plain_screen import PlainScreen, screen_frame, shrunk
-from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, Timeline, half_of
+from vrmatte.frames import (
+    EYES,
+    ColorTags,
+    Eye,
+    Matte,
+    PixelLayout,
+    PlanarFrame,
+    Rgb,
+    Timeline,
+    half_of,
+)
 from vrmatte.geometry.outlines import box_outline, viewport_outline
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.subjects import WHOLE_EYES, Subjects
 
-Rgb = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 _MOST_PX = 960

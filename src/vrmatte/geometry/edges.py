@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array, EyeProjection, Fisheye, HalfEquirect, Projection
+from vrmatte.frames import DoubleArray, Mask
+from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect, Projection
 
 _REACH = 2
 """Samples that a cubic filter reaches to either side."""
@@ -32,7 +32,7 @@ def endless(eye: EyeProjection, step: int = 1) -> Projection:
 class _WholeSphere(HalfEquirect):
     """A half-equirectangular eye that resampling takes to repeat its sides."""
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Everywhere."""
         return np.isfinite(x) & np.isfinite(y)
 
@@ -54,10 +54,14 @@ class _Rim:
     def height(self) -> int:
         return self.eye.height
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         return self.eye.directions(x, y)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Where to read for directions; infinite for nowhere."""
         x, y = self.eye.pixels(dx, dy, dz)
         half = self.eye.size / 2
@@ -69,6 +73,6 @@ class _Rim:
         is_in = radius <= half
         return np.where(is_in, x, np.inf), np.where(is_in, y, np.inf)
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Wherever there is anything to read."""
         return np.isfinite(x) & np.isfinite(y)

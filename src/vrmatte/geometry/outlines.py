@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import DoubleArray
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.geometry.projection import Array, EyeProjection
+from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import Viewport
 
 Polyline = npt.NDArray[np.int32]
@@ -35,7 +36,7 @@ def viewport_outline(eye: EyeProjection, viewport: Viewport) -> list[Polyline]:
     return [part.round().astype(np.int32) for part in shown if len(part) > 1]
 
 
-def _around() -> tuple[Array, Array]:
+def _around() -> tuple[DoubleArray, DoubleArray]:
     """Points around a square of side 1, clockwise from its upper left corner and back to it."""
     along, one, zero = np.linspace(0, 1, _POINTS), np.ones(_POINTS), np.zeros(_POINTS)
     x = np.concatenate([along, one, along[::-1], zero])

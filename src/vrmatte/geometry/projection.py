@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from vrmatte.frames import DoubleArray, Mask
 
 
 class Projection(Protocol):
@@ -30,15 +29,19 @@ class Projection(Protocol):
         """Height in pixels."""
         ...
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions (x, y, z) seen at continuous pixel coordinates; any common shape."""
         ...
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Continuous pixel coordinates of directions (any length but zero); any common shape."""
         ...
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Where the picture shows anything at continuous pixel coordinates."""
         ...
 
@@ -79,19 +82,23 @@ class HalfEquirect(SquarePicture):
         """Density in the middle."""
         return self.size / 180
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions seen at pixel coordinates."""
         lon = (x / self.size - 0.5) * math.pi
         lat = (y / self.size - 0.5) * math.pi
         return np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
         lon = np.arctan2(dx, dz)
         lat = np.arctan2(dy, np.hypot(dx, dz))
         return (lon / math.pi + 0.5) * self.size, (lat / math.pi + 0.5) * self.size
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
@@ -113,7 +120,9 @@ class Fisheye(SquarePicture):
         """Density, the same everywhere along the radius."""
         return self.size / self.fov_deg
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions seen at pixel coordinates."""
         half = self.size / 2
         u, v = (x - half) / half, (y - half) / half
@@ -122,7 +131,9 @@ class Fisheye(SquarePicture):
         scale = np.sinc(angle / math.pi) * math.radians(self.fov_deg / 2)  # sin(angle) / radius
         return u * scale, v * scale, np.cos(angle)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions."""
         half = self.size / 2
         sideways = np.hypot(dx, dy)
@@ -130,7 +141,7 @@ class Fisheye(SquarePicture):
         scale = half * radius / np.where(sideways > 0, sideways, 1)
         return half + dx * scale, half + dy * scale
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Inside the circle."""
         half = self.size / 2
         return np.hypot(x - half, y - half) <= half
@@ -140,7 +151,7 @@ EyeProjection = HalfEquirect | Fisheye
 """What one eye of a video may show."""
 
 
-def shown_pixels(projection: Projection) -> npt.NDArray[np.bool_]:
+def shown_pixels(projection: Projection) -> Mask:
     """Which pixels show anything, shape (height, width): those whose centres are covered."""
     columns = np.arange(projection.width, dtype=np.float64) + 0.5
     rows = np.arange(projection.height, dtype=np.float64) + 0.5
@@ -154,26 +165,36 @@ class Cassini(SquarePicture):
     Columns spread evenly over asin(x), rows over atan2(y, z); straight ahead is the middle.
     """
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions seen at pixel coordinates."""
         sideways = (x / self.size - 0.5) * math.pi
         about = (y / self.size - 0.5) * math.pi
         return np.sin(sideways), np.cos(sideways) * np.sin(about), np.cos(sideways) * np.cos(about)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
         # The same angle as asin(x / length), but exact near the poles too.
         sideways = np.arctan2(dx, np.hypot(dy, dz))
         about = np.arctan2(dy, dz)
         return (sideways / math.pi + 0.5) * self.size, (about / math.pi + 0.5) * self.size
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
     def disparity_px(
-        self, x: Array, y: Array, plane_m: float, baseline_m: float, *, from_left: bool = True
-    ) -> Array:
+        self,
+        x: DoubleArray,
+        y: DoubleArray,
+        plane_m: float,
+        baseline_m: float,
+        *,
+        from_left: bool = True,
+    ) -> DoubleArray:
         """Disparity of what an eye sees at (x, y) on the upright plane `plane_m` in front of it.
 
         Args:

@@ -20,8 +20,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from vrmatte.frames import ColorTags, PixelLayout, Plane
-from vrmatte.geometry.projection import Array, Projection
+from vrmatte.frames import ColorTags, DoubleArray, FloatArray, Mask, PixelLayout, Plane
+from vrmatte.geometry.projection import Projection
 
 PHASES = 256
 """Positions between two samples that are told apart; a phase fits a byte."""
@@ -30,7 +30,7 @@ REACH = 2
 """How many samples the sum reaches beyond the picture; sources are padded by as many."""
 
 
-def cubic_weights() -> npt.NDArray[np.float32]:
+def cubic_weights() -> FloatArray:
     """Catmull-Rom weights per phase, shape (PHASES, 4); quadratic gradients pass unchanged."""
     f = np.arange(PHASES) / PHASES
     taps = (
@@ -42,7 +42,7 @@ def cubic_weights() -> npt.NDArray[np.float32]:
     return np.stack(taps, axis=1).astype(np.float32)
 
 
-def linear_weights() -> npt.NDArray[np.float32]:
+def linear_weights() -> FloatArray:
     """Linear weights per phase, shape (PHASES, 4), as textures are read by players."""
     f = np.arange(PHASES) / PHASES
     zero = np.zeros(PHASES)
@@ -157,11 +157,11 @@ class PlaneSites:
     offset_x: float = 0.5
     offset_y: float = 0.5
 
-    def columns(self, first: int, stop: int) -> Array:
+    def columns(self, first: int, stop: int) -> DoubleArray:
         """Where columns first..stop-1 lie, in luma pixels."""
         return self.step_x * np.arange(first, stop, dtype=np.float64) + self.offset_x
 
-    def rows(self, first: int, stop: int) -> Array:
+    def rows(self, first: int, stop: int) -> DoubleArray:
         """Where rows first..stop-1 lie, in luma pixels."""
         return self.step_y * np.arange(first, stop, dtype=np.float64) + self.offset_y
 
@@ -304,7 +304,7 @@ def resample(
 
 
 @cache
-def _flat_weights(interpolation: Interpolation) -> npt.NDArray[np.float32]:
+def _flat_weights(interpolation: Interpolation) -> FloatArray:
     cubic = interpolation is Interpolation.CUBIC
     return (cubic_weights() if cubic else linear_weights()).reshape(-1)
 
@@ -313,7 +313,9 @@ def _plane_shape(projection: Projection, sites: PlaneSites) -> tuple[int, int]:
     return -(-projection.height // sites.step_y), -(-projection.width // sites.step_x)
 
 
-def _split(position: Array, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+def _split(
+    position: DoubleArray, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """First tap (in the padded source) and phase of positions given in source samples."""
     steps = np.rint(position * PHASES).astype(np.int64)
     # A projection may say it covers a little more than it has; taps must stay in the padding.
@@ -321,7 +323,7 @@ def _split(position: Array, count: int) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return steps // PHASES - 1 + REACH, (steps % PHASES).astype(np.uint8)
 
 
-def _runs_of(shown: npt.NDArray[np.bool_], top: int) -> npt.NDArray[np.int32]:
+def _runs_of(shown: Mask, top: int) -> npt.NDArray[np.int32]:
     """Row, first column and end column of each stretch of true values, in reading order."""
     edges = np.diff(np.pad(shown, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array, Projection
+from vrmatte.frames import DoubleArray, Mask
+from vrmatte.geometry.projection import Projection
 
 ViewProjection = Literal["perspective", "stereographic", "fisheye"]
 
@@ -72,7 +72,7 @@ class Viewport:
         """Pixels per radian in the middle of a picture of this size, along x and y."""
         return width / self._plane_extent(self.hfov_deg), height / self._plane_extent(self.vfov_deg)
 
-    def rotation(self) -> Array:
+    def rotation(self) -> DoubleArray:
         """Shape (3, 3): turns directions as the viewport sees them into directions of the eye.
 
         Its columns are where the viewport's right, down and forward point.
@@ -114,7 +114,9 @@ class ViewportPicture:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rotation", tuple(self.viewport.rotation().ravel().tolist()))
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions seen at pixel coordinates, also outside the picture."""
         scale_x, scale_y = self.viewport.scales(self.width, self.height)
         u, v = (x - self.width / 2) / scale_x, (y - self.height / 2) / scale_y
@@ -136,7 +138,9 @@ class ViewportPicture:
             g * right + h * down + i * ahead,
         )
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions.
 
         Infinite where the plane has no place for a direction: behind a perspective view, and
@@ -162,12 +166,12 @@ class ViewportPicture:
             np.where(placed, self.height / 2 + scale_y * down / depth, np.inf),
         )
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Inside the rectangle."""
         return (x >= 0) & (x <= self.width) & (y >= 0) & (y <= self.height)
 
 
-def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> Array:
+def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> DoubleArray:
     """Where pixels of one perspective viewport lie in another of the same width and height.
 
     Coordinates are continuous, the top-left pixel's centre at (0.5, 0.5). OpenCV counts from that
@@ -191,7 +195,7 @@ def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> Array:
     return _camera(new, size) @ turn @ np.linalg.inv(_camera(old, size))
 
 
-def _camera(view: Viewport, size: tuple[int, int]) -> Array:
+def _camera(view: Viewport, size: tuple[int, int]) -> DoubleArray:
     """From directions as the viewport sees them to homogeneous pixel coordinates."""
     width, height = size
     scale_x, scale_y = view.scales(width, height)
@@ -290,19 +294,23 @@ class Turned:
         """Height in pixels."""
         return self.seen.height
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions in the frame, seen at pixel coordinates."""
         a, b, c, d, e, f, g, h, i = self.rotation
         dx, dy, dz = self.seen.directions(x, y)
         return a * dx + b * dy + c * dz, d * dx + e * dy + f * dz, g * dx + h * dy + i * dz
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions in the frame."""
         a, b, c, d, e, f, g, h, i = self.rotation
         return self.seen.pixels(
             a * dx + d * dy + g * dz, b * dx + e * dy + h * dz, c * dx + f * dy + i * dz
         )
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Where the eye's own picture shows anything."""
         return self.seen.covers(x, y)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.frames import FloatArray, Matte, PlanarFrame
 from vrmatte.geometry.projection import EyeProjection
-from vrmatte.matting.base import FloatArray, FrameMatting, State
+from vrmatte.matting.base import FrameMatting
 from vrmatte.settings.config import Config
 from vrmatte.stereo.agreement import STATE_PREFIX, AgreementRules, Finding, StereoAgreement
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.subjects import LensAlignment, Person
+from vrmatte.view_memory import State
 
 Timed = Callable[[], AbstractContextManager[None]]
 """Counts the time inside."""

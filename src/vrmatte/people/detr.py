@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.masks.sam2_loading import first_line, quiet
 from vrmatte.models.devices import cpu_threads
 from vrmatte.people.detect import Detector, Pictures, ViewBox
@@ -154,7 +155,7 @@ def place_on_device(model: Any, name: str, hardware: HardwareConfig, observer: O
     observer(Notice(f"{reason}; it runs on the CPU instead, slower"))
 
 
-def _network_input(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _network_input(picture: npt.NDArray[np.uint8]) -> FloatArray:
     if picture.shape[:2] != (_SIZE_PX, _SIZE_PX):
         kind = cv2.INTER_AREA if min(picture.shape[:2]) > _SIZE_PX else cv2.INTER_LINEAR
         size = (_SIZE_PX, _SIZE_PX)

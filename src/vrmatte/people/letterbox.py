@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import FloatArray
 from vrmatte.people.detect import ViewBox
-
-FloatArray = npt.NDArray[np.float32]
 
 STRIDES = (8, 16, 32)
 """Sizes of the cells in which YOLO networks look for people, in pixels of their input."""

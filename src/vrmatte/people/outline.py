@@ -8,9 +8,8 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from vrmatte.frames import EYES
+from vrmatte.frames import EYES, DoubleArray
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.geometry.projection import Array
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.subjects import Person
 
@@ -27,11 +26,11 @@ _BEHIND = 0.05
 class Outlines:
     """Where people are at some frames of a shot, both eyes together."""
 
-    frames: Array
+    frames: DoubleArray
     """Rising frame numbers, shape (n,)."""
     boxes: tuple[AngularBox, ...]
     """What holds all of them in both eyes, per frame."""
-    directions: Array
+    directions: DoubleArray
     """Unit directions along the outlines, shape (n, points, 3); people not there repeat others."""
 
     @property
@@ -58,7 +57,7 @@ def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> O
     steady = [_steady(person) for person in people]
     frames: list[int] = []
     boxes: list[AngularBox] = []
-    directions: list[Array] = []
+    directions: list[DoubleArray] = []
     for frame in sorted({*range(begin + (-begin) % step, end, step), begin, end - 1}):
         here = [
             box
@@ -75,7 +74,7 @@ def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> O
     return Outlines(np.array(frames), tuple(boxes), np.stack(directions))
 
 
-def fit(directions: Array, *, stereographic: bool = False) -> Fit:
+def fit(directions: DoubleArray, *, stereographic: bool = False) -> Fit:
     """Look at the middle of directions, shape (..., 3), as the plane sees it."""
     flat = directions.reshape(-1, 3)
     mean = flat.mean(axis=0)
@@ -96,7 +95,9 @@ def fit(directions: Array, *, stereographic: bool = False) -> Fit:
     return Fit(yaw, pitch, float(half[0]), float(half[1]))
 
 
-def _bounds(flat: Array, yaw: float, pitch: float, stereographic: bool) -> tuple[Array, Array]:
+def _bounds(
+    flat: DoubleArray, yaw: float, pitch: float, stereographic: bool
+) -> tuple[DoubleArray, DoubleArray]:
     right, down, ahead = Viewport(yaw, pitch, 90, 90).rotation().T @ flat.T
     if stereographic:
         depth = (1 + ahead) / 2
@@ -130,7 +131,7 @@ def _steady(person: Person) -> Person:
     return replace(person, boxes=boxes)
 
 
-def _median_of_three(sides: Array) -> Array:
+def _median_of_three(sides: DoubleArray) -> DoubleArray:
     """The running median over the rows that are known, shape (n, 4); the others stay NaN."""
     known = ~np.isnan(sides[:, 0])
     found = sides[known]
@@ -146,14 +147,14 @@ def _known_sides(box: AngularBox | None) -> tuple[float, ...]:
     return (math.nan,) * 4 if box is None else astuple(box)
 
 
-def _as_box(sides: Array) -> AngularBox | None:
+def _as_box(sides: DoubleArray) -> AngularBox | None:
     if np.isnan(sides).any():
         return None
     yaw_min, yaw_max, pitch_min, pitch_max = sides.tolist()
     return AngularBox(yaw_min, max(yaw_min, yaw_max), pitch_min, max(pitch_min, pitch_max))
 
 
-def _outline(box: AngularBox) -> Array:
+def _outline(box: AngularBox) -> DoubleArray:
     """Unit directions along a box with rounded corners, shape (points, 3)."""
     turn = np.linspace(0, 2 * math.pi, _POINTS, endpoint=False)
     x, y = (np.sign(v) * np.abs(v) ** _ROUNDNESS for v in (np.cos(turn), np.sin(turn)))

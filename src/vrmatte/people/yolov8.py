@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session
 from vrmatte.models.weights import cache_dir
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import place_on_device
-from vrmatte.people.letterbox import PAD_CODE, STRIDES, FloatArray, fitted, laid_in, told_apart
+from vrmatte.people.letterbox import PAD_CODE, STRIDES, fitted, laid_in, told_apart
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import HardwareConfig
 

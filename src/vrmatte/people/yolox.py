@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import get_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import DETR_MODELS, open_detr
-from vrmatte.people.letterbox import STRIDES, FloatArray, fitted, laid_in, told_apart
+from vrmatte.people.letterbox import STRIDES, fitted, laid_in, told_apart
 from vrmatte.people.yolov8 import YOLOV8_SHA256, open_yolov8
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import Config, HardwareConfig

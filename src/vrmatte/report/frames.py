@@ -14,9 +14,9 @@ import av.error
 import cv2
 import numpy as np
 
-from vrmatte.compose.confidence import ConfidenceMap, Rgb, heat
+from vrmatte.compose.confidence import ConfidenceMap, heat
 from vrmatte.errors import InputError
-from vrmatte.frames import EYES, Matte, PlanarFrame
+from vrmatte.frames import EYES, Matte, PlanarFrame, Rgb
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view

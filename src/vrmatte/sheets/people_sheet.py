@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
+from vrmatte.frames import EYES, Eye, PlanarFrame, Rgb, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline, viewport_outline
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
-from vrmatte.sheets.picture import Rgb, to_rgb
+from vrmatte.sheets.picture import to_rgb
 
 _COLOURS = ((255, 196, 0), (0, 220, 255), (255, 90, 180), (130, 255, 90), (190, 150, 255))
 _GREY = (150, 150, 150)

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.frames import EYES, Eye, FloatArray, Mask, Matte, PlanarFrame, half_of
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.balance import apply_gain, gain
 from vrmatte.stereo.evidence import Evidence, compare_eyes, extended, window_of
 from vrmatte.stereo.rectify import Rectifier
@@ -24,8 +24,8 @@ from vrmatte.stereo.row_offsets import RowOffsets
 from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, label_people
 from vrmatte.stereo.verdict import Before, shares
 from vrmatte.subjects import Person
+from vrmatte.view_memory import State
 
-FloatArray = npt.NDArray[np.float32]
 Mode = Literal["independent", "reference_eye", "joint"]
 Method = Literal["transfer", "reprocess", "ensemble"]
 
@@ -64,7 +64,7 @@ class Comparison:
     """Both eyes of a frame beside each other."""
 
     index: int
-    window: Rectangle
+    window: PixelRect
     greys: Mapping[Eye, npt.NDArray[np.uint8]]
     evidence: Mapping[Eye, Evidence]
     labels: Mapping[Eye, Labels]
@@ -171,7 +171,7 @@ class StereoAgreement:
             state[f"{STATE_PREFIX}{eye.value}/matte"] = before.matte
         return state
 
-    def restore(self, state: Mapping[str, FloatArray]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a saved state; names that aren't of this class are passed over."""
         self.forget()
         if f"{STATE_PREFIX}frame" not in state:
@@ -244,7 +244,7 @@ class StereoAgreement:
 
     def _share(
         self, eye: Eye, compared: Comparison, poor: Sequence[int]
-    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    ) -> tuple[FloatArray, Mask]:
         """How far an eye goes over to the other where somebody's mattes are in dispute."""
         evidence, labels = compared.evidence[eye], compared.labels[eye]
         if not poor:

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import Eye
+from vrmatte.frames import Eye, FloatArray, Mask
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.stereo.evidence import Evidence
 
-FloatArray = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int16]
 
 REFERENCE_PX = 1024
@@ -134,7 +133,7 @@ class _Part:
     limb: float
 
     @staticmethod
-    def of(evidence: Evidence, mine: npt.NDArray[np.bool_]) -> _Part:
+    def of(evidence: Evidence, mine: Mask) -> _Part:
         rows, columns = (np.flatnonzero(mine.any(axis=axis)) for axis in (1, 0))
         if rows.size == 0:
             return _Part(*(0.0,) * 9)
@@ -159,7 +158,7 @@ class _Part:
         )
 
 
-def _contour_px(matte: FloatArray, judged: npt.NDArray[np.bool_]) -> float:
+def _contour_px(matte: FloatArray, judged: Mask) -> float:
     """Length of the outline: what the gradient of alpha adds up to across it is 1."""
     dx, dy = (
         cv2.Sobel(matte, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))

@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from vrmatte.errors import DamagedInputError
-from vrmatte.frames import EYES, PlanarFrame
-from vrmatte.masks.source import FloatArray, FollowsBack, Prompt
+from vrmatte.frames import EYES, FloatArray, PlanarFrame
+from vrmatte.masks.source import FollowsBack, Prompt
 from vrmatte.matting.network_input import packed
 from vrmatte.matting.prompts.prompts import LINGER_FRAMES, PromptedEngine, Prompter
 from vrmatte.matting.view_window import ViewWindow

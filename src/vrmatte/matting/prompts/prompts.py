@@ -13,10 +13,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vrmatte.frames import EYES
+from vrmatte.frames import EYES, FloatArray
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Projection
-from vrmatte.masks.source import FloatArray, FollowsBack, Prompt, PromptPoint
+from vrmatte.masks.source import FollowsBack, Prompt, PromptPoint
 from vrmatte.subjects import Person
 
 LINGER_FRAMES = 8

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
+from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, Rgb, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
-from vrmatte.sheets.picture import Rgb, to_rgb
+from vrmatte.sheets.picture import to_rgb
 
 GROUND_RGB = (64, 128, 112)
 MOST_BYTES = 3_400_000
