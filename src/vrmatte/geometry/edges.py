@@ -1,4 +1,4 @@
-"""How an eye's picture is read near its edge, so that nothing from beyond it bleeds in.
+"""Reading an eye's image near its edge without anything bleeding in from beyond it.
 
 Filters reach some samples around a position. Resampling repeats the samples along the sides of a
 square; along a fisheye's rim, where black begins inside the square, positions are moved inward.
@@ -18,7 +18,7 @@ _REACH = 2
 
 
 def held_to_edge(eye: EyeProjection, step: int = 1) -> Projection:
-    """The eye as a source of samples `step` luma pixels apart; it covers what the eye covers."""
+    """Return the eye as a source of samples `step` luma pixels apart, with the eye's coverage."""
     return eye if isinstance(eye, HalfEquirect) else _Rim(eye, _REACH * step, endless=False)
 
 
@@ -33,7 +33,7 @@ class _WholeSphere(HalfEquirect):
     """A half-equirectangular eye that resampling takes to repeat its sides."""
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Everywhere."""
+        """Return True everywhere."""
         return np.isfinite(x) & np.isfinite(y)
 
 
@@ -62,7 +62,7 @@ class _Rim:
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Where to read for directions; infinite for nowhere."""
+        """Return the pixels to read for directions; infinite where there are none."""
         x, y = self.eye.pixels(dx, dy, dz)
         half = self.eye.size / 2
         radius = np.hypot(x - half, y - half)
@@ -74,5 +74,5 @@ class _Rim:
         return np.where(is_in, x, np.inf), np.where(is_in, y, np.inf)
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Wherever there is anything to read."""
+        """Return True where there is anything to read."""
         return np.isfinite(x) & np.isfinite(y)

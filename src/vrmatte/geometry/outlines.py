@@ -17,7 +17,7 @@ _POINTS = 64
 
 
 def box_outline(eye: EyeProjection, box: AngularBox) -> Polyline:
-    """A box's closed border, clockwise from its upper left corner."""
+    """Return a box's closed border, clockwise from its upper left corner."""
     x, y = _around()
     lon = np.radians(box.yaw_min_deg + x * (box.yaw_max_deg - box.yaw_min_deg))
     lat = np.radians(box.pitch_max_deg + y * (box.pitch_min_deg - box.pitch_max_deg))
@@ -26,7 +26,7 @@ def box_outline(eye: EyeProjection, box: AngularBox) -> Polyline:
 
 
 def viewport_outline(eye: EyeProjection, viewport: Viewport) -> list[Polyline]:
-    """The parts of a viewport's border that the eye shows."""
+    """Return the parts of a viewport's border that the eye shows."""
     x, y = _around()
     u, v = eye.pixels(*viewport.picture(1, 1).directions(x, y))
     hidden = np.flatnonzero(~eye.covers(u, v))
@@ -37,7 +37,7 @@ def viewport_outline(eye: EyeProjection, viewport: Viewport) -> list[Polyline]:
 
 
 def _around() -> tuple[DoubleArray, DoubleArray]:
-    """Points around a square of side 1, clockwise from its upper left corner and back to it."""
+    """Return points around a square of side 1, clockwise from its upper left corner and back."""
     along, one, zero = np.linspace(0, 1, _POINTS), np.ones(_POINTS), np.zeros(_POINTS)
     x = np.concatenate([along, one, along[::-1], zero])
     return x, np.concatenate([zero, along, one, along[::-1]])

@@ -32,17 +32,17 @@ class Projection(Protocol):
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions (x, y, z) seen at continuous pixel coordinates; any common shape."""
+        """Return unit directions (x, y, z) at continuous pixel coordinates of any common shape."""
         ...
 
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Continuous pixel coordinates of directions (any length but zero); any common shape."""
+        """Return continuous pixel coordinates of directions of any length but zero."""
         ...
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Where the picture shows anything at continuous pixel coordinates."""
+        """Return a mask of the continuous pixel coordinates at which the image shows anything."""
         ...
 
 
@@ -64,7 +64,7 @@ class SquarePicture:
         return self.size
 
     def resized(self, size: int) -> Self:
-        """The same view, `size` pixels wide and high."""
+        """Return the same view, `size` pixels wide and high."""
         return replace(self, size=size)
 
 
@@ -85,7 +85,7 @@ class HalfEquirect(SquarePicture):
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions seen at pixel coordinates."""
+        """Return unit directions at pixel coordinates."""
         lon = (x / self.size - 0.5) * math.pi
         lat = (y / self.size - 0.5) * math.pi
         return np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)
@@ -93,13 +93,13 @@ class HalfEquirect(SquarePicture):
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
+        """Return pixel coordinates of directions; behind the eye they lie outside 0..size."""
         lon = np.arctan2(dx, dz)
         lat = np.arctan2(dy, np.hypot(dx, dz))
         return (lon / math.pi + 0.5) * self.size, (lat / math.pi + 0.5) * self.size
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Inside the square."""
+        """Return True inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
 
@@ -123,7 +123,7 @@ class Fisheye(SquarePicture):
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions seen at pixel coordinates."""
+        """Return unit directions at pixel coordinates."""
         half = self.size / 2
         u, v = (x - half) / half, (y - half) / half
         radius = np.hypot(u, v)
@@ -134,7 +134,7 @@ class Fisheye(SquarePicture):
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions."""
+        """Return pixel coordinates of directions."""
         half = self.size / 2
         sideways = np.hypot(dx, dy)
         radius = np.arctan2(sideways, dz) / math.radians(self.fov_deg / 2)
@@ -142,7 +142,7 @@ class Fisheye(SquarePicture):
         return half + dx * scale, half + dy * scale
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Inside the circle."""
+        """Return True inside the circle."""
         half = self.size / 2
         return np.hypot(x - half, y - half) <= half
 
@@ -152,7 +152,7 @@ EyeProjection = HalfEquirect | Fisheye
 
 
 def shown_pixels(projection: Projection) -> Mask:
-    """Which pixels show anything, shape (height, width): those whose centres are covered."""
+    """Return a mask, shape (height, width), of the pixels whose centres are covered."""
     columns = np.arange(projection.width, dtype=np.float64) + 0.5
     rows = np.arange(projection.height, dtype=np.float64) + 0.5
     return projection.covers(*np.meshgrid(columns, rows))
@@ -168,7 +168,7 @@ class Cassini(SquarePicture):
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions seen at pixel coordinates."""
+        """Return unit directions at pixel coordinates."""
         sideways = (x / self.size - 0.5) * math.pi
         about = (y / self.size - 0.5) * math.pi
         return np.sin(sideways), np.cos(sideways) * np.sin(about), np.cos(sideways) * np.cos(about)
@@ -176,14 +176,14 @@ class Cassini(SquarePicture):
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
+        """Return pixel coordinates of directions; behind the eye they lie outside 0..size."""
         # The same angle as asin(x / length), but exact near the poles too.
         sideways = np.arctan2(dx, np.hypot(dy, dz))
         about = np.arctan2(dy, dz)
         return (sideways / math.pi + 0.5) * self.size, (about / math.pi + 0.5) * self.size
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Inside the square."""
+        """Return True inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
     def disparity_px(
@@ -195,7 +195,7 @@ class Cassini(SquarePicture):
         *,
         from_left: bool = True,
     ) -> DoubleArray:
-        """Disparity of what an eye sees at (x, y) on the upright plane `plane_m` in front of it.
+        """Return the disparity at (x, y) on the upright plane `plane_m` in front of an eye.
 
         Args:
             x: columns in that eye's picture.

@@ -52,7 +52,7 @@ class Viewport:
             )
 
     def size_for(self, density_px_per_deg: float) -> tuple[int, int]:
-        """Width and height in pixels, both even, that give the middle of the picture this density.
+        """Return width and height in pixels, both even, for a density in the middle of the image.
 
         A half-equirectangular eye has `eye_px / 180` pixels per degree; the same density in the
         middle of a viewport loses no detail anywhere.
@@ -65,7 +65,7 @@ class Viewport:
         return width, height
 
     def picture(self, width: int, height: int) -> ViewportPicture:
-        """The viewport as a projection of `width` x `height` pixels."""
+        """Return the viewport as a projection of `width` x `height` pixels."""
         return ViewportPicture(self, width, height)
 
     def scales(self, width: int, height: int) -> tuple[float, float]:
@@ -94,7 +94,7 @@ class Viewport:
         return np.array(about_y) @ np.array(about_x) @ np.array(about_z)
 
     def _plane_extent(self, fov_deg: float) -> float:
-        """Length that a field of view takes on a plane where one radian in the middle is 1 long."""
+        """Return a field of view's length on a plane where a radian in the middle is 1 long."""
         if self.projection == "perspective":
             return 2 * math.tan(math.radians(fov_deg) / 2)
         if self.projection == "fisheye":
@@ -117,7 +117,7 @@ class ViewportPicture:
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions seen at pixel coordinates, also outside the picture."""
+        """Return unit directions seen at pixel coordinates, also outside the picture."""
         scale_x, scale_y = self.viewport.scales(self.width, self.height)
         u, v = (x - self.width / 2) / scale_x, (y - self.height / 2) / scale_y
         squared = u * u + v * v
@@ -141,7 +141,7 @@ class ViewportPicture:
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions.
+        """Return pixel coordinates of directions.
 
         Infinite where the plane has no place for a direction: behind a perspective view, and
         straight behind the others.
@@ -167,12 +167,12 @@ class ViewportPicture:
         )
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Inside the rectangle."""
+        """Return True inside the rectangle."""
         return (x >= 0) & (x <= self.width) & (y >= 0) & (y <= self.height)
 
 
 def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> DoubleArray:
-    """Where pixels of one perspective viewport lie in another of the same width and height.
+    """Return the matrix from pixels of one perspective viewport to another of the same size.
 
     Coordinates are continuous, the top-left pixel's centre at (0.5, 0.5). OpenCV counts from that
     centre, so its `warpPerspective` wants `T @ H @ inv(T)`, T moving by -0.5 along x and y.
@@ -196,7 +196,7 @@ def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> DoubleArr
 
 
 def _camera(view: Viewport, size: tuple[int, int]) -> DoubleArray:
-    """From directions as the viewport sees them to homogeneous pixel coordinates."""
+    """Return the matrix from the viewport's directions to homogeneous pixel coordinates."""
     width, height = size
     scale_x, scale_y = view.scales(width, height)
     return np.array([[scale_x, 0, width / 2], [0, scale_y, height / 2], [0, 0, 1]])
@@ -204,7 +204,7 @@ def _camera(view: Viewport, size: tuple[int, int]) -> DoubleArray:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """From this frame on the viewport looks there."""
+    """The direction of a viewport from a frame on."""
 
     frame: int
     yaw_deg: float
@@ -241,11 +241,11 @@ class ViewportPath:
             )
 
     def is_open(self, frame: int) -> bool:
-        """Whether anybody looks through it at this frame."""
+        """Return True if the viewport is used in a frame."""
         return self.first <= frame < self.last
 
     def at(self, frame: int) -> Viewport:
-        """Where it looks at this frame; frames outside its span see its nearest end."""
+        """Return the viewport in a frame; frames outside its span get the nearest end."""
         position = bisect_right([turn.frame for turn in self.turns], frame) - 1
         turn = self.turns[max(0, position)]
         return Viewport(turn.yaw_deg, turn.pitch_deg, self.hfov_deg, self.vfov_deg, self.projection)
@@ -258,7 +258,7 @@ _ORTHONORMAL_WITHIN = 1e-9
 
 
 def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Rotation:
-    """The rotation of an eye that looks there, with the signs of a `Viewport`.
+    """Return the rotation of an eye in a direction, with the signs of a `Viewport`.
 
     Yaw is positive to the right, pitch up, roll clockwise as the eye itself turns.
     """
@@ -268,7 +268,7 @@ def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """What a turned eye sees, as a `Projection` of the frame it is turned in.
+    """The view of a rotated eye, as a `Projection` in the frame it is rotated in.
 
     Raises:
         ValueError: `rotation` is no rotation (a mirror image, a scale, or anything else).
@@ -297,7 +297,7 @@ class Turned:
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions in the frame, seen at pixel coordinates."""
+        """Return unit directions in the frame, seen at pixel coordinates."""
         a, b, c, d, e, f, g, h, i = self.rotation
         dx, dy, dz = self.seen.directions(x, y)
         return a * dx + b * dy + c * dz, d * dx + e * dy + f * dz, g * dx + h * dy + i * dz
@@ -305,12 +305,12 @@ class Turned:
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions in the frame."""
+        """Return pixel coordinates of directions in the frame."""
         a, b, c, d, e, f, g, h, i = self.rotation
         return self.seen.pixels(
             a * dx + d * dy + g * dz, b * dx + e * dy + h * dz, c * dx + f * dy + i * dz
         )
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Where the eye's own picture shows anything."""
+        """Return True where the eye's image shows anything."""
         return self.seen.covers(x, y)

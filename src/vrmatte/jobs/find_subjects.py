@@ -34,7 +34,7 @@ def find_subjects(
         observer: receives progress and notices.
 
     Raises:
-        ConfigError: people.json can't be used, or speaks of another video.
+        ConfigError: people.json can't be used, or belongs to another video.
     """
     projection = config.processing.projection
     if projection == "half_equirect":

@@ -24,7 +24,7 @@ _BEHIND = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """Where people are at some frames of a shot, both eyes together."""
+    """The outlines of people in some frames of a shot, both eyes together."""
 
     frames: DoubleArray
     """Rising frame numbers, shape (n,)."""
@@ -41,7 +41,7 @@ class Outlines:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where to look so that something fills the plane evenly, and half its size there."""
+    """The direction in which something is centred on the plane, and half its size there."""
 
     yaw_deg: float
     pitch_deg: float
@@ -51,7 +51,7 @@ class Fit:
 
 
 def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> Outlines:
-    """The outlines of people at every `step`-th frame of first..last-1 that shows any of them."""
+    """Return people's outlines at every `step`-th frame of first..last-1 that shows any."""
     begin = max(first, min(person.first for person in people))
     end = min(last, max(person.last for person in people))
     steady = [_steady(person) for person in people]
@@ -75,7 +75,7 @@ def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> O
 
 
 def fit(directions: DoubleArray, *, stereographic: bool = False) -> Fit:
-    """Look at the middle of directions, shape (..., 3), as the plane sees it."""
+    """Centre a view on directions, shape (..., 3), as projected onto its plane."""
     flat = directions.reshape(-1, 3)
     mean = flat.mean(axis=0)
     yaw = math.degrees(math.atan2(mean[0], mean[2]))
@@ -110,7 +110,7 @@ def _bounds(
 
 
 def _steady(person: Person) -> Person:
-    """The person without strays of the detector: what juts out for once, and in one eye only.
+    """Return the person without outliers: sides that jut out once, and in one eye only.
 
     Each side of a box is the median of three in a row, and as much of the way from there to what
     was found as both eyes agree on: an arm is raised in both.
@@ -132,7 +132,7 @@ def _steady(person: Person) -> Person:
 
 
 def _median_of_three(sides: DoubleArray) -> DoubleArray:
-    """The running median over the rows that are known, shape (n, 4); the others stay NaN."""
+    """Return the running median over known rows, shape (n, 4); the others stay NaN."""
     known = ~np.isnan(sides[:, 0])
     found = sides[known]
     if len(found) < 3:
@@ -155,7 +155,7 @@ def _as_box(sides: DoubleArray) -> AngularBox | None:
 
 
 def _outline(box: AngularBox) -> DoubleArray:
-    """Unit directions along a box with rounded corners, shape (points, 3)."""
+    """Return unit directions along a box with rounded corners, shape (points, 3)."""
     turn = np.linspace(0, 2 * math.pi, _POINTS, endpoint=False)
     x, y = (np.sign(v) * np.abs(v) ** _ROUNDNESS for v in (np.cos(turn), np.sin(turn)))
     yaw = np.radians(box.center[0] + box.width_deg / 2 * x)

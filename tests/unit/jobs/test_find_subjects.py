@@ -100,7 +100,7 @@ def test_lenses_are_handed_on_and_told(source, tmp_path, people):
     assert found.lenses == turned
     (text,) = [line for line in said if "rows of the two eyes" in line]
     assert "2.4 px" in text
-    assert "turned by 0.50 (roll), -0.25 (pitch) and 0.10 degrees (toe-in)" in text
+    assert "rotated by 0.50 (roll), -0.25 (pitch) and 0.10 degrees (toe-in)" in text
 
 
 def test_straight_lenses_are_not_worth_a_word(source, tmp_path):
@@ -112,4 +112,4 @@ def test_straight_lenses_are_not_worth_a_word(source, tmp_path):
 def test_rows_that_never_agree_are_told(source, tmp_path):
     bent = LensAlignment(0, 0, 0, needs_correction=False, rows_agree=False, row_error_px=5)
     _, said = find(source, tmp_path, person(keep=True), lenses=bent)
-    assert "no turn of a lens explains" in said[0]
+    assert "no rotation of a lens explains" in said[0]
