@@ -20,9 +20,8 @@ from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile
 from vrmatte.frames import Matte, PlanarFrame
 from vrmatte.matting.base import Engine, FrameMatting
-from vrmatte.matting.build import is_told, make_matting
-from vrmatte.matting.exclusion.exclusion import ExcludingMatting, Exclusion
-from vrmatte.matting.stereo_matting import rules_of, with_agreement
+from vrmatte.matting.build import build_matting
+from vrmatte.matting.stereo_matting import rules_of
 from vrmatte.media.decode import read_frames, read_grey, unseen_frames
 from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
 from vrmatte.plan import Plan
@@ -40,7 +39,7 @@ from vrmatte.profiling.stopwatch import Stopwatch
 from vrmatte.quality.frame_scorer import ScoreOutput
 from vrmatte.quality.stereo_findings import save_findings
 from vrmatte.state_file import load_state, save_state
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.threads import BackgroundWriter, Prefetcher
 
 STATE_FILE = "state.npz"
@@ -110,7 +109,7 @@ def _make_pieces(
 ) -> dict[str, ChunkFile]:
     """All that is asked of a chunk, by piece name."""
     matting: FrameMatting | None = None
-    findings: list[Finding] = []
+    findings: list[StereoFinding] = []
     if job.make_matte:
         if engine is None:
             raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
@@ -157,7 +156,7 @@ def _make_pieces(
 
 
 def _kept_of(
-    plan: Plan, job: ChunkJob, matting: FrameMatting, findings: list[Finding]
+    plan: Plan, job: ChunkJob, matting: FrameMatting, findings: list[StereoFinding]
 ) -> dict[str, ChunkFile]:
     """What the matting leaves beside the pictures: its memory, and how the eyes agreed."""
     files = {"state": save_state(matting.state(), job.folder / STATE_FILE)}
@@ -223,31 +222,20 @@ def _sink(
         yield behind
 
 
-def _matting(plan: Plan, engine: Engine, findings: list[Finding], watch: Stopwatch) -> FrameMatting:
-    """Networks, then both eyes made to agree, then those taken out who aren't wanted."""
-    subjects = plan.subjects
-    matting = make_matting(
+def _matting(
+    plan: Plan, engine: Engine, findings: list[StereoFinding], watch: Stopwatch
+) -> FrameMatting:
+    """Build the plan's matting; it appends how the eyes agree to `findings`."""
+    return build_matting(
         engine,
         plan.viewports,
         plan.config,
         plan.eye,
-        subjects.people,
-        partial(_read_ahead, plan, watch),
+        plan.subjects,
+        on_finding=findings.append,
+        read_ahead=partial(_read_ahead, plan, watch),
+        timed=partial(watch.stage, "stereo"),
     )
-    matting = with_agreement(
-        matting,
-        plan.config,
-        plan.eye,
-        subjects.people,
-        subjects.lenses,
-        findings.append,
-        partial(watch.stage, "stereo"),
-    )
-    if not subjects.anything_leaves:
-        return matting
-    # Who is told of people leaves the excluded out by themselves.
-    others = () if is_told(engine, plan.viewports, subjects.people) else subjects.people
-    return ExcludingMatting(matting, Exclusion(others, subjects.regions, plan.eye))
 
 
 def _read_ahead(

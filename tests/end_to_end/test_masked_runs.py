@@ -15,6 +15,7 @@ import pytest
 
 from support.media_fixtures import people_picture, write_clip
 from support.true_masks import BrightMasks
+from vrmatte.commands.preview import preview_frame
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import EYES, HeldSpan, half_of
 from vrmatte.masks.sam2_weights import MaskWeights
@@ -25,7 +26,7 @@ from vrmatte.people.detect import ViewBox
 from vrmatte.pipeline import _read_ahead
 from vrmatte.profiling.stopwatch import Stopwatch
 from vrmatte.progress import ignore
-from vrmatte.settings.config import Config
+from vrmatte.settings.config import Config, PeopleConfig
 
 FRAMES = 14
 MASKS = MaskWeights("sam2.1_hiera_tiny", "none", "5" * 64, "Apache-2.0", True)
@@ -113,6 +114,17 @@ def test_found_followed_matted_and_left_out(clip, tmp_path, stand_ins):
     document.write_text(json.dumps(tree))
     matte_video(clip, whole, settings(FRAMES))
     assert not any(matte.any() for matte in mattes(whole))
+
+
+def test_a_preview_shows_the_matte_of_the_run(clip, tmp_path, stand_ins):
+    out = tmp_path / "out"
+    matte_video(clip, out, settings(FRAMES))
+    (document,) = out.glob("*_people.json")
+    config = settings(FRAMES).model_copy(update={"people": PeopleConfig(file=document)})
+    preview = preview_frame(clip, 0, tmp_path / "preview.png", config)
+    # The engine follows the person only if it is prompted; without prompts nobody is in the matte.
+    assert preview.covered == pytest.approx(float(np.mean(mattes(out)[0])) / 255, abs=1e-5)
+    assert preview.covered > 0.005
 
 
 def test_points_by_hand_reach_the_mask_source(clip, tmp_path, stand_ins, monkeypatch):

@@ -23,11 +23,10 @@ import numpy as np
 
 from vrmatte.frames import EYES, YUV420P, ColorTags, PlanarFrame
 from vrmatte.jobs.find_subjects import find_subjects
-from vrmatte.matting.build import make_matting
+from vrmatte.matting.build import build_matting
 from vrmatte.matting.edges.refiners import GuidedRefiner, NetworkRefiner
 from vrmatte.matting.engines.choose import choose_engine, load_engine
 from vrmatte.matting.engines.masked import MaskedEngine
-from vrmatte.matting.stereo_matting import with_agreement
 from vrmatte.matting.view_window import ViewWindow
 from vrmatte.matting.viewport_matting import _reduction, _shrunk
 from vrmatte.media.damage import read_timeline
@@ -167,11 +166,7 @@ def mattes(plan, kind, refiner, recorded, truth):
     if kind != "default":
         made = GuidedRefiner() if refiner == "guided" else NetworkRefiner(recorded)
         engine = MaskedEngine(source, made)
-    people = plan.subjects.people
-    matting = make_matting(engine, plan.viewports, plan.config, plan.eye, people)
-    matting = with_agreement(
-        matting, plan.config, plan.eye, people, plan.subjects.lenses, lambda _: None
-    )
+    matting = build_matting(engine, plan.viewports, plan.config, plan.eye, plan.subjects)
     frames = read_frames(plan.source, plan.timeline, 0, len(plan.timeline))
     for index, frame in enumerate(frames):
         recorded.frame = source.frame = index

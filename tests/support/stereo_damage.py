@@ -12,7 +12,7 @@ from support.stereo_scenes import StereoTruth, stereo_truth
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
-from vrmatte.stereo.evidence import Evidence, compare_eyes, window_of
+from vrmatte.stereo.evidence import EyeEvidence, compare_eyes, window_of
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.score import Labels, label_people
 from vrmatte.subjects import Person
@@ -90,7 +90,7 @@ def rectifier_of(eye_px: int) -> Rectifier:
 
 def evidence_of(
     rectifier: Rectifier, frame: PlanarFrame, mattes: np.ndarray, *, fine: bool = True
-) -> dict[Eye, Evidence]:
+) -> dict[Eye, EyeEvidence]:
     """What each eye's matte says about the other's."""
     small = {eye: rectifier.matte(half_of(mattes, eye), eye) for eye in EYES}
     greys = {eye: rectifier.grey(frame.eye(eye), eye) for eye in EYES}

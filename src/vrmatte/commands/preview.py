@@ -15,11 +15,8 @@ from vrmatte.compose.view import Preparation
 from vrmatte.deliverables.decide import estimates_foreground, source_view
 from vrmatte.errors import ConfigError, DamagedInputError, output_error
 from vrmatte.frames import Matte, PlanarFrame, Rgb, Timeline
-from vrmatte.matting.base import FrameMatting
-from vrmatte.matting.build import make_matting, sized_paths, whole_sphere
+from vrmatte.matting.build import build_matting, sized_paths, whole_sphere
 from vrmatte.matting.engines.choose import choose_engine, load_engine
-from vrmatte.matting.exclusion.exclusion import ExcludingMatting, Exclusion
-from vrmatte.matting.stereo_matting import with_agreement
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import decode_after_seek, read_frames
 from vrmatte.media.planes import to_planar
@@ -37,7 +34,7 @@ from vrmatte.settings.config import Config
 from vrmatte.sheets.picture import write_png
 from vrmatte.sheets.preview_sheet import PreviewFrame, preview_sheet
 from vrmatte.sheets.video_people import sheet_frame
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.stereo.lenses import align, matches_in
 from vrmatte.subjects import WHOLE_EYES, People, Person, Shot, SourceIdentity, Subjects, TimedBox
 
@@ -55,7 +52,7 @@ class Previewed:
     """Time of the frame, the first at or after the time asked for."""
     people: People
     engine: str
-    findings: tuple[Finding, ...]
+    findings: tuple[StereoFinding, ...]
     """How the eyes agreed, person by person."""
     covered: float
     """Share of the frame that is matted."""
@@ -103,14 +100,15 @@ def preview_frame(
     check_source(source)
     choice = choose_engine(config, observer)
     moment = _moment(source, at_seconds, config, observer)
-    findings: list[Finding] = []
+    findings: list[StereoFinding] = []
     subjects = _subjects(source, moment.people, config, observer)
     engine = load_engine(choice, config, observer)
     paths = None
     if subjects.viewports is not None:
         paths = sized_paths(subjects.viewports, config, source.eye_projection)
-    matting = make_matting(engine, paths, config, source.eye_projection)
-    matting = _as_in_a_run(matting, source, subjects, config, findings)
+    matting = build_matting(
+        engine, paths, config, source.eye_projection, subjects, on_finding=findings.append
+    )
     matte = matting.matte(moment.index, moment.frame)
     try:
         picture.parent.mkdir(parents=True, exist_ok=True)
@@ -128,21 +126,6 @@ def preview_frame(
         round(covered, 5),
         taken,
     )
-
-
-def _as_in_a_run(
-    matting: FrameMatting,
-    source: SourceInfo,
-    subjects: Subjects,
-    config: Config,
-    findings: list[Finding],
-) -> FrameMatting:
-    """With both eyes made to agree, and those taken out who aren't wanted."""
-    eye, people = source.eye_projection, subjects.people
-    matting = with_agreement(matting, config, eye, people, subjects.lenses, findings.append)
-    if not subjects.anything_leaves:
-        return matting
-    return ExcludingMatting(matting, Exclusion(people, subjects.regions, eye))
 
 
 def _moment(source: SourceInfo, at_seconds: float, config: Config, observer: Observer) -> _Moment:

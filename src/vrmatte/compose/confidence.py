@@ -143,14 +143,14 @@ class DoubtFinder:
             return {eye: np.zeros_like(mattes[eye]) for eye in EYES}
         offsets = None
         if not self._rows_agree:
-            offsets = RowOffsets.found(greys[Eye.LEFT], greys[Eye.RIGHT])
+            offsets = RowOffsets.measure(greys[Eye.LEFT], greys[Eye.RIGHT])
             right = offsets.straightened(greys[Eye.RIGHT]).astype(np.uint8)
             greys = {Eye.LEFT: greys[Eye.LEFT], Eye.RIGHT: right}
             straight = offsets.straightened(mattes[Eye.RIGHT])
             mattes = {Eye.LEFT: mattes[Eye.LEFT], Eye.RIGHT: straight}
         evidence = compare_eyes(greys, mattes, window, fine=False)
         found = {
-            eye: _graded(np.abs(e.told - e.own) * e.seen).astype(np.float32)
+            eye: _graded(np.abs(e.warped - e.alpha) * e.seen).astype(np.float32)
             for eye, e in evidence.items()
         }
         if offsets is not None:

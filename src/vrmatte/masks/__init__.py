@@ -1,1 +1,1 @@
-"""Who is who: masks of people that were pointed at, followed through a view's pictures."""
+"""Masks of prompted people, followed through a view's images by networks of the SAM 2 family."""

@@ -1,8 +1,8 @@
-"""Everybody in one eye's pictures of one view, followed from picture to picture.
+"""Follows everybody through one eye's images of one view.
 
-A box of somebody begins them anew in that picture, whoever they were before. Points alone of
-somebody known correct what memory says, and the corrected picture is remembered like a prompted
-one, as SAM 2's own predictor does it.
+A box of somebody starts them again in that image. Points alone of somebody known correct what
+memory predicts, and the corrected image is remembered like a prompted one, as SAM 2's own predictor
+does.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.source import Prompt
 
 PROMPTED, TRACKED = "cond_frame_outputs", "non_cond_frame_outputs"
-"""What the library calls pictures that somebody was prompted in, and those that follow."""
+"""The library's keys for images in which somebody was prompted, and for those that follow."""
 
 FEATURES, POSITIONS, POINTER = "maskmem_features", "maskmem_pos_enc", "object_pointer"
-"""What is remembered of one picture: a mask with the picture around it, where its parts lie, and
-what the person looked like."""
+"""Memory of one image: a mask with the image around it, the positions of its parts, and the
+person's appearance."""
 
 _REMEMBERED = frozenset({FEATURES, POSITIONS, POINTER})
 
@@ -30,14 +30,14 @@ _REMEMBERED = frozenset({FEATURES, POSITIONS, POINTER})
 def forget_the_past(
     session: Any, frame: int, *, memories: int, pointers: int, prompted: int
 ) -> None:
-    """Drop what no later picture needs.
+    """Drop what no later image needs.
 
     Args:
         session: of transformers, after its forward step for `frame`.
-        frame: index of the picture just looked at.
-        memories: from how many pictures masks are remembered.
-        pointers: from how many pictures pointers are remembered.
-        prompted: how many of their newest prompted pictures everybody keeps, at least 1.
+        frame: index of the last image.
+        memories: number of images from which masks are remembered.
+        pointers: number of images from which pointers are remembered.
+        prompted: number of newest prompted images kept for everybody, at least 1.
     """
     session.processed_frames = None
     session.cache.clear_all()
@@ -61,7 +61,7 @@ def forget_the_past(
 
 
 def _own(entry: dict[str, Any]) -> None:
-    """Free an entry that stays from the others its tensors were made together with."""
+    """Detach an entry that stays from the tensors it shares storage with."""
     for name, tensor in entry.items():
         if tensor.untyped_storage().nbytes() > tensor.nbytes:
             entry[name] = tensor.clone()
@@ -70,44 +70,44 @@ def _own(entry: dict[str, Any]) -> None:
 Box = tuple[float, float, float, float]
 
 LARGEST_PAN = 1 / 8
-"""Share of the picture's side by which a turn may move somebody without their being pointed at
-again. SAM 2 follows through pans of a camera, which move less than that from picture to picture."""
+"""Share of the image's side by which a turn may move somebody without a new prompt. SAM 2 follows
+through camera pans, which move less than that from image to image."""
 _LEAST_BOX_PX = 1.0
 
 
 class Follower:
-    """Follows people through one stream of pictures of equal size."""
+    """Follows people through one stream of images of equal size."""
 
     def __init__(self, network: Sam2Network, prompted: int) -> None:
-        """Take a network, and how many of their prompted pictures everybody keeps, at least 1."""
+        """Take a network, and the number of prompted images kept for everybody, at least 1."""
         if prompted < 1:
             raise ValueError(f"everybody must keep a prompted picture, {prompted} were asked for")
         self.network = network
         self.session: Any = network.new_session()
         self.frame = 0
-        """Index of the next picture."""
+        """Index of the next image."""
         self.boxes: dict[int, Box] = {}
-        """Where everybody was in the last picture who was seen there."""
+        """Last known box of everybody visible in the last image."""
         self.hints: dict[int, Box] = {}
-        """Where people are in the next picture, as far as a turn of the view tells."""
+        """Places of people in the next image, as far as a turn of the view determines them."""
         self.positions: Any = None
-        """Where the parts of a memory lie; the same for all of them, so it is kept once."""
+        """Positions of a memory's parts; the same for all, so they are kept once."""
         self._prompted = prompted
 
     @property
     def people(self) -> list[int]:
-        """Everybody ever prompted here, in the order in which they came."""
+        """Return everybody ever prompted, in the order of their appearance."""
         return list(self.session.obj_ids)
 
     def step(self, picture: FloatArray, prompts: Sequence[Prompt]) -> dict[int, FloatArray]:
-        """Look at the next picture.
+        """Process the next image.
 
         Args:
             picture: shape (3, h, w), RGB 0..1.
-            prompts: of this picture, as `usable` answers them.
+            prompts: of this image, from `usable`.
 
         Returns:
-            By person, how surely a pixel shows them, shape (h, w).
+            By person, the certainty that a pixel shows them, shape (h, w).
         """
         corrected = self._point(prompts, (picture.shape[1], picture.shape[2]))
         if not self.people:
@@ -120,7 +120,7 @@ class Follower:
         return found
 
     def _point(self, prompts: Sequence[Prompt], size: tuple[int, int]) -> list[int]:
-        """Write prompts and hints into the session; answers who is corrected by points alone."""
+        """Write prompts and hints into the session; return the people corrected by points alone."""
         known = set(self.people)
         given = {prompt.person for prompt in prompts}
         hints = [
@@ -130,14 +130,14 @@ class Follower:
         for prompt in (*prompts, *hints):
             self.network.point(self.session, self.frame, prompt, size)
         for person in (*corrected, *(hint.person for hint in hints)):
-            # Who counts as tracked in this picture is read together with memory.
+            # People who count as tracked in this image are read together with memory.
             index = self.session.obj_id_to_idx(person)
             self.session.frames_tracked_per_obj[index][self.frame] = {"reverse": False}
         self.session.obj_with_new_inputs = [p.person for p in (*prompts, *hints)]
         return corrected
 
     def _keep(self, frame: int, corrected: Sequence[int]) -> None:
-        """Remember what a picture brought, and forget what is needed no more."""
+        """Remember the results of an image, and forget what is no longer needed."""
         outputs = self.session.output_dict_per_obj
         for person in corrected:
             kept = outputs[self.session.obj_id_to_idx(person)]
@@ -162,11 +162,11 @@ class Follower:
             entry[POSITIONS] = self.positions
 
     def turn(self, pixel_map: DoubleArray, size: tuple[int, int]) -> None:
-        """Note where people are after the view turned, where it turned further than a pan does.
+        """Note people's places after a view turned further than a pan does.
 
         Args:
             pixel_map: shape (3, 3), from old to new continuous pixel coordinates.
-            size: height and width of the pictures.
+            size: height and width of the images.
         """
         for person, box in {**self.boxes, **self.hints}.items():
             moved = _mapped(box, pixel_map)
@@ -180,7 +180,7 @@ class Follower:
             kept[person] = within
 
     def move_to(self, device: Any) -> None:
-        """Keep all that is remembered on another device."""
+        """Move everything remembered to another device."""
         positions = self.positions
         if positions is not None:
             self.positions = positions.to(device)
@@ -191,16 +191,16 @@ class Follower:
 
 
 def usable(prompts: Sequence[Prompt], size: tuple[int, int], known: Sequence[int]) -> list[Prompt]:
-    """Prompts for one picture as the network takes them: boxes cut to it, those outside left out.
+    """Return prompts the network accepts: boxes clipped to the image, those outside dropped.
 
     Args:
-        prompts: of one picture.
+        prompts: of one image.
         size: its height and width.
-        known: who is followed in it already.
+        known: people already followed in it.
 
     Raises:
         ValueError: somebody has two prompts, or one without box and points, or somebody unknown
-            has only points that don't show them.
+            has only points that do not show them.
     """
     people = [prompt.person for prompt in prompts]
     if len(set(people)) != len(people):
@@ -227,7 +227,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _clipped(box: Box, size: tuple[int, int]) -> Box | None:
-    """The part of a box within a picture of height and width, if there is any."""
+    """Return the part of a box within an image of height and width, if there is any."""
     left, right = (min(max(x, 0.0), float(size[1])) for x in (box[0], box[2]))
     top, bottom = (min(max(y, 0.0), float(size[0])) for y in (box[1], box[3]))
     if right - left < _LEAST_BOX_PX or bottom - top < _LEAST_BOX_PX:
@@ -236,7 +236,7 @@ def _clipped(box: Box, size: tuple[int, int]) -> Box | None:
 
 
 def _box_of(mask: FloatArray) -> Box | None:
-    """The box around a mask; None: nobody is seen."""
+    """Return the box around a mask; None: nobody is visible."""
     columns = np.flatnonzero(mask.max(axis=0) > 0.5)
     if not columns.size:
         return None
@@ -245,13 +245,13 @@ def _box_of(mask: FloatArray) -> Box | None:
 
 
 def _mapped(box: Box, pixel_map: DoubleArray) -> Box | None:
-    """The box around a box's corners after a pixel map; None: it is not all before the viewer."""
+    """Return the box around a box's mapped corners; None: not all are in front of the viewer."""
     left, top, right, bottom = box
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     x, y, w = pixel_map @ np.column_stack([corners, np.ones(4)]).T
     if w.min() <= 0:
         return None
-    across, down = (x / w).astype(np.float32), (y / w).astype(np.float32)  # as a state keeps it
+    across, down = (x / w).astype(np.float32), (y / w).astype(np.float32)  # as stored in a state
     return float(across.min()), float(down.min()), float(across.max()), float(down.max())
 
 
@@ -264,7 +264,7 @@ def followed_back(
     frames: Sequence[FloatArray],
     prompts: Mapping[int, Sequence[Prompt]],
 ) -> list[dict[int, FloatArray]]:
-    """Masks as `FollowsBack.before` answers them, by followers that know of nothing else."""
+    """Return masks like `FollowsBack.before`, from followers that know nothing else."""
     found: list[dict[int, FloatArray]] = [{} for _ in frames]
     for picture in range(len(frames[0]) if frames else 0):
         follower = new_follower()

@@ -1,8 +1,8 @@
-"""What a follower remembers, as plain fp32 arrays and back, without losing a bit.
+"""A follower's memory as plain fp32 arrays and back, without losing a bit.
 
-Half precisions have fewer bits than fp32, so they go there and back unchanged; which one it was is
-kept beside them. At most six tracked and the newest few prompted masks are remembered of
-everybody, so the size has a bound that doesn't depend on the length of the video.
+Half precisions have fewer bits than fp32, so the conversion is exact in both directions; the
+original type is kept beside them. At most six tracked and the newest few prompted masks are
+remembered per person, so the size is bounded whatever the length of the video.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from vrmatte.masks.follower import FEATURES, POINTER, POSITIONS, PROMPTED, TRACK
 _PRECISIONS = "float32", "bfloat16", "float16"
 _KINDS = {"prompted": PROMPTED, "tracked": TRACKED}
 _LARGEST_FRAME = 1 << 24
-"""Beyond it fp32 no longer tells whole numbers apart."""
+"""Beyond it fp32 does not represent all whole numbers."""
 
 
 def saved(follower: Follower) -> dict[str, FloatArray]:
-    """All a follower needs to go on exactly; not to be written to."""
+    """Return everything a follower needs to continue exactly; read-only."""
     people = follower.people
     arrays = {
         "frame": _numbers([follower.frame]),
@@ -40,10 +40,10 @@ def saved(follower: Follower) -> dict[str, FloatArray]:
 
 
 def restore(follower: Follower, arrays: Mapping[str, FloatArray]) -> None:
-    """Let a fresh follower go on from what `saved` answered.
+    """Restore a fresh follower from the result of `saved`.
 
     Raises:
-        ValueError: the arrays aren't those of `saved`.
+        ValueError: the arrays are not those of `saved`.
     """
     try:
         follower.frame = int(arrays["frame"][0])
@@ -64,7 +64,7 @@ def restore(follower: Follower, arrays: Mapping[str, FloatArray]) -> None:
 def _saved_entries(
     name: str, entries: Mapping[int, dict[str, Any]], shared: Any
 ) -> dict[str, FloatArray]:
-    """Entries of one person: when they are of, all pointers, and the masks of the newest."""
+    """Return one person's entries: their frames, all pointers, and the newest masks."""
     ordered = [entries[at] for at in entries]
     with_mask = [entry for entry in ordered if FEATURES in entry]
     arrays = {name: _numbers(list(entries))}
@@ -107,7 +107,7 @@ def _tensors(name: str, arrays: Mapping[str, FloatArray], device: Any) -> list[A
     import torch  # pyright: ignore[reportMissingImports]
 
     precisions = arrays[f"{name}.precision"].astype(int).tolist()
-    values = np.array(arrays[name], np.float32)  # a copy: what is restored may be read-only
+    values = np.array(arrays[name], np.float32)  # a copy: restored arrays may be read-only
     return [
         torch.from_numpy(value).to(device=device, dtype=getattr(torch, _PRECISIONS[precision]))
         for value, precision in zip(values, precisions, strict=True)
@@ -121,7 +121,7 @@ def _numbers(values: list[int]) -> FloatArray:
 
 
 def _boxes(boxes: Mapping[int, tuple[float, ...]]) -> FloatArray:
-    """Rows of person, left, top, right, bottom."""
+    """Return rows of person, left, top, right, bottom."""
     rows = [(person, *box) for person, box in boxes.items()]
     return np.array(rows, np.float32).reshape(-1, 5)
 

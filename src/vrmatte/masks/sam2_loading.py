@@ -1,7 +1,7 @@
-"""Opening a following network: PyTorch and transformers are first needed here.
+"""Loading of a mask network; the first place that needs PyTorch and transformers.
 
-Nothing is fetched and no code of others is run: the classes are transformers' own, the weights a
-safetensors file on this machine whose digest was settled before.
+Nothing is downloaded and no foreign code runs: the classes are transformers' own, the weights a
+safetensors file on this machine whose digest was checked before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vrmatte.settings.config import HardwareConfig
 
 @contextmanager
 def quiet() -> Generator[None]:
-    """Keep transformers from writing to the terminal for a while."""
+    """Keep transformers from writing to the terminal inside the context."""
     from transformers.utils import logging  # pyright: ignore[reportMissingImports]
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -39,19 +39,19 @@ def quiet() -> Generator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """What it says first, without its full stop: its errors run over many lines."""
+    """Return the first line of an error of transformers, without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].rstrip(".")
 
 
 def require_packages(name: str) -> None:
-    """Make sure that a network's packages can be imported.
+    """Check that a network's packages can be imported.
 
     Args:
         name: one of `MASK_MODELS`.
 
     Raises:
-        ConfigError: no such network, or packages are missing; the text says what to install.
+        ConfigError: no such network, or packages are missing; the message names them.
     """
     model = find_mask_model(name)
     try:
@@ -81,21 +81,20 @@ def open_mask_source(
     prompted_kept: int = PROMPTED_KEPT,
     observer: Observer = ignore,
 ) -> Sam2Source:
-    """Open a network and make a mask source of it.
+    """Load a network and return a mask source that uses it.
 
     Args:
-        weights: from `choose_mask_weights`, perhaps made by another process.
-        hardware: where it shall run, with how many threads and how much GPU memory.
-        half: let it compute in bfloat16 if it runs on a GPU; `half_precision` knows whether it
-            should.
-        memory_offload: keep on the GPU only what the view last looked through remembers.
-        prompted_kept: how many of their prompted pictures are remembered of everybody.
+        weights: from `choose_mask_weights`, possibly made by another process.
+        hardware: device, number of threads and limit of GPU memory.
+        half: compute in bfloat16 on a GPU; `half_precision` decides whether it gains.
+        memory_offload: keep only the memory of the last view on the GPU.
+        prompted_kept: number of prompted images remembered per person.
         observer: receives notices.
 
     Raises:
-        ConfigError: packages are missing, or the device asked for doesn't work and
+        ConfigError: packages are missing, or the device does not work and
             `hardware.require_device` is set.
-        WeightsError: the weights are gone, aren't those chosen, or don't fit the network.
+        WeightsError: the weights are gone, differ from those chosen, or do not fit the network.
     """
     require_packages(weights.model)
     about = find_mask_model(weights.model)
@@ -115,10 +114,10 @@ def open_mask_source(
 
 
 def _loaded(about: MaskModel, path: Path) -> Any:
-    """The network with the weights of a file, settings from beside it or from what we know.
+    """Return the network with the weights of a file; settings from beside it or the catalogue.
 
     Raises:
-        WeightsError: they don't fit each other.
+        WeightsError: they do not fit each other.
     """
     import transformers  # pyright: ignore[reportMissingImports]
     from safetensors import SafetensorError  # pyright: ignore[reportMissingImports]
@@ -134,22 +133,23 @@ def _loaded(about: MaskModel, path: Path) -> Any:
         raise WeightsError(
             f"{path} can't be opened as {about.name}: {first_line(error)}"
         ) from error
-    # Whatever a file lacks, transformers makes up at random.
+    # transformers would initialise whatever a file lacks at random.
     lacking = len(report["missing_keys"]) + len(report.get("mismatched_keys", ()))
     if lacking:
         raise WeightsError(
             f"{path} lacks {lacking} parts of {about.name}: it is damaged or of another kind"
         )
     model = model.float()
-    # Opened weights lie as the file has them, and unaligned numbers are added up in another order:
-    # the last bits of masks would hang on where a file puts them, and on the file staying there.
+    # Memory-mapped weights keep the file's alignment, and unaligned numbers are added up in another
+    # order: the last bits of masks would depend on their position in the file, and on the file
+    # staying there.
     for weights in model.parameters():
         weights.data = weights.data.clone()
     return model
 
 
 def network_settings(about: MaskModel, path: Path) -> Any:
-    """The network's settings, from the file beside its weights or from the catalogue."""
+    """Return the network's settings, from the file beside its weights or from the catalogue."""
     import transformers  # pyright: ignore[reportMissingImports]
 
     kind = getattr(transformers, f"{about.family}Config")
@@ -161,10 +161,10 @@ def network_settings(about: MaskModel, path: Path) -> Any:
 
 
 def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer) -> bool:
-    """Move a network to the device asked for, or to the CPU, said so; answers if it is the GPU.
+    """Move a network to the wanted device, or to the CPU with a notice; return True for a GPU.
 
     Raises:
-        ConfigError: the device doesn't work and `hardware.require_device` is set.
+        ConfigError: the device does not work and `hardware.require_device` is set.
     """
     import torch  # pyright: ignore[reportMissingImports]
 
@@ -181,10 +181,10 @@ def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer)
 
 
 def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
-    """Whether PyTorch will run a network on the GPU; a notice where it was asked to and can't.
+    """Return True if PyTorch will run a network on the GPU; emit a notice if it cannot.
 
     Raises:
-        ConfigError: the device doesn't work and `hardware.require_device` is set.
+        ConfigError: the device does not work and `hardware.require_device` is set.
     """
     if hardware.device == "cpu":
         return False, None
@@ -201,12 +201,12 @@ def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]
 
 
 def half_precision(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
-    """Whether a network gains from half precision where it will run; a notice where a GPU doesn't.
+    """Return True if a network gains from half precision; emit a notice if the GPU does not.
 
-    These networks were trained in bfloat16; what a GPU lacks in it, it would only emulate.
+    These networks were trained in bfloat16; GPUs without it would only emulate it.
 
     Raises:
-        ConfigError: the device doesn't work and `hardware.require_device` is set.
+        ConfigError: the device does not work and `hardware.require_device` is set.
     """
     on_gpu, _ = torch_on_gpu(name, hardware)
     if not on_gpu:

@@ -1,7 +1,7 @@
-"""The networks that follow people: their shapes, licences and where their weights are had.
+"""Catalogue of mask networks: shapes, licences and sources of their weights.
 
-Everything here is known without PyTorch. A shape stands here only where the weights' own settings
-file isn't needed to open them.
+Everything here is known without PyTorch. A shape is listed only if the weights' own settings file
+is not needed to open them.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ Shape = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class MaskModel:
-    """What is known about one network before its weights are opened."""
+    """Facts about one network before its weights are opened."""
 
     name: str
     title: str
     family: str
-    """How its classes in transformers begin: `FAMILYModel`, `FAMILYInferenceSession`."""
+    """Prefix of its classes in transformers: `FAMILYModel`, `FAMILYInferenceSession`."""
     licence: str
     licence_url: str
     repository: str
-    """On the Hugging Face hub; its `config.json` and `model.safetensors` are all that is used."""
+    """On the Hugging Face hub; only its `config.json` and `model.safetensors` are used."""
     mean: tuple[float, float, float] = _IMAGENET[0]
     spread: tuple[float, float, float] = _IMAGENET[1]
-    """What is taken from RGB 0..1, and what that is divided by."""
+    """Divisor after the mean is subtracted from RGB 0..1."""
     weights_file: str | None = None
-    """Its name in the registry, where a digest is known; else only the user's own folder serves."""
+    """Name in the registry, if a digest is known; otherwise only the user's own folder is used."""
     backbone: Shape | None = None
-    """Settings of its picture encoder that differ from the class's own; None: not known here."""
+    """Settings of its image encoder that differ from the class's defaults; None: unknown."""
     pyramid: Shape | None = None
     also_needs: tuple[str, ...] = ()
     """Packages beyond the extra."""
@@ -118,10 +118,10 @@ MASK_MODELS: dict[str, MaskModel] = {
 
 
 def find_mask_model(name: str) -> MaskModel:
-    """The network of a name.
+    """Return the network of a name.
 
     Raises:
-        ConfigError: there is none; the text names all that exist.
+        ConfigError: there is none; the message lists all.
     """
     if name not in MASK_MODELS:
         raise ConfigError(f"unknown mask model {name!r}: known are {', '.join(MASK_MODELS)}")

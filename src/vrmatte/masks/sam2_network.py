@@ -1,7 +1,7 @@
-"""One network of the SAM 2 family as transformers runs it: pictures in, masks and memory out.
+"""One network of the SAM 2 family in transformers: images in, masks and memory out.
 
-The network itself remembers nothing. What it remembers of a stream of pictures lies in a session
-of transformers, of which one network serves as many as there are views and eyes.
+The network itself has no memory. The memory of a stream of images lies in a session of
+transformers; one network serves the sessions of all views and eyes.
 """
 
 from __future__ import annotations
@@ -17,33 +17,33 @@ from vrmatte.masks.sam2_models import MaskModel
 from vrmatte.masks.source import Prompt
 
 _BACKGROUND, _PERSON, _BOX_START, _BOX_END = 0, 1, 2, 3
-"""What the network calls the points it is given."""
+"""The network's labels of points."""
 _TO_PIXEL_CENTRE = 0.5
-"""The network counts pixels from their centres, prompts from the picture's border."""
+"""The network counts pixels from their centres, prompts from the image's border."""
 
 
 class Sam2Network:
-    """A network that stands where it shall run."""
+    """A network on its device."""
 
     def __init__(self, model: Any, about: MaskModel, *, half: bool = False) -> None:
         """Take a network of transformers.
 
         Args:
             model: one of the video classes of the SAM 2 family.
-            about: how its pictures are prepared.
-            half: let its inside compute in bfloat16. In float16 it can't: its memory is bfloat16
-                always, and PyTorch doesn't join the two.
+            about: its image preparation.
+            half: compute in bfloat16. float16 is impossible: the memory is always bfloat16, and
+                PyTorch does not combine the two.
         """
         self._model = model.eval().requires_grad_(False)
         self._half = half
         self.device: Any = next(model.parameters()).device
         size = model.config.image_size
         self.size_px = int(size if isinstance(size, int) else size[0])
-        """Side of the square that every picture is stretched to."""
+        """Side of the square to which every image is resized."""
         self.memories = int(model.config.num_maskmem)
-        """From how many pictures masks are remembered, a prompted one counted as one."""
+        """Number of images from which masks are remembered, a prompted one counted as one."""
         self.pointers = int(model.config.max_object_pointers_in_encoder)
-        """From how many pictures it is remembered what somebody looked like, this one counted."""
+        """Number of images from which appearance is remembered, this one counted."""
         self._mean = self._tensor(about.mean)
         self._spread = self._tensor(about.spread)
 
@@ -53,7 +53,7 @@ class Sam2Network:
         return torch.tensor(colours, dtype=torch.float32, device=self.device).view(1, 3, 1, 1)
 
     def new_session(self) -> Any:
-        """An empty session of transformers whose memory lies where the network runs."""
+        """Return an empty session of transformers whose memory lies on the network's device."""
         import torch  # pyright: ignore[reportMissingImports]
         import transformers  # pyright: ignore[reportMissingImports]
 
@@ -72,9 +72,9 @@ class Sam2Network:
 
         Args:
             session: from `new_session`.
-            frame: index of the picture.
+            frame: index of the image.
             prompt: with a box or points.
-            size: height and width of the picture that the prompt speaks of.
+            size: height and width of the image to which the prompt refers.
         """
         import torch  # pyright: ignore[reportMissingImports]
 
@@ -99,21 +99,21 @@ class Sam2Network:
         )
 
     def forward(self, session: Any, frame: int, picture: FloatArray) -> dict[int, FloatArray]:
-        """Look at the next picture of a session.
+        """Process the next image of a session.
 
         Args:
             session: has at least one person.
-            frame: index of the picture, one more than that of the last.
+            frame: index of the image, one more than the last.
             picture: shape (3, h, w), RGB 0..1.
 
         Returns:
-            By person, how surely a pixel shows them, shape (h, w).
+            By person, the certainty that a pixel shows them, shape (h, w).
         """
         import torch  # pyright: ignore[reportMissingImports]
 
         half = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self._half)
         with torch.inference_mode(), half:
-            # Without the index the library would take the picture for the first one again.
+            # Without the index the library would treat the image as the first one again.
             found = self._model(
                 inference_session=session, frame=self._pixels(picture), frame_idx=frame
             )

@@ -1,6 +1,6 @@
-"""People followed by a network of the SAM 2 family, with memory that never grows.
+"""A mask source on a network of the SAM 2 family, with bounded memory.
 
-One network serves all views and both eyes; each picture of each view has a follower of its own.
+One network serves all views and both eyes; each image of each view has its own follower.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from vrmatte.masks.source import Prompt
 from vrmatte.view_memory import State
 
 PROMPTED_KEPT = 4
-"""Prompted pictures that are remembered of everybody, the newest; SAM 3 looks at as many itself.
-Each costs as much time in every later picture as one of the six tracked ones."""
+"""Number of newest prompted images remembered per person; SAM 3 uses as many itself. Each costs as
+much time in every later image as one of the six tracked ones."""
 
 _FACTS = frozenset({"size", "people"})
 
 
 @dataclass(slots=True)
 class _View:
-    """What is remembered of one view."""
+    """Memory of one view."""
 
     shape: tuple[int, ...]
     followers: list[Follower]
     people: list[int] = field(default_factory=list[int])
-    """Everybody ever prompted, whichever picture they were prompted in."""
+    """Return everybody ever prompted, in any of the images."""
 
 
 class Sam2Source:
@@ -51,10 +51,10 @@ class Sam2Source:
 
         Args:
             name: of the network, for the report.
-            network: stands where it shall run.
-            provider: where that is, in words.
-            prompted_kept: how many of their prompted pictures are remembered of everybody.
-            offload_idle: keep in ordinary memory what views other than the last one remember.
+            network: on its device.
+            provider: the device, in words.
+            prompted_kept: number of prompted images remembered per person.
+            offload_idle: keep the memory of all views but the last one on the host.
         """
         self.name, self.provider = name, provider
         self.network = network
@@ -66,12 +66,12 @@ class Sam2Source:
     def masks(
         self, view: str, pictures: FloatArray, prompts: Sequence[Prompt]
     ) -> Mapping[int, FloatArray]:
-        """Where each person is in a view's next pictures; see `MaskSource.masks`.
+        """Return the masks of people in a view's next images; see `MaskSource.masks`.
 
         Raises:
-            ValueError: pictures changed in size or number, or prompts can't be used.
+            ValueError: images changed in size or number, or prompts are unusable.
             MemoryError: the network ran out of memory; every view is forgotten then, since some
-                may have moved on and others not.
+                may have advanced and others not.
         """
         memory = self._views.get(view)
         if memory is None:
@@ -112,17 +112,17 @@ class Sam2Source:
     def before(
         self, frames: Sequence[FloatArray], prompts: Mapping[int, Sequence[Prompt]]
     ) -> Sequence[Mapping[int, FloatArray]]:
-        """Where people were before they were first pointed at; see `FollowsBack.before`.
+        """Return masks of people before their first prompt; see `FollowsBack.before`.
 
         Raises:
-            MemoryError: as `masks` does.
+            MemoryError: as in `masks`.
         """
         self._make_room(None)
         with self._shortage_told():
             return followed_back(self._new_follower, frames, prompts)
 
     def _make_room(self, view: str | None) -> None:
-        """Let only what this view remembers lie where the network runs; None: nothing."""
+        """Keep only this view's memory on the device; None: nothing."""
         if self._offload and self._last != view:
             for follower in self._followers(self._last):
                 follower.move_to("cpu")
@@ -136,7 +136,7 @@ class Sam2Source:
 
     @contextmanager
     def _shortage_told(self) -> Generator[None]:
-        """Tell a lack of memory in one line, and give back what was taken."""
+        """Convert a lack of memory to one line, and free what was allocated."""
         import torch  # pyright: ignore[reportMissingImports]
 
         try:
@@ -151,20 +151,20 @@ class Sam2Source:
             raise MemoryError(f"{self.name} ran out of memory: {lines[0]}") from error
 
     def follower(self, view: str, picture: int) -> Follower | None:
-        """The follower of one picture of a view, if the view is known."""
+        """Return the follower of one image of a view, if the view is known."""
         followers = self._followers(view)
         return followers[picture] if followers else None
 
     def remembers(self, view: str) -> bool:
-        """Whether anybody is followed in a view."""
+        """Return True if anybody is followed in a view."""
         return view in self._views and bool(self._views[view].people)
 
     def turn(self, view: str, pixel_map: DoubleArray) -> None:
         """Note that a view turned.
 
-        Memory can't be turned and stays as it is: to the network the turn is a pan of the camera.
-        Who is moved further than a pan does is pointed at anew in the next picture, by where the
-        last mask was.
+        Memory cannot be turned and stays as it is: to the network the turn is a camera pan. People
+        moved further than a pan does are prompted again in the next image, at the place of their
+        last mask.
         """
         if view in self._views:
             shape = self._views[view].shape
@@ -172,11 +172,11 @@ class Sam2Source:
                 follower.turn(pixel_map, (shape[2], shape[3]))
 
     def forget(self, view: str) -> None:
-        """Drop a view's memory; unknown views are fine."""
+        """Drop a view's memory; unknown views are ignored."""
         self._views.pop(view, None)
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly, as plain arrays in fp32; not to be written to.
+        """Return everything needed to continue exactly, as plain arrays in fp32; read-only.
 
         Names are like `VIEW/size`, `VIEW/people` and `VIEW/PICTURE.1.tracked`.
         """
@@ -190,7 +190,7 @@ class Sam2Source:
         return arrays
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state; an empty one is a fresh start.
+        """Continue from a saved state; an empty one is a fresh start.
 
         Raises:
             ValueError: it is not a state of this engine.

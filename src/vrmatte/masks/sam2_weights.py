@@ -1,10 +1,9 @@
-"""Where the weights of a following network lie on this machine, settled before PyTorch is needed.
+"""Location of a mask network's weights, determined before PyTorch is needed.
 
-Looked for in this order:
+Searched in this order:
 
-1. a folder or file the user names;
-2. the folder VRMATTE_MODELS_DIR/NAME;
-3. the registry's file, as any other network: see `vrmatte.models.weights`.
+1. a folder or file the user names; 2. the folder VRMATTE_MODELS_DIR/NAME; 3. the registry's file,
+like any other network: see `vrmatte.models.weights`.
 
 Only safetensors files are opened, which hold numbers and no code.
 """
@@ -29,7 +28,7 @@ _YES = ("1", "true", "yes", "on")
 
 @dataclass(frozen=True, slots=True)
 class MaskWeights:
-    """Which network with which weights, as plain values that travel to workers and reports."""
+    """The chosen network and weights, as plain values that travel to workers and reports."""
 
     model: str
     """Name in `MASK_MODELS`."""
@@ -38,13 +37,13 @@ class MaskWeights:
     sha256: str
     licence: str
     verified: bool
-    """Whether the weights have the digest that vrmatte knows."""
+    """True if the weights have the digest that vrmatte knows."""
     notices: tuple[str, ...] = ()
-    """What the user should know about this choice."""
+    """Messages for the user about this choice."""
 
     @property
     def weights_bytes(self) -> int:
-        """Size of the file; 0 where it is gone, which is told when it is opened."""
+        """Return the size of the file; 0 if it is gone, which is reported on opening."""
         try:
             return Path(self.path).stat().st_size
         except OSError:
@@ -54,16 +53,16 @@ class MaskWeights:
 def choose_mask_weights(
     name: str, place: Path | None = None, observer: Observer = ignore
 ) -> MaskWeights:
-    """Settle on the weights of a network, fetching them if need be.
+    """Choose the weights of a network, downloading them if necessary.
 
     Args:
         name: one of `MASK_MODELS`.
         place: the user's folder with `model.safetensors` and `config.json`, or a safetensors file.
-        observer: told of fetching.
+        observer: receives download progress.
 
     Raises:
         ConfigError: no such network.
-        WeightsError: the weights can't be had.
+        WeightsError: the weights are unavailable.
     """
     model = find_mask_model(name)
     own = place or _folder_of(model)
@@ -82,10 +81,10 @@ def choose_mask_weights(
 
 
 def checked_file(weights: MaskWeights) -> Path:
-    """The file of a choice, perhaps made by another process.
+    """Return the file of a choice, possibly made by another process.
 
     Raises:
-        WeightsError: it is gone, or another one by now.
+        WeightsError: it is gone or was replaced.
     """
     path = Path(weights.path)
     if _sha256_of(path) != weights.sha256:
@@ -97,14 +96,14 @@ def checked_file(weights: MaskWeights) -> Path:
 
 
 def _folder_of(model: MaskModel) -> Path | None:
-    """The user's folder of this network, where there is one."""
+    """Return the user's folder of this network, if there is one."""
     models = os.environ.get("VRMATTE_MODELS_DIR")
     folder = Path(models) / model.name if models else None
     return folder if folder is not None and folder.is_dir() else None
 
 
 def _of_user(model: MaskModel, place: Path) -> MaskWeights:
-    """The weights in the user's own folder or file."""
+    """Return the weights in the user's own folder or file."""
     path = place / WEIGHTS_FILE if place.is_dir() else place
     if path.suffix != ".safetensors":
         raise WeightsError(

@@ -1,6 +1,6 @@
-"""ViTMatte: a network that draws the edge of whom a trimap shows. PyTorch's home for it is here.
+"""ViTMatte: a network that computes soft edges from a trimap, on PyTorch.
 
-Code MIT, weights Apache-2.0. It mattes single pictures of any size and remembers nothing.
+Code MIT, weights Apache-2.0. It processes single images of any size without memory.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class VitMatte:
     name = "vitmatte"
 
     def __init__(self, model: Any, provider: str = "PyTorch on the CPU") -> None:
-        """Take a `VitMatteForImageMatting` that stands where it shall run."""
+        """Take a `VitMatteForImageMatting` on its device."""
         self.provider = provider
         self._model = model.eval()
 
     def __call__(self, pictures: FloatArray, trimaps: FloatArray) -> FloatArray:
-        """Alpha of pictures (n, 3, h, w), RGB 0..1, by trimaps (n, h, w) of 0, 0.5 and 1."""
+        """Return alpha of images (n, 3, h, w), RGB 0..1, by trimaps (n, h, w) of 0, 0.5 and 1."""
         import torch  # pyright: ignore[reportMissingImports]
 
         height, width = trimaps.shape[1:]
@@ -43,14 +43,14 @@ class VitMatte:
 
 
 def open_vitmatte(weights: bytes, hardware: HardwareConfig) -> VitMatte:
-    """The small network, trained on Composition-1k.
+    """Load the small network, trained on Composition-1k.
 
     Args:
         weights: content of its safetensors file.
-        hardware: where it shall run.
+        hardware: the device.
 
     Raises:
-        ConfigError: PyTorch or transformers is missing; the text says what to install.
+        ConfigError: PyTorch or transformers is missing; the message says what to install.
         WeightsError: the weights are of another network.
     """
     try:
@@ -64,7 +64,7 @@ def open_vitmatte(weights: bytes, hardware: HardwareConfig) -> VitMatte:
             f"({error}): install vrmatte[sam2]"
         ) from error
     torch.set_num_threads(cpu_threads(hardware.threads))
-    classes: Any = transformers  # which types its settings too narrowly
+    classes: Any = transformers  # its annotations are too narrow
     model = classes.VitMatteForImageMatting(_small(classes))
     try:
         model.load_state_dict(load(weights))
@@ -77,7 +77,7 @@ def open_vitmatte(weights: bytes, hardware: HardwareConfig) -> VitMatte:
 
 
 def _small(classes: Any) -> Any:
-    """Settings of the small network."""
+    """Return the settings of the small network."""
     backbone = classes.VitDetConfig(
         num_channels=4,
         image_size=512,
@@ -96,5 +96,5 @@ def _small(classes: Any) -> Any:
         backbone_config=backbone,
         hidden_size=384,
         convstream_hidden_sizes=[48, 96, 192],
-        fusion_hidden_sizes=[256, 128, 64, 32],  # as a tuple, the default can't be added to
+        fusion_hidden_sizes=[256, 128, 64, 32],  # as a tuple, the default cannot be concatenated
     )

@@ -1,4 +1,1 @@
-"""From pictures of people to soft mattes: engines, their choice, guided upsampling.
-
-Engines get YUV pictures (whole eyes or viewports) and know nothing of video files or projections.
-"""
+"""Soft mattes from images of people: engines, viewports, guided upsampling, stereo, exclusion."""

@@ -1,7 +1,7 @@
-"""What a matting engine is, what it answers, and the plain value that says which one was chosen.
+"""The interface of matting engines, and the value that says which engine was chosen.
 
-An engine sees small RGB pictures and answers with guided coefficients; how the pictures are cut
-from the eyes, and how a full-size matte comes from the coefficients, is not its business.
+An engine sees small RGB images and returns guided coefficients. Cutting images from the eyes, and
+computing a full-size matte from the coefficients, are left to its callers.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from vrmatte.view_memory import State, ViewMemory
 EngineKind = Literal["rvm", "selfie", "sam2"]
 RefinerName = Literal["rvm", "guided", "vitmatte"]
 Precision = Literal["fp32", "fp16", "bf16", "fp16+bf16"]
-"""Of networks' inside: fp16 is said of the one that mattes, bf16 of the one that follows people."""
+"""Arithmetic inside the networks: fp16 refers to the matting network, bf16 to the one that follows
+people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Downgrade:
-    """What memory forced on the network, from a chunk on."""
+    """A reduction of the network's size or precision forced by memory, from a chunk on."""
 
     first_chunk: int
     scale: float
@@ -31,7 +32,7 @@ class Downgrade:
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """Which engine with which weights, as plain values that travel to workers and reports."""
+    """The chosen engine and weights, as plain values that travel to workers and reports."""
 
     name: EngineKind
     weights_name: str
@@ -39,64 +40,64 @@ class EngineChoice:
     weights_sha256: str
     licence: str
     verified: bool
-    """Whether the weights have the digest that vrmatte knows."""
+    """True if the weights have the digest that vrmatte knows."""
     notices: tuple[str, ...] = ()
-    """What the user should know about this choice; it also stands in the report."""
+    """Messages for the user about this choice, also written to the report."""
     precision: Precision = "fp32"
-    """Of the networks' inside; what the one that mattes remembers is fp32 always."""
+    """Inside the networks; the matting network's memory is always fp32."""
     downgraded: tuple[Downgrade, ...] = ()
     """In the order of their chunks."""
     masks: MaskWeights | None = None
-    """What follows people, in engine `sam2`; the weights above are then the refiner's, if it has
-    any."""
+    """Weights of the network that follows people, in engine `sam2`; the weights above are then the
+    refiner's, if it has any."""
     refiner: RefinerName | None = None
-    """What makes the edge of masks, in engine `sam2`."""
+    """Method for the soft edges of masks, in engine `sam2`."""
 
     def downgrade(self, chunk: int) -> Downgrade:
-        """How a chunk is made, as planned where nothing was eased before it."""
+        """Return the downgrade that applies to a chunk; scale 1 if there is none."""
         planned = Downgrade(0, 1.0, self.precision)
         return next((e for e in reversed(self.downgraded) if e.first_chunk <= chunk), planned)
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """A matte as a linear function of the picture: alpha = clip(slope * mean(RGB) + offset).
+    """A matte as a linear function of the image: alpha = clip(slope * mean(RGB) + offset).
 
-    Both vary slowly, so they may be stretched or turned to another projection before they are
-    applied to a picture of any size, whose edges the matte then follows.
+    Both vary slowly, so they can be resized or reprojected before they are applied to an image of
+    any size, whose edges the matte then follows.
     """
 
     slope: FloatArray
-    """Shape (pictures, h, w), for RGB 0..1."""
+    """Shape (images, h, w), for RGB 0..1."""
     offset: FloatArray
     """Same shape."""
 
 
 class Engine(ViewMemory, Protocol):
-    """Mattes successive pictures of views.
+    """Mattes successive images of views.
 
-    A view is one way of looking at both eyes (whole, or through a viewport), known by its name;
-    each has a memory of its own. The size of its pictures stays the same until `forget`.
+    A view shows both eyes (whole, or through a viewport) and is identified by its name; each has
+    its own memory. The size of its images stays the same until `forget`.
     """
 
     name: str
     settling_frames: int
-    """How often a view without memory is shown its first picture before it counts."""
+    """Number of times that a view without memory is shown its first images before they count."""
     provider: str
-    """Where it runs, for the report."""
+    """Device or execution provider, for the report."""
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
-        """Coefficients of a view's next pictures (one per eye), which its memory moves on by.
+        """Return coefficients of a view's next images (one per eye) and advance its memory.
 
         Args:
             view: the view's name.
-            pictures: shape (pictures, 3, h, w), RGB 0..1.
+            pictures: shape (images, 3, h, w), RGB 0..1.
 
         Returns:
-            Coefficients of shape (pictures, h, w).
+            Coefficients of shape (images, h, w).
 
         Raises:
-            ValueError: the pictures of this view changed in size or number.
+            ValueError: the images of this view changed in size or number.
         """
         ...
 
@@ -106,14 +107,15 @@ class Engine(ViewMemory, Protocol):
 
 
 AGAIN = "/again"
-"""Ending of the name of a view that is looked at once more, without the memory of the first."""
+"""Suffix of a view's name when a frame is matted again without the view's memory."""
 
 
 def infer_settled(engine: Engine, view: str, pictures: FloatArray) -> Coefficients:
-    """As `engine.infer`; a view without memory first settles on its first pictures.
+    """Call `engine.infer`; a view without memory first settles on its first images.
 
-    Shown a still picture again, a recurrent network finds people as after as many frames of video,
-    so nothing starts badly at the beginning, after a cut or when a viewport opens.
+    A recurrent network that is shown a still image repeatedly segments people as well as after as
+    many frames of video, which avoids a poor start at the beginning, after a cut and when a
+    viewport opens.
     """
     if not engine.remembers(view):
         for _ in range(engine.settling_frames):
@@ -122,20 +124,20 @@ def infer_settled(engine: Engine, view: str, pictures: FloatArray) -> Coefficien
 
 
 class FrameMatting(Protocol):
-    """Makes the matte of whole side-by-side frames, one after the other."""
+    """Mattes whole side-by-side frames in order."""
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of frame `index` of the video, shape (H, W) like its luma."""
+        """Return the matte of frame `index` of the video, shape (H, W) like its luma."""
         ...
 
     def again(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of the frame just matted as it is found without memory; nothing is kept."""
+        """Return the matte of the last frame, computed without memory; nothing is kept."""
         ...
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly with the next frame."""
+        """Return everything needed to continue exactly with the next frame."""
         ...
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state; an empty one is a fresh start."""
+        """Continue from a saved state; an empty one is a fresh start."""
         ...

@@ -1,8 +1,8 @@
-"""Guided upsampling: a small matte becomes a full-size one whose edges follow the picture.
+"""Guided upsampling: a small matte becomes a full-size one whose edges follow the image.
 
-A small matte is described as alpha = A * guide + b with A and b that vary slowly; stretched to full
-size they are applied to the full-size guide (He & Sun, Fast Guided Filter, 2015). The guide, the
-mean of R, G and B, is worked out of the YUV planes pixel by pixel and never stored.
+A small matte is described as alpha = A * guide + b with A and b that vary slowly; resized to full
+size, they are applied to the full-size guide (He & Sun, Fast Guided Filter, 2015). The guide, the
+mean of R, G and B, is computed from the YUV planes pixel by pixel and never stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vrmatte.matting.network_input import packed, rgb_rows
 def fit_coefficients(
     guide: FloatArray, matte: FloatArray, radius_px: int, epsilon: float
 ) -> tuple[FloatArray, FloatArray]:
-    """The A and b that explain a matte best around each pixel.
+    """Fit the A and b that explain a matte best around each pixel.
 
     Args:
         guide: shape (H, W), 0..1.
@@ -46,17 +46,17 @@ def fit_coefficients(
 
 
 def apply_coefficients(picture: PlanarFrame, slope: FloatArray, offset: FloatArray) -> Matte:
-    """Alpha at the picture's size from small A and b.
+    """Compute alpha at the image's size from small A and b.
 
     Args:
         picture: any bit depth and range.
-        slope: A, shape (h, w), for a guide of 0..1; stretched bilinearly, half-pixel centres.
+        slope: A, shape (h, w), for a guide of 0..1; resized bilinearly, half-pixel centres.
         offset: b, same shape.
 
     Returns:
         255 * clip(A * mean(RGB) + b), shape (H, W), rounded.
     """
-    # Only the width is stretched here: rows are blended on the fly, so no full-size float exists.
+    # Only the width is resized here: rows are blended on the fly, so no full-size float exists.
     slopes, offsets = (
         np.asarray(
             cv2.resize(small, (picture.width, len(small)), interpolation=cv2.INTER_LINEAR),
@@ -87,7 +87,7 @@ def _apply(
     height, width = y.shape
     small_height = slopes.shape[0]
     of_y = rows[0, 0]
-    # Adding a half rounds where the conversion to integers cuts off.
+    # Adding a half rounds, because the conversion to integers truncates.
     zero, one, half = np.float32(0), np.float32(1), np.float32(0.5)
     span, third = np.float32(255), np.float32(1 / 3)
     narrow, wide = np.empty((3, u.shape[1]), np.float32), np.empty((3, width), np.float32)
@@ -130,9 +130,9 @@ def add_weighted(
     Args:
         picture: the whole eye, any bit depth and range.
         laid: A and b for each pixel of the region, shape (2, rows, columns).
-        weight: how much this alpha counts, in 255ths, shape (rows, columns).
+        weight: of this alpha, in 255ths, shape (rows, columns).
         region: rows and columns of the eye.
-        matte: the eye's matte, shape of its luma; with all weights it may come to 255 at most.
+        matte: the eye's matte, shape of its luma; all weights together reach at most 255.
     """
     shifts = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
     corner = region[0].start, region[1].start

@@ -1,4 +1,4 @@
-"""YUV planes to a small float RGB picture, without ever making a large one."""
+"""Conversion of YUV planes to a small float RGB image, without a large intermediate."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.frames import FloatArray, PlanarFrame, Plane
 
 Taps = tuple[npt.NDArray[np.int64], FloatArray]
-"""Per new sample: the first of the two old samples it lies between, and the second one's share."""
+"""Per new sample: the first of its two old samples, and the second one's share."""
 
 
 def packed(picture: PlanarFrame) -> PlanarFrame:
-    """The picture with rows that follow each other without gaps; loops over it run faster."""
+    """Return the image with contiguous rows, over which loops run faster."""
     y, u, v = (np.ascontiguousarray(plane) for plane in (picture.y, picture.u, picture.v))
     return replace(picture, y=y, u=u, v=v)
 
 
 def rgb_rows(picture: PlanarFrame) -> FloatArray:
-    """The map from the picture's code values to RGB 0..1, as of `colorimetry.yuv_to_rgb`."""
+    """Return the map from code values to RGB 0..1, as in `colorimetry.yuv_to_rgb`."""
     color = picture.color
     rows = yuv_to_rgb(color.matrix, picture.layout.bit_depth, color.full_range)
     return rows.astype(np.float32)
 
 
 def sampled_rgb(picture: PlanarFrame, width: int, height: int) -> FloatArray:
-    """The picture at another size, or its own, shape (3, height, width), RGB 0..1.
+    """Resample the image, shape (3, height, width), RGB 0..1.
 
-    Bilinear whatever the ratio, as RVM's own graph does it, so below half size not every pixel is
-    read. Averaging all of them was measured on whole eyes at a quarter of their size: edges are
-    2 % better, but people have 8 % more holes, and the eyes agree less.
+    Bilinear at every ratio, as in RVM's own graph, so below half size not every pixel is read.
+    Averaging all of them was measured on whole eyes at a quarter of their size: edges are 2 %
+    better, but people have 8 % more holes, and the eyes agree less.
     """
     picture = packed(picture)
     shifts = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
@@ -56,7 +56,7 @@ def _taps(old_px: int, new_px: int) -> Taps:
 def _convert(
     y: Plane, u: Plane, v: Plane, shift_x: int, shift_y: int, rows: FloatArray
 ) -> FloatArray:
-    """What `_sample` makes where each new pixel is an old one, bit for bit."""
+    """Convert at equal size, bit for bit like `_sample` with every new pixel on an old one."""
     height, width = y.shape
     zero, one = np.float32(0), np.float32(1)
     blue, red = np.empty(width, np.float32), np.empty(width, np.float32)
@@ -92,7 +92,7 @@ def _sample(
     rgb = np.zeros((3, first_row.size, first_column.size), np.float32)
     for i in range(first_row.size):
         for j in range(first_column.size):
-            # Colours are clipped before they are mixed, as if a full RGB picture had been made.
+            # Colours are clipped before they are mixed, as if a full RGB image had been computed.
             for down in range(2):
                 row = min(first_row[i] + down, height - 1)
                 of_row = row_share[i] if down else one - row_share[i]

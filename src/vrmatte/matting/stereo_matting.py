@@ -1,4 +1,4 @@
-"""Stereo agreement as settings ask for it: which eyes, which rules, or not at all."""
+"""Stereo agreement according to the settings."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from vrmatte.frames import FloatArray, Matte, PlanarFrame
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.matting.base import FrameMatting
 from vrmatte.settings.config import Config
-from vrmatte.stereo.agreement import STATE_PREFIX, AgreementRules, Finding, StereoAgreement
+from vrmatte.stereo.agreement import STATE_PREFIX, AgreementRules, StereoAgreement, StereoFinding
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.subjects import LensAlignment, Person
 from vrmatte.view_memory import State
 
 Timed = Callable[[], AbstractContextManager[None]]
-"""Counts the time inside."""
+"""Measures the time inside."""
 
 
 class AgreeingMatting:
-    """Mattes of another matting, compared between the eyes and mended."""
+    """Wraps a matting; compares both eyes and corrects them."""
 
     def __init__(
         self,
         matting: FrameMatting,
         stereo: StereoAgreement,
-        tell: Callable[[Finding], None],
+        tell: Callable[[StereoFinding], None],
         timed: Timed = nullcontext,
     ) -> None:
-        """Take the matting, the judge, who is told what was found, and who counts the time."""
+        """Take the matting, the agreement, a listener for findings, and a timer."""
         self._timed = timed
         self._matting = matting
         self._stereo = stereo
         self._tell = tell
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of frame `index`, shape (H, W), in which the eyes agree."""
+        """Return the matte of frame `index`, shape (H, W), in which the eyes agree."""
         matte = self._matting.matte(index, frame)
         with self._timed():
             return self._agreed(index, frame, matte)
@@ -57,26 +57,26 @@ class AgreeingMatting:
         return settled
 
     def again(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of a frame as it is found without memory; nothing is mended."""
+        """Return the matte of a frame computed without memory; nothing is corrected."""
         return self._matting.again(index, frame)
 
     def state(self) -> dict[str, FloatArray]:
-        """Both memories."""
+        """Return both states."""
         return self._matting.state() | self._stereo.state()
 
     def restore(self, state: State) -> None:
-        """Give both their memories back."""
+        """Restore both states."""
         own = {name: array for name, array in state.items() if name.startswith(STATE_PREFIX)}
         self._stereo.restore(own)
         self._matting.restore({name: state[name] for name in state.keys() - own.keys()})
 
 
 STEREO_VERSION = 3
-"""Raised whenever the same mattes would be made to agree in another way."""
+"""Raised whenever the same mattes would be corrected differently."""
 
 
 def rules_of(config: Config) -> AgreementRules | None:
-    """What is asked of the eyes; None: they are not compared."""
+    """Return the rules of the settings; None: the eyes are not compared."""
     if not config.matting.use_disparity_mapping:
         return None
     stereo = config.stereo
@@ -89,7 +89,7 @@ def rules_of(config: Config) -> AgreementRules | None:
 
 
 def stereo_parameters(config: Config, lenses: LensAlignment | None) -> Mapping[str, object] | None:
-    """What shapes mattes in all this, as plain values; None where they stay as they were."""
+    """Return the plain parameters that affect mattes; None if the stage changes nothing."""
     rules = rules_of(config)
     if rules is None or rules.mode == "independent":
         return None
@@ -109,10 +109,10 @@ def with_agreement(
     eye: EyeProjection,
     people: Sequence[Person],
     lenses: LensAlignment | None,
-    tell: Callable[[Finding], None],
+    tell: Callable[[StereoFinding], None],
     timed: Timed = nullcontext,
 ) -> FrameMatting:
-    """The matting with its eyes compared, where settings ask for it."""
+    """Wrap a matting in stereo agreement, if the settings ask for it."""
     rules = rules_of(config)
     if rules is None:
         return matting

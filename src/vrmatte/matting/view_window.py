@@ -1,7 +1,7 @@
-"""One viewport on an eye, worked out: how its picture is read, and where its matte goes back.
+"""One viewport on an eye: sampling of its image, and mapping of its matte back to the eye.
 
-The picture goes one way only, at network size; what comes back are coefficients, laid over the
-eye's own pixels, so the eye itself is never resampled (docs/quality.md).
+Images are resampled in one direction only, to network size; coefficients come back and are applied
+to the eye's own pixels, so the eye itself is never resampled (docs/engineering/quality.md).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vrmatte.geometry.viewport import Viewport, ViewportPicture
 _OUTLINE_STEP_PX = 8
 _PHASES = 256
 FEATHER_SHARE = 0.04
-"""Part of a viewport's shorter side over which its matte fades in from the border."""
+"""Share of a viewport's shorter side over which its matte fades in from the border."""
 
 
 Taps = npt.NDArray[np.uint32]
@@ -36,13 +36,13 @@ Phases = npt.NDArray[np.uint8]
 
 
 class ViewWindow:
-    """A viewport of a fixed size in pixels on eyes of a fixed size."""
+    """A viewport of a fixed pixel size on eyes of a fixed size."""
 
     def __init__(self, viewport: Viewport, size: tuple[int, int], eye: EyeProjection) -> None:
-        """Take the viewport, its picture's width and height, and what the eye shows.
+        """Take the viewport, its image's width and height, and the eye's projection.
 
         Raises:
-            ValueError: a picture of a single row or column.
+            ValueError: an image of a single row or column.
         """
         if min(size) < 2:
             raise ValueError(f"a viewport's picture can't be {size[0]} x {size[1]} pixels")
@@ -56,11 +56,11 @@ class ViewWindow:
         ] = {}
 
     def read(self, eye: PlanarFrame, reduced_by: int) -> PlanarFrame:
-        """The viewport's picture of an eye, 4:4:4.
+        """Sample the viewport's image of an eye, 4:4:4.
 
         Args:
-            eye: the eye's planes, shrunk by `reduced_by` in both directions.
-            reduced_by: how much.
+            eye: the eye's planes, reduced by `reduced_by` in both directions.
+            reduced_by: the reduction factor.
         """
         luma, chroma = self._way_there(eye.layout, eye.color, reduced_by)
         peak = eye.layout.peak
@@ -74,7 +74,7 @@ class ViewWindow:
         )
 
     def lay_back(self, slope: FloatArray, offset: FloatArray) -> FloatArray:
-        """Coefficients (h, w) over the eye's region: shape (2, rows, columns)."""
+        """Map coefficients (h, w) to the eye's region: shape (2, rows, columns)."""
         size = self.picture.width, self.picture.height
         slopes, offsets = (
             np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_LINEAR), np.float32)
@@ -87,7 +87,7 @@ class ViewWindow:
     def _way_there(
         self, layout: PixelLayout, color: ColorTags, reduced_by: int
     ) -> tuple[SamplingGrid, SamplingGrid]:
-        """For each pixel of the picture: which samples of luma and of chroma make it."""
+        """Compute, for each pixel of the image, its samples of luma and chroma."""
         key = layout, color, reduced_by
         if key not in self._grids:
             eye = self.eye.resized(self.eye.size // reduced_by)
@@ -100,9 +100,9 @@ class ViewWindow:
         return self._grids[key]
 
     def _way_back(self) -> tuple[tuple[Taps, Phases, Phases], FloatArray]:
-        """For each pixel of the region: where it lies in the picture, how far from its border.
+        """Compute, for each pixel of the region, its place in the image and distance to the border.
 
-        What a fisheye has outside its circle lies on the border.
+        Outside a fisheye's circle, pixels lie on the border.
         """
         region = self.region
         x, y = np.meshgrid(
@@ -121,7 +121,7 @@ class ViewWindow:
 
 
 def _split(position: DoubleArray, count: int) -> tuple[Taps, Phases]:
-    """The first of the two samples a position lies between, and 256ths from there on."""
+    """Split positions into the first of their two samples, and 256ths from there on."""
     # The last sample is one step away from the one before it, not the first of a pair.
     steps = np.rint(np.clip((position - 0.5) * _PHASES, 0, (count - 1) * _PHASES - 1))
     steps = steps.astype(np.uint32)
@@ -138,8 +138,8 @@ def _lay(
     phase_y: Phases,
     laid: FloatArray,
 ) -> None:
-    # OpenCV's remap takes half as long again, and can't write A and b to planes of their own,
-    # which is what turns the loop over them into vector instructions.
+    # OpenCV's remap takes half as long again, and cannot write A and b to separate planes, which
+    # lets the loop over them compile to vector instructions.
     step = np.float32(1 / _PHASES)
     right, below = np.uint64(1), np.uint64(stride)
     for i in range(first.shape[0]):
@@ -156,7 +156,7 @@ def _lay(
 
 
 def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:
-    """Where samples lie once `factor` x `factor` of them are averaged, in averaged luma pixels."""
+    """Return positions after averaging `factor` x `factor` samples, in averaged luma pixels."""
     return PlaneSites(
         sites.step_x,
         sites.step_y,
@@ -166,7 +166,7 @@ def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:
 
 
 def _footprint(picture: ViewportPicture, eye: EyeProjection) -> PixelRect:
-    """The smallest rectangle of the eye that holds all the viewport sees of it."""
+    """Return the smallest rectangle of the eye that holds all the viewport sees of it."""
     eye_px = eye.size
     sites = np.append(np.arange(0, eye_px, _OUTLINE_STEP_PX), eye_px).astype(np.float64)
     x, y = np.meshgrid(sites, sites)
@@ -174,7 +174,7 @@ def _footprint(picture: ViewportPicture, eye: EyeProjection) -> PixelRect:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
         return PixelRect(0, 0, 0, 0)
-    # A corner may reach past the next row or column between two sites.
+    # A corner may reach past the next row or column between two samples.
     step = 2 * _OUTLINE_STEP_PX
     return PixelRect(
         max(0, int(sites[rows[0]]) - step),
@@ -185,10 +185,10 @@ def _footprint(picture: ViewportPicture, eye: EyeProjection) -> PixelRect:
 
 
 def blend_weights(windows: list[ViewWindow], eye_px: int) -> list[Matte]:
-    """How much each window's matte counts in its region, so that no seam shows.
+    """Compute the weight of each window's matte in its region, so that no seam shows.
 
-    Where windows overlap, the one whose middle is nearer counts more, smoothly, and the shares sum
-    to all; towards the outer border of all of them the sum falls to 0 over the feather.
+    Where windows overlap, the one whose centre is nearer counts more, smoothly, and the weights sum
+    to all; towards the outer border of all windows the sum falls to 0 over the feather.
 
     Returns:
         For each window the weights of its region, in 255ths: whole numbers that sum to 255 exactly

@@ -1,6 +1,6 @@
-"""People matted as they are: each through a viewport that undoes the eye's distortion.
+"""Matting through person-centred viewports, which undo the eye's distortion.
 
-Measured against whole eyes at equal cost in docs/quality.md.
+Measured against whole eyes at equal cost in docs/engineering/quality.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vrmatte.view_memory import State
 
 @dataclass(frozen=True, slots=True)
 class SizedPath:
-    """A viewport path with the size of its network pictures."""
+    """A viewport path with its network input size."""
 
     path: ViewportPath
     width: int
@@ -33,12 +33,12 @@ class SizedPath:
 
 
 Tell = Callable[[int, Mapping[str, ViewWindow], str], None]
-"""Told of each frame before the engine sees it: its number, the views it is seen through by name,
-and the ending of the names by which the engine knows them."""
+"""Called with each frame before the engine sees it: its number, the open views by name, and the
+suffix of the names by which the engine knows them."""
 
 
 class ViewportMatting:
-    """Mattes of side-by-side frames through viewports that open, turn and close."""
+    """Mattes side-by-side frames through viewports that open, turn and close."""
 
     def __init__(
         self,
@@ -47,10 +47,10 @@ class ViewportMatting:
         eye: EyeProjection,
         tell: Tell | None = None,
     ) -> None:
-        """Take an engine, all viewports of the video, what an eye shows, and who is told of views.
+        """Take an engine, all viewports of the video, the eye's projection, and a prompt feed.
 
         Raises:
-            ValueError: two paths of one name.
+            ValueError: two paths have the same name.
         """
         names = [sized.path.name for sized in paths]
         if len(set(names)) < len(names):
@@ -64,16 +64,16 @@ class ViewportMatting:
         self._index: int | None = None
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of frame `index`, shape (H, W); 0 where no viewport looks.
+        """Return the matte of frame `index`, shape (H, W); 0 outside all viewports.
 
         Frames come in order. At the first one, and wherever the order jumps, the engine has been
-        reset or has the state after frame `index - 1`; the same frame may be shown again.
+        reset or has the state after frame `index - 1`; the same frame may be repeated.
         """
         self._follow(index)
         return self._matte(frame, "")
 
     def again(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of the frame just matted as it is found without memory; nothing is kept."""
+        """Return the matte of the last frame, computed without memory; nothing is kept."""
         if index != self._index:
             raise ValueError(f"frame {index} was not matted last, {self._index} was")
         matte = self._matte(frame, AGAIN)
@@ -101,19 +101,19 @@ class ViewportMatting:
         return matte
 
     def state(self) -> dict[str, FloatArray]:
-        """The engine's memory; where windows look is known from the paths."""
+        """Return the engine's state; the windows follow from the paths."""
         return self._engine.state()
 
     def restore(self, state: State) -> None:
-        """Give the engine its memory back."""
+        """Restore the engine's state."""
         self._engine.restore(state)
         self._windows, self._index = {}, None
 
     def _follow(self, index: int) -> None:
-        """Open, turn and close windows as the paths say.
+        """Open, turn and close windows according to the paths.
 
-        Memory turns by what the paths say of this frame and the one before, not by what was seen
-        here last, so it makes no difference whether a run was interrupted.
+        Memory turns by the paths of this frame and the previous one, not by what was last
+        processed, so interruptions make no difference.
         """
         if self._index is None or index not in (self._index, self._index + 1):
             self._windows = {}
@@ -141,7 +141,7 @@ class ViewportMatting:
 def seen_through(
     windows: Iterable[ViewWindow], eyes: Sequence[PlanarFrame]
 ) -> Iterator[FloatArray]:
-    """What each of these windows sees of a frame's eyes, shape (pictures, 3, h, w), RGB 0..1."""
+    """Yield each window's images of both eyes, shape (images, 3, h, w), RGB 0..1."""
     reduced: dict[int, list[PlanarFrame]] = {}
     for window in windows:
         factor = _reduction(window)
@@ -152,7 +152,7 @@ def seen_through(
 
 
 def _reduction(window: ViewWindow) -> int:
-    """By which whole number eyes are shrunk first, so that no pixel is skipped in reading."""
+    """Return the integer factor by which eyes are reduced first, so that no pixel is skipped."""
     density, _ = window.viewport.scales(window.picture.width, window.picture.height)
     source = window.eye.size / math.radians(window.eye.span_deg)
     factor = 1

@@ -1,4 +1,4 @@
-"""The plain way: each eye as it lies in the frame goes into the network."""
+"""Matting of whole eyes, without viewports."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ VIEW = "eye"
 
 
 class WholeEyeMatting:
-    """Mattes of side-by-side frames by whole eyes."""
+    """Mattes side-by-side frames by whole eyes."""
 
     def __init__(self, engine: Engine, scale: float, eye: EyeProjection | None = None) -> None:
-        """Take an engine, network pixels per source pixel, and what an eye shows.
+        """Take an engine, network pixels per source pixel, and the eye's projection.
 
-        Where it shows nothing the matte is empty; None: all of it shows something.
+        Where the projection is empty, the matte is empty; None: the projection fills the eye.
         """
         self._engine = engine
         self._scale = scale
@@ -28,12 +28,12 @@ class WholeEyeMatting:
         self._nothing = nothing if nothing is not None and nothing.any() else None
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of the next frame, shape (H, W)."""
+        """Return the matte of the next frame, shape (H, W)."""
         del index
         return self._matte(frame, VIEW)
 
     def again(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of a frame as it is found without memory; nothing is kept."""
+        """Return the matte of a frame computed without memory; nothing is kept."""
         del index
         view = f"{VIEW}{AGAIN}"
         matte = self._matte(frame, view)
@@ -56,14 +56,14 @@ class WholeEyeMatting:
         return matte
 
     def state(self) -> dict[str, FloatArray]:
-        """The engine's memory."""
+        """Return the engine's state."""
         return self._engine.state()
 
     def restore(self, state: State) -> None:
-        """Give the engine its memory back."""
+        """Restore the engine's state."""
         self._engine.restore(state)
 
 
 def network_size(picture: PlanarFrame, scale: float) -> tuple[int, int]:
-    """Width and height in network pixels."""
+    """Return width and height in network pixels."""
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))

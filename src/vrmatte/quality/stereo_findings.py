@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vrmatte.errors import OutputError
 from vrmatte.files import ChunkFile, commit_text
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.stereo.score import Agreement
 
 _DIGITS = 4
@@ -35,7 +35,7 @@ class PersonAgreement:
     """Spans in which one eye's matte was mended by the other's."""
 
 
-def save_findings(findings: Sequence[Finding], path: Path) -> ChunkFile:
+def save_findings(findings: Sequence[StereoFinding], path: Path) -> ChunkFile:
     """Commit a chunk's findings as JSON.
 
     Raises:
@@ -45,7 +45,7 @@ def save_findings(findings: Sequence[Finding], path: Path) -> ChunkFile:
     return commit_text(path, text, len({f.frame for f in findings}))
 
 
-def load_findings(path: Path) -> list[Finding]:
+def load_findings(path: Path) -> list[StereoFinding]:
     """What `save_findings` wrote.
 
     Raises:
@@ -54,16 +54,18 @@ def load_findings(path: Path) -> list[Finding]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
         return [
-            Finding(r["frame"], r["person"], Agreement(**r["agreement"]), r["done"], r["flagged"])
+            StereoFinding(
+                r["frame"], r["person"], Agreement(**r["agreement"]), r["done"], r["flagged"]
+            )
             for r in rows
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise OutputError(f"{path}: is gone or damaged; delete it and run again") from error
 
 
-def summed_up(findings: Iterable[Finding]) -> list[PersonAgreement]:
+def summed_up(findings: Iterable[StereoFinding]) -> list[PersonAgreement]:
     """One line for each person, by rising id."""
-    of_person: defaultdict[int | None, list[Finding]] = defaultdict(list)
+    of_person: defaultdict[int | None, list[StereoFinding]] = defaultdict(list)
     for finding in findings:
         of_person[finding.person].append(finding)
     return [
@@ -72,7 +74,7 @@ def summed_up(findings: Iterable[Finding]) -> list[PersonAgreement]:
     ]
 
 
-def _person(person: int | None, findings: list[Finding]) -> PersonAgreement:
+def _person(person: int | None, findings: list[StereoFinding]) -> PersonAgreement:
     findings.sort(key=lambda finding: finding.frame)
     worst = min(findings, key=lambda finding: finding.agreement.score)
     scores = [finding.agreement.score for finding in findings]
@@ -98,7 +100,7 @@ def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
     return tuple(spans)
 
 
-def _row(finding: Finding) -> dict[str, object]:
+def _row(finding: StereoFinding) -> dict[str, object]:
     row = asdict(finding)
     row["agreement"] = {
         name: round(float(value), _DIGITS) for name, value in asdict(finding.agreement).items()

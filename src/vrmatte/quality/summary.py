@@ -20,7 +20,7 @@ from vrmatte.quality.worst_frames import (
     spread,
     worst_of,
 )
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class ScoreSummary:
         return self.worst[:n]
 
 
-def summed_up(scores: Iterable[FrameScore], findings: Iterable[Finding] = ()) -> ScoreSummary:
+def summed_up(scores: Iterable[FrameScore], findings: Iterable[StereoFinding] = ()) -> ScoreSummary:
     """Sum up the scores of a run.
 
     Args:
@@ -184,7 +184,7 @@ def _figure(key: SeriesKey, frames: Frames, values: Values) -> Figure:
     )
 
 
-def _stereo_events(findings: Iterable[Finding]) -> list[Event]:
+def _stereo_events(findings: Iterable[StereoFinding]) -> list[Event]:
     """Spans of frames that the stereo stage flagged."""
     limit = MEASURES["stereo"].limit or 0.0
     events: list[Event] = []

@@ -24,7 +24,7 @@ from vrmatte.report.page.pictures import encoded
 from vrmatte.report.report import RunReport, findings_of
 from vrmatte.scout import people_file
 from vrmatte.settings.config import Config
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.subjects import Shot
 
 WORST_FRAMES = 8
@@ -96,7 +96,7 @@ def _shots(plan: Plan, place: JobFolder) -> Sequence[Shot]:
     return people.shots
 
 
-def _agreement(findings: Sequence[Finding]) -> list[AgreementLine]:
+def _agreement(findings: Sequence[StereoFinding]) -> list[AgreementLine]:
     ids = sorted({f.person for f in findings}, key=lambda i: -1 if i is None else i)
     lines: list[AgreementLine] = []
     for person in ids:

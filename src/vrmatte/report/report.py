@@ -25,7 +25,7 @@ from vrmatte.quality.summary import ScoreSummary
 from vrmatte.quality.summary import summed_up as scores_summed_up
 from vrmatte.report.page.profile_picture import profile_picture
 from vrmatte.sheets.picture import write_png
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 
 REPORT_VERSION = 1
 
@@ -170,7 +170,7 @@ def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
     }
 
 
-def findings_of(plan: Plan, manifest: Manifest) -> list[Finding]:
+def findings_of(plan: Plan, manifest: Manifest) -> list[StereoFinding]:
     """How the eyes agreed, over all chunks."""
     return [f for path in _pieces(plan, manifest, "stereo") for f in load_findings(path)]
 

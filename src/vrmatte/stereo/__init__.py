@@ -1,1 +1,1 @@
-"""What one eye knows about the other: disparity of people, and mattes carried across by it."""
+"""Stereo: disparity of people, and mattes compared and carried between both eyes."""

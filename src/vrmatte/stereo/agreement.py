@@ -1,8 +1,8 @@
-"""Both eyes' mattes made to agree, frame after frame, and a number that says how well they did.
+"""Agreement of both eyes' mattes, frame after frame, with a score for it.
 
-What differs little is shared out (`balance`); where a person's score is poor, each place in
-dispute is decided (`verdict`) and taken over from the eye that is right, at full size. What only
-one eye can see stays as it is.
+Small differences are shared out (`balance`). Where a person's score is poor, each disputed place is
+decided (`verdict`) and copied from the eye that is right, at full size. What only one eye can see
+is left unchanged.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy.typing as npt
 from vrmatte.frames import EYES, Eye, FloatArray, Mask, Matte, PlanarFrame, half_of
 from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.balance import apply_gain, gain
-from vrmatte.stereo.evidence import Evidence, compare_eyes, extended, window_of
+from vrmatte.stereo.evidence import EyeEvidence, compare_eyes, extended, window_of
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
 from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, label_people
-from vrmatte.stereo.verdict import Before, shares
+from vrmatte.stereo.verdict import AgreedFrame, shares
 from vrmatte.subjects import Person
 from vrmatte.view_memory import State
 
@@ -37,49 +37,49 @@ _MOSTLY_COVERED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class AgreementRules:
-    """What is asked of the eyes, and what is done where they fall short."""
+    """Rules for the agreement: mode, method and thresholds."""
 
     mode: Mode
-    """independent: compared only."""
+    """independent: compare only."""
     method: Method
     warn_below: float
     correct_below: float
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found for one person in one frame, before anything was done."""
+class StereoFinding:
+    """Agreement of both eyes on one person in one frame, before any correction."""
 
     frame: int
     person: int | None
-    """Id as in people.json; None where the video has no document of people."""
+    """Id as in people.json; None if the video has no people document."""
     agreement: Agreement
     done: Literal["nothing", "balanced", "corrected"]
     flagged: bool
-    """Whether the score lies below the warning threshold."""
+    """True if the score is below the warning threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
-    """Both eyes of a frame beside each other."""
+    """Both eyes of one frame, compared."""
 
     index: int
     window: PixelRect
     greys: Mapping[Eye, npt.NDArray[np.uint8]]
-    evidence: Mapping[Eye, Evidence]
+    evidence: Mapping[Eye, EyeEvidence]
     labels: Mapping[Eye, Labels]
     scores: Mapping[int, Agreement]
     """By the person's number in `labels`."""
     offsets: RowOffsets | None = None
-    """Where the eyes' rows don't agree: what the right eye was straightened by."""
+    """Row offsets by which the right eye was straightened, where rows do not agree."""
 
     def worst(self) -> float:
-        """The least score; 1 where nobody can be judged."""
+        """Return the lowest score; 1 if nobody can be judged."""
         return _worst(self.scores)
 
 
 class StereoAgreement:
-    """Compares and mends the mattes of side-by-side frames, one after the other."""
+    """Compares and corrects the mattes of side-by-side frames in order."""
 
     def __init__(
         self,
@@ -89,9 +89,9 @@ class StereoAgreement:
         *,
         rows_agree: bool = True,
     ) -> None:
-        """Take the way to rectified pictures, everybody in the video, and what is asked.
+        """Take the rectifier, everybody in the video, and the rules.
 
-        Where rows don't agree though the lenses are rectified, they are matched in each frame.
+        If rows do not agree although the lenses are rectified, they are matched in each frame.
         """
         self._rows_agree = rows_agree
         self._rectifier = rectifier
@@ -99,16 +99,18 @@ class StereoAgreement:
         self.rules = rules
         self._angles = {eye: rectifier.angles_deg(eye) for eye in EYES}
         self._index: int | None = None
-        self._before: dict[Eye, Before] = {}
+        self._before: dict[Eye, AgreedFrame] = {}
 
     def compare(self, index: int, frame: PlanarFrame, matte: Matte) -> Comparison | None:
-        """Look at both eyes of frame `index`; None where nobody is in the matte."""
+        """Compare both eyes of frame `index`; None if nobody is in the matte."""
         mattes = {eye: self._rectifier.matte(half_of(matte, eye), eye) for eye in EYES}
         window = window_of(mattes)
         if window is None:
             return None
         greys = {eye: self._rectifier.grey(frame.eye(eye), eye) for eye in EYES}
-        offsets = None if self._rows_agree else RowOffsets.found(greys[Eye.LEFT], greys[Eye.RIGHT])
+        offsets = (
+            None if self._rows_agree else RowOffsets.measure(greys[Eye.LEFT], greys[Eye.RIGHT])
+        )
         if offsets is not None:
             greys[Eye.RIGHT] = offsets.straightened(greys[Eye.RIGHT]).astype(np.uint8)
             mattes[Eye.RIGHT] = offsets.straightened(mattes[Eye.RIGHT])
@@ -120,14 +122,14 @@ class StereoAgreement:
             scores = _scores(evidence, labels, there)
         return Comparison(index, window, greys, evidence, labels, scores, offsets)
 
-    def settle(self, matte: Matte, compared: Comparison) -> tuple[Matte, list[Finding]]:
-        """The matte with both eyes in agreement, and what was found before.
+    def settle(self, matte: Matte, compared: Comparison) -> tuple[Matte, list[StereoFinding]]:
+        """Return the corrected matte and the findings before correction.
 
-        Frames come in order; where the order jumps, what was agreed before is dropped.
+        Frames come in order; where the order jumps, the previous agreement is dropped.
 
         Args:
-            matte: side by side; it stays as it is.
-            compared: what `compare` said of it.
+            matte: side by side; not modified.
+            compared: result of `compare` for this frame.
         """
         if self._index is None or compared.index not in (self._index, self._index + 1):
             self._before = {}
@@ -139,29 +141,29 @@ class StereoAgreement:
         if self.rules.mode == "independent":
             return matte, findings
         result = matte.copy()
-        agreed: dict[Eye, Before] = {}
+        agreed: dict[Eye, AgreedFrame] = {}
         for eye in EYES:
             evidence = compared.evidence[eye]
             share, in_dispute = self._share(eye, compared, poor)
             mild = gain(evidence, self._mild_share(eye, compared))
-            mild[in_dispute] = 0  # there a verdict has fallen
+            mild[in_dispute] = 0  # places that a verdict has decided
             mild[np.isin(compared.labels[eye], left_alone)] = 0
             if compared.offsets is not None and eye is Eye.RIGHT:
                 mild = compared.offsets.bent(mild)
             apply_gain(half_of(result, eye), self._rectifier.back(mild, eye))
             if share.any():
                 self._take_over(eye, matte, compared, share, half_of(result, eye))
-            settled = evidence.own + share * (evidence.told - evidence.own)
-            agreed[eye] = Before(compared.greys[eye], settled.astype(np.float32))
+            settled = evidence.alpha + share * (evidence.warped - evidence.alpha)
+            agreed[eye] = AgreedFrame(compared.greys[eye], settled.astype(np.float32))
         self._before = agreed
         return result, findings
 
     def forget(self) -> None:
-        """Nobody was there: nothing is agreed on."""
+        """Drop the previous agreement: nobody is in the frame."""
         self._index, self._before = None, {}
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly; empty before the first frame."""
+        """Return everything needed to continue exactly; empty before the first frame."""
         if self._index is None:
             return {}
         # Whole numbers are exact in fp32 up to 2^24: six days of video.
@@ -172,7 +174,7 @@ class StereoAgreement:
         return state
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state; names that aren't of this class are passed over."""
+        """Continue from a saved state; names of other classes are ignored."""
         self.forget()
         if f"{STATE_PREFIX}frame" not in state:
             return
@@ -181,10 +183,10 @@ class StereoAgreement:
             name = f"{STATE_PREFIX}{eye.value}/"
             if f"{name}grey" in state:
                 grey = state[f"{name}grey"].astype(np.uint8)
-                self._before[eye] = Before(grey, state[f"{name}matte"])
+                self._before[eye] = AgreedFrame(grey, state[f"{name}matte"])
 
     def _label(self, index: int) -> tuple[dict[Eye, Labels], list[int]]:
-        """Whom each pixel belongs to, and who is there."""
+        """Return the person each pixel belongs to, and the people present."""
         if not self._people:
             everybody = np.zeros((self._rectifier.picture_px,) * 2, np.int16)
             return dict.fromkeys(EYES, everybody), [0]
@@ -196,10 +198,10 @@ class StereoAgreement:
         return labels, there
 
     def _is_behind(self, number: int, compared: Comparison) -> bool:
-        """Whether somebody nearer covers most of a person: what shows differs between the eyes.
+        """Return True if somebody nearer covers most of a person.
 
-        Measured on two people crossing: mending there made the mattes 2 % worse, and leaving it 1 %
-        better.
+        What shows of them differs between the eyes. Measured on two people crossing: correcting
+        there made the mattes 2 % worse, and leaving it out 1 % better.
         """
         if not self._people:
             return False
@@ -218,7 +220,7 @@ class StereoAgreement:
 
     def _findings(
         self, compared: Comparison, poor: Sequence[int], left_alone: Sequence[int]
-    ) -> Iterator[Finding]:
+    ) -> Iterator[StereoFinding]:
         for number, found in compared.scores.items():
             person = self._people[number].id if self._people else None
             done: Literal["nothing", "balanced", "corrected"] = "balanced"
@@ -227,14 +229,14 @@ class StereoAgreement:
             elif number in poor:
                 done = "corrected"
             flagged = found.score < self.rules.warn_below
-            yield Finding(compared.index, person, found, done, flagged)
+            yield StereoFinding(compared.index, person, found, done, flagged)
 
     def _leader(self, found: Agreement) -> Eye:
-        """The reference eye of a person: the one that sees clearly more, else the left."""
+        """Return a person's reference eye: the one that clearly sees more, else the left."""
         return Eye.RIGHT if found.right_area_share > _LEADS_CLEARLY else Eye.LEFT
 
     def _mild_share(self, eye: Eye, compared: Comparison) -> FloatArray:
-        """How far an eye moves to the other where they differ little."""
+        """Return how far an eye moves towards the other where they differ little."""
         share = np.full(compared.labels[eye].shape, 0.5, np.float32)
         if self.rules.mode == "reference_eye":
             for number, found in compared.scores.items():
@@ -245,10 +247,10 @@ class StereoAgreement:
     def _share(
         self, eye: Eye, compared: Comparison, poor: Sequence[int]
     ) -> tuple[FloatArray, Mask]:
-        """How far an eye goes over to the other where somebody's mattes are in dispute."""
+        """Return how far an eye moves to the other where a person's mattes are disputed."""
         evidence, labels = compared.evidence[eye], compared.labels[eye]
         if not poor:
-            return np.zeros_like(evidence.own), np.zeros(labels.shape, np.bool_)
+            return np.zeros_like(evidence.alpha), np.zeros(labels.shape, np.bool_)
         judged = np.isin(labels, [*poor, NOBODY]).astype(np.float32)
         found, in_dispute = shares(
             evidence, compared.greys[eye], self._before.get(eye), compared.window, judged
@@ -259,7 +261,7 @@ class StereoAgreement:
                 mine = labels == number
                 found[mine] = np.ceil(found[mine] > 0.02) if follows else 0.0
         if self.rules.method == "transfer":
-            # Whoever goes over more than half goes over altogether, edges and all.
+            # An eye that moves more than half way moves all the way, edges included.
             found = np.where(found > 0.5, evidence.seen, np.float32(0)).astype(np.float32)
             found = np.asarray(cv2.GaussianBlur(found, (0, 0), 1.0), np.float32)
         return found, in_dispute
@@ -267,7 +269,7 @@ class StereoAgreement:
     def _take_over(
         self, eye: Eye, matte: Matte, compared: Comparison, share: FloatArray, half: Matte
     ) -> None:
-        """Lay the other eye's full-size matte over one eye where it is right, in place."""
+        """Copy the other eye's full-size matte into one eye where it is right, in place."""
         near, rows, offsets = extended(compared.evidence[eye].near), None, compared.offsets
         if offsets is not None:
             rows = offsets.other_rows(eye)
@@ -290,14 +292,16 @@ class StereoAgreement:
             cv2.resize(values[part], size, interpolation=cv2.INTER_LINEAR)
             for values in (u, v, reduced)
         )
-        told = cv2.remap(other, u - 0.5, v - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.remap(
+            other, u - 0.5, v - 0.5, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
         target = half[y0:y1, x0:x1]
-        mixed = target + weight * (told.astype(np.float32) - target)
+        mixed = target + weight * (warped.astype(np.float32) - target)
         target[...] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
 
 
 def _scores(
-    evidence: Mapping[Eye, Evidence], labels: Mapping[Eye, Labels], there: Sequence[int]
+    evidence: Mapping[Eye, EyeEvidence], labels: Mapping[Eye, Labels], there: Sequence[int]
 ) -> dict[int, Agreement]:
     found = {number: agreement(evidence, labels, number) for number in there}
     return {number: a for number, a in found.items() if a is not None}

@@ -1,9 +1,9 @@
-"""Small differences between the eyes' outlines, shared out without touching their detail.
+"""Small differences between the eyes' outlines, shared out without changing their detail.
 
-Where one eye's outline lies a fraction of a pixel further out than the other's, both are moved to
-the middle. The difference is averaged along the outline first: what is left of errors in carrying
-a matte pushes it in on one side of a hair and out on the other, while a fat outline is fat on both.
-Then it is given to the pixels that are soft anyway, so the eye's own edge keeps its shape.
+Where one eye's outline lies a fraction of a pixel further out than the other's, both move to the
+middle. The difference is averaged along the outline first: errors in carrying a matte push it in on
+one side of a hair and out on the other, while a matte that is too fat is too fat on both. The
+average is applied to pixels that are already soft, so the eye's own edge keeps its shape.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ import numpy as np
 from numba import njit
 
 from vrmatte.frames import FloatArray, Matte
-from vrmatte.stereo.evidence import Evidence
+from vrmatte.stereo.evidence import EyeEvidence
 
 _SIGMA_SHARE = 4 / 512
-"""Length over which differences are averaged, as a share of the picture."""
+"""Length over which differences are averaged, as a share of the picture size."""
 _ONE_SIDED = (0.3, 0.9)
-"""Differences count from the first share of one sign among them, fully from the second."""
+"""Differences count from the first share of equal sign among them, fully from the second."""
 _EVEN = 0.005
-"""What pixels that aren't soft take part with; it fills holes."""
+"""Weight of pixels that are not soft; it fills holes."""
 _LEAST_GAIN = 0.004
-"""Below one step of an 8-bit matte nothing is done."""
+"""Smaller gains, below one step of an 8-bit matte, are skipped."""
 
 
-def gain(evidence: Evidence, share: float | FloatArray) -> FloatArray:
-    """By how much soft pixels are to move, so that the eye goes `share` of the way to the other.
+def gain(evidence: EyeEvidence, share: float | FloatArray) -> FloatArray:
+    """Compute how far soft pixels move so that the eye goes `share` of the way to the other.
 
     Returns:
-        Shape (S, S): times softness 4a(1-a) it is what is added to alpha.
+        Shape (S, S): multiplied by the softness 4a(1-a), it is added to alpha.
     """
-    sigma = _SIGMA_SHARE * evidence.own.shape[0]
+    sigma = _SIGMA_SHARE * evidence.alpha.shape[0]
 
     def mean(values: FloatArray) -> FloatArray:
         return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma), np.float32)
 
-    difference = (evidence.told - evidence.own) * evidence.seen * np.float32(share)
+    difference = (evidence.warped - evidence.alpha) * evidence.seen * np.float32(share)
     surplus = mean(difference)
     one_sided = np.abs(surplus) / (mean(np.abs(difference)) + np.float32(1e-4))
     low, high = _ONE_SIDED
     trust = np.clip((one_sided - low) / (high - low), 0, 1)
-    softness = 4 * evidence.own * (1 - evidence.own)
-    found = trust * surplus / (mean(softness) + np.float32(_EVEN))
-    return np.where(np.abs(found) < _LEAST_GAIN, np.float32(0), found).astype(np.float32)
+    softness = 4 * evidence.alpha * (1 - evidence.alpha)
+    moves = trust * surplus / (mean(softness) + np.float32(_EVEN))
+    return np.where(np.abs(moves) < _LEAST_GAIN, np.float32(0), moves).astype(np.float32)
 
 
 def apply_gain(matte: Matte, reduced: FloatArray) -> None:
@@ -76,7 +76,7 @@ def _apply(matte: Matte, wide: FloatArray, first: int, last: int) -> None:
         share = np.float32(at - above)
         upper, lower, row = wide[above], wide[below], matte[i]
         for j in range(width):
-            # What is transparent stays so: a limb that is missing altogether is no soft edge.
+            # Transparent pixels stay transparent: a missing limb is not a soft edge.
             if row[j] == 0:
                 continue
             alpha = np.float32(row[j]) * step

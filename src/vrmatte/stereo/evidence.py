@@ -1,4 +1,4 @@
-"""What each eye has to say about the other eye's matte, and where it can know."""
+"""Evidence of each eye about the other eye's matte, and where it applies."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from vrmatte.stereo.flow import flow
 from vrmatte.stereo.sheet import carried_outwards, forward_warp, sheet_of
 
 NEAREST_SHARE = 164 / 3072
-"""Largest disparity there is, as a share of the picture: 0.4 m away with eyes 66 mm apart."""
+"""Largest disparity, as a share of the picture: 0.4 m away with eyes 66 mm apart."""
 _AGREE_PX = 1.0
-"""How far apart the two directions of a match may be."""
+"""Largest distance between the forward and backward match of a pixel."""
 _BAND_PX = 10.0
-"""How far around a person's inside the disparity of that inside is believed."""
+"""Distance around a person's inside within which its disparity is trusted."""
 _FAINT = 0.02
-"""Alpha from which a pixel has something of a person."""
+"""Alpha from which a pixel contains part of a person."""
 _SAME_SURFACE_PX = 0.5
-"""Two disparities this near speak of the same thing: half-occlusions are farther off."""
+"""Two disparities this close belong to the same surface: half-occlusions differ more."""
 _NOT_NEARER_PX = 1.5
 _ABOUT_THERE_PX = 1.5
-"""How exact a fine match is beside outlines, where patches hold two things."""
+"""Precision of a fine match beside outlines, where patches contain two surfaces."""
 _MARGIN_PX = 24
-"""Room for a flow to find its way around the people."""
+"""Margin for the flow search around people."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Evidence:
-    """One eye's matte beside what the other eye says it should be; Cassini pictures (S, S)."""
+class EyeEvidence:
+    """One eye's matte beside the other eye's, warped to it; Cassini pictures (S, S)."""
 
-    own: FloatArray
+    alpha: FloatArray
     """The eye's matte, 0..1."""
-    told: FloatArray
-    """The other eye's matte, carried here."""
+    warped: FloatArray
+    """The other eye's matte, warped to this eye."""
     seen: FloatArray
-    """1 where both eyes see the same thing, so that the two should be equal; else 0."""
+    """1 where both eyes see the same surface, so that both mattes should be equal; else 0."""
     near: FloatArray
-    """Disparity of what was carried, extended all around it."""
+    """Disparity of the warped matte, extended all around it."""
 
 
 def window_of(mattes: Mapping[Eye, FloatArray]) -> PixelRect | None:
-    """The surroundings of everything matted; None where nothing is."""
+    """Return the surroundings of all matted pixels; None if there are none."""
     size = next(iter(mattes.values())).shape[0]
     there = np.maximum(mattes[Eye.LEFT], mattes[Eye.RIGHT]) > _FAINT
     rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
@@ -60,28 +60,28 @@ def window_of(mattes: Mapping[Eye, FloatArray]) -> PixelRect | None:
 
 def compare_eyes(
     greys: Mapping[Eye, Grey], mattes: Mapping[Eye, FloatArray], window: PixelRect, *, fine: bool
-) -> dict[Eye, Evidence]:
-    """Carry each eye's matte to the other.
+) -> dict[Eye, EyeEvidence]:
+    """Warp each eye's matte to the other.
 
     Args:
         greys: rectified luma, (S, S) each.
         mattes: rectified mattes, 0..1.
-        window: where to look; outside nothing is `seen`.
-        fine: match down to single pixels, for mattes that are to be carried over.
+        window: region to process; outside, nothing is `seen`.
+        fine: match down to single pixels, for mattes that will be copied over.
     """
     at = window.slices
     dense = _matched(greys[Eye.LEFT][at], greys[Eye.RIGHT][at], fine)
-    own = {eye: np.ascontiguousarray(mattes[eye][at]) for eye in Eye}
+    alpha = {eye: np.ascontiguousarray(mattes[eye][at]) for eye in Eye}
     size = mattes[Eye.LEFT].shape[0]
-    sheets = {eye: _sheet(dense[eye], own[eye], window, size) for eye in Eye}
+    sheets = {eye: _sheet(dense[eye], alpha[eye], window, size) for eye in Eye}
     return {
-        eye: _spread(_evidence(eye, own, sheets, dense, fine=fine), mattes[eye], at)
+        eye: _spread(_evidence(eye, alpha, sheets, dense, fine=fine), mattes[eye], at)
         for eye in (Eye.LEFT, Eye.RIGHT)
     }
 
 
 def _matched(left: Grey, right: Grey, fine: bool) -> dict[Eye, FloatArray]:
-    """Disparity at every pixel of both eyes."""
+    """Compute the disparity at every pixel of both eyes."""
     return {
         Eye.LEFT: np.ascontiguousarray(-flow(left, right, fine=fine)[..., 0]),
         Eye.RIGHT: np.ascontiguousarray(flow(right, left, fine=fine)[..., 0]),
@@ -89,7 +89,7 @@ def _matched(left: Grey, right: Grey, fine: bool) -> dict[Eye, FloatArray]:
 
 
 def _agrees(here: FloatArray, there: FloatArray, eye: Eye) -> Mask:
-    """Where the other eye's disparity leads back."""
+    """Return where the other eye's disparity leads back."""
     rows, columns = here.shape
     x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
     x += here if eye is Eye.RIGHT else -here
@@ -100,39 +100,39 @@ def _agrees(here: FloatArray, there: FloatArray, eye: Eye) -> Mask:
 def _sheet(
     dense: FloatArray, matte: FloatArray, window: PixelRect, picture_px: int
 ) -> tuple[FloatArray, Mask]:
-    """Disparity of the people in an eye, and where it is believed."""
+    """Return the disparity of the people in an eye, and where it is trusted."""
     disparity, distance = sheet_of(dense, matte, window, picture_px)
     return disparity, (distance < _BAND_PX) | (matte > _FAINT)
 
 
 def _evidence(
     eye: Eye,
-    own: Mapping[Eye, FloatArray],
+    alpha: Mapping[Eye, FloatArray],
     sheets: Mapping[Eye, tuple[FloatArray, Mask]],
     dense: Mapping[Eye, FloatArray],
     *,
     fine: bool,
-) -> Evidence:
+) -> EyeEvidence:
     other = Eye.LEFT if eye is Eye.RIGHT else Eye.RIGHT
     depth = dense[eye]
     mine, believed = sheets[eye]
-    told, near, reached = forward_warp(own[other], *sheets[other], other)
-    # Where this eye's matte has somebody too, both must mean the same surface; where it has
-    # nobody, nothing may stand before the place that the other eye speaks of. Beside people, where
-    # somebody in front of them may be missing, a fine match tells.
+    warped, near, reached = forward_warp(alpha[other], *sheets[other], other)
+    # Where this eye's matte also has a person, both must show the same surface; where it has none,
+    # nothing may stand in front of the place that the other eye points to. Beside people, where
+    # somebody in front of them may be missing, a fine match decides.
     same_sheet = np.abs(near - mine) < _SAME_SURFACE_PX
     same_thing = np.abs(near - depth) < _SAME_SURFACE_PX
     same = np.where(believed, same_sheet | same_thing, depth < near + _NOT_NEARER_PX)
     if fine:
-        same |= (own[eye] <= _FAINT) & (np.abs(near - depth) < _ABOUT_THERE_PX)
-    # What only this eye calls a person can be seen by the other if their disparities agree.
-    alone = ~reached & (own[eye] > _FAINT) & _agrees(depth, dense[other], eye)
+        same |= (alpha[eye] <= _FAINT) & (np.abs(near - depth) < _ABOUT_THERE_PX)
+    # The other eye can see what only this eye calls a person if their disparities agree.
+    alone = ~reached & (alpha[eye] > _FAINT) & _agrees(depth, dense[other], eye)
     seen = (reached & same) | alone
-    return Evidence(own[eye], told, seen.astype(np.float32), near)
+    return EyeEvidence(alpha[eye], warped, seen.astype(np.float32), near)
 
 
-def _spread(part: Evidence, whole: FloatArray, at: tuple[slice, slice]) -> Evidence:
-    """Evidence of a window as evidence of the picture."""
+def _spread(part: EyeEvidence, whole: FloatArray, at: tuple[slice, slice]) -> EyeEvidence:
+    """Expand evidence of a window to the whole picture."""
 
     def grown(values: FloatArray) -> FloatArray:
         picture = np.zeros_like(whole)
@@ -141,10 +141,10 @@ def _spread(part: Evidence, whole: FloatArray, at: tuple[slice, slice]) -> Evide
 
     near = np.full_like(whole, -np.inf)
     near[at] = part.near
-    return Evidence(whole, grown(part.told), grown(part.seen), near)
+    return EyeEvidence(whole, grown(part.warped), grown(part.seen), near)
 
 
 def extended(near: FloatArray) -> FloatArray:
-    """Disparities at every pixel: where nothing was carried, that of the nearest that was."""
+    """Fill disparities at every pixel: where nothing was warped, the nearest value."""
     known = np.isfinite(near)
     return carried_outwards(near, known)[0] if known.any() else np.zeros_like(near)

@@ -1,18 +1,18 @@
-"""How a camera's two lenses stand to each other, from what both see.
+"""Rotation of a camera's right lens relative to its left, from matches.
 
-Parallel eyes see a point at the same angle about the baseline, the row of a Cassini picture,
-however far it is. To turn what the right lens saw back by small angles moves that row by
+Parallel eyes see a point at the same angle about the baseline, the row of a Cassini picture, at any
+distance. Rotating back what the right lens saw by small angles moves that row by
 
-    -pitch + tan(column) * (roll * cos(row) + yaw * sin(row))
+-pitch + tan(column) * (roll * cos(row) + yaw * sin(row))
 
-so rows alone tell all three turns, and no depth is needed. Along a row toe-in can't be told from
-depth and isn't looked for there. It shows where both sine and tangent are large, in the picture's
-corners: rows fan out on one side and close in on the other. Where nothing is matched in the corners
-it is taken for zero.
+so rows alone determine all three rotations, without depth. Along a row, toe-in cannot be separated
+from depth and is not measured there. It shows where both sine and tangent are large, in the
+picture's corners: rows fan out on one side and close in on the other. If nothing is matched in the
+corners, toe-in is taken to be zero.
 
-The whole turn is given to the right eye, so the left stays as it was recorded. Halving it between
-both would be as good a guess, and would move rows of what is near by little: a tenth of a pixel
-at 1536 for half a degree, a metre away.
+The whole rotation is assigned to the right eye, so the left stays as recorded. Splitting it between
+both would be as good a guess, and would move rows of near objects by little: a tenth of a pixel at
+1536 for half a degree, a metre away.
 """
 
 from __future__ import annotations
@@ -31,54 +31,54 @@ from vrmatte.stereo.eye_matches import EyeMatches, epipolar_angles, match_eyes
 from vrmatte.subjects import LensAlignment
 
 REFERENCE_PX = 1536
-"""Height of the eye whose pixels row errors are told in."""
+"""Eye height in whose pixels row errors are stated."""
 MOST_ROW_ERROR_PX = 1.0
-"""What stereo matching bears."""
+"""The largest row error that stereo matching tolerates."""
 LEAST_MATCHES = 40
-"""In one frame. With fewer nothing is said of the lenses: a still camera sees the same few points
-again in every frame, so more frames add nothing."""
+"""Per frame. With fewer, nothing is stated about the lenses: a still camera sees the same few
+points in every frame, so more frames add nothing."""
 _CLEARLY_BETTER = 0.6
-"""A correction must bring the row error below so much of what it was."""
+"""A correction must reduce the row error below this share of it."""
 _LOOK_PX = 768
 """Size of the Cassini pictures that are compared."""
 _LARGEST_LOOK = 1.5
-"""An eye more times larger than that is shrunk first, so that nothing flickers through."""
+"""An eye larger than this many times is reduced first, to avoid aliasing."""
 _ROUNDS = 12
 _SMALLEST_RESIDUAL = 1e-5
-"""In radians: what counts as no residual at all."""
+"""In radians: smaller residuals count as zero."""
 _TYPICAL_TURN_DEG = 0.5
 _TYPICAL_NOISE_DEG = 0.03
-"""Of one match. Together they hold turns that the matches don't tell at zero."""
+"""Of one match. Priors of this size hold rotations that the matches do not determine at zero."""
 
 
 def compare_lenses(
     pictures: Iterable[tuple[Grey, Grey]], projection: Projection
 ) -> LensAlignment | None:
-    """How the lenses stand, from pictures of both eyes, left first; see `align`."""
+    """Measure the lens rotation from pictures of both eyes, left first; see `align`."""
     return align([match_eyes(left, right, projection) for left, right in pictures])
 
 
 def matches_in(frame: PlanarFrame, projection: EyeProjection) -> EyeMatches:
-    """Points that both eyes of a side-by-side frame see.
+    """Find points that both eyes of a side-by-side frame see.
 
     Args:
         frame: two square eyes.
-        projection: what each eye shows, at whatever size.
+        projection: of each eye, at any size.
     """
     left, right = (_looked_at(frame.eye(eye), projection) for eye in EYES)
     return match_eyes(left, right, Cassini(_LOOK_PX))
 
 
-def align(found: Iterable[EyeMatches]) -> LensAlignment | None:
-    """How the lenses stand, from matches of any number of frames.
+def align(matches: Iterable[EyeMatches]) -> LensAlignment | None:
+    """Compute the lens rotation from matches of any number of frames.
 
     Args:
-        found: matches of one camera's frames; a third of them may be wrong.
+        matches: matches of one camera's frames; a third of them may be wrong.
 
     Returns:
-        None where no frame has `LEAST_MATCHES`: nothing can be said.
+        None if no frame has `LEAST_MATCHES`.
     """
-    frames = list(found)
+    frames = list(matches)
     if max(map(len, frames), default=0) < LEAST_MATCHES:
         return None
     left = np.concatenate([matches.left for matches in frames])
@@ -101,14 +101,14 @@ def align(found: Iterable[EyeMatches]) -> LensAlignment | None:
 
 
 def _fit(left: DoubleArray, right: DoubleArray) -> tuple[float, float, float]:
-    """Yaw, pitch and roll in degrees that bring the rows together: least absolute residuals."""
+    """Fit yaw, pitch and roll in degrees that align the rows: least absolute residuals."""
     held = (_TYPICAL_NOISE_DEG / _TYPICAL_TURN_DEG) ** 2 * np.eye(3)
     angles = np.zeros(3)
     for _ in range(_ROUNDS):
         seen = right @ np.reshape(rotation_of(*np.degrees(angles)), (3, 3)).T
         residual, slopes = _row_residuals(left, seen)
         near = np.maximum(np.abs(residual), _SMALLEST_RESIDUAL)
-        weight = np.median(near) / near  # what lies far off counts no more than what lies near
+        weight = np.median(near) / near  # distant residuals count no more than near ones
         normal = (slopes * weight[:, None]).T @ slopes + held
         pull = (slopes * weight[:, None]).T @ residual + held @ angles
         angles -= np.linalg.solve(normal, pull)
@@ -117,10 +117,10 @@ def _fit(left: DoubleArray, right: DoubleArray) -> tuple[float, float, float]:
 
 
 def _row_residuals(left: DoubleArray, right: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-    """How far apart rows are, in radians on the sphere, and how yaw, pitch and roll change that.
+    """Return row differences in radians on the sphere, and their derivatives by yaw, pitch, roll.
 
-    Rows lie closer together towards the baseline, and a match is as exact there on the sphere, so
-    residuals are measured on the sphere.
+    Rows converge towards the baseline, where a match is as precise on the sphere, so residuals are
+    measured on the sphere.
     """
     row, column = epipolar_angles(right)
     shrink = np.cos(column)
@@ -140,7 +140,7 @@ def _wrapped(angle: DoubleArray) -> DoubleArray:
 
 
 def _looked_at(eye: PlanarFrame, projection: EyeProjection) -> Grey:
-    """One eye, small, grey, with the baseline as its pole."""
+    """Return one eye, small and grey, with the baseline as its pole."""
     size = min(eye.height, round(_LARGEST_LOOK * _LOOK_PX))
     small = np.asarray(
         cv2.resize(eye.y, (size, size), interpolation=cv2.INTER_AREA), eye.layout.dtype

@@ -1,8 +1,8 @@
-"""Both eyes as small Cassini pictures, and the way back to the eyes as they are.
+"""Both eyes as small Cassini pictures, and the way back to the original eyes.
 
-Stereo work happens at one size whatever the video's: what is asked is who is where, not how a hair
-runs. Offsets of a tenth of a pixel of a 6K eye are found at this size, since they are found along
-whole contours.
+Stereo work uses one size whatever the video's: it asks where people are, not how a hair runs.
+Offsets of a tenth of a pixel of a 6K eye are measurable at this size, because they are averaged
+along whole contours.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PICTURE_PX = 512
 
 
 class Rectifier:
-    """Turns eyes of one kind into Cassini pictures that agree row by row."""
+    """Converts eyes of one projection into Cassini pictures that agree row by row."""
 
     def __init__(
         self,
@@ -31,11 +31,11 @@ class Rectifier:
         right_rotation: Rotation | None = None,
         picture_px: int = PICTURE_PX,
     ) -> None:
-        """Work out all positions.
+        """Compute all sampling positions.
 
         Args:
-            eye: what each eye shows, at full size.
-            right_rotation: turns what the right eye sees to the left eye's frame; None: aligned.
+            eye: projection of each eye, at full size.
+            right_rotation: rotates the right eye's directions to the left eye's; None: aligned.
             picture_px: size of the Cassini pictures.
         """
         self.picture_px = min(picture_px, eye.size)
@@ -52,17 +52,17 @@ class Rectifier:
         }
 
     def seen_by(self, eye: Eye, picture: Projection) -> Projection:
-        """An eye's own picture with directions told in the frame both share."""
+        """Return an eye's own projection with directions in the frame both share."""
         if eye is Eye.RIGHT and self._rotation is not None:
             return Turned(picture, self._rotation)
         return picture
 
     def grey(self, frame: PlanarFrame, eye: Eye) -> npt.NDArray[np.uint8]:
-        """One eye's luma, shape (picture_px, picture_px).
+        """Return one eye's luma, shape (picture_px, picture_px).
 
         Args:
             frame: the eye's planes, any bit depth.
-            eye: which one it is.
+            eye: left or right.
         """
         small = self._shrunk(frame.y)
         if small.dtype != np.uint8:
@@ -70,12 +70,12 @@ class Rectifier:
         return cast(Matte, self._resample(small, self._grids[eye]))
 
     def matte(self, matte: Matte, eye: Eye) -> FloatArray:
-        """One eye's matte, 0..1, shape (picture_px, picture_px)."""
+        """Return one eye's matte, 0..1, shape (picture_px, picture_px)."""
         small = self._resample(self._shrunk(matte), self._grids[eye])
         return small.astype(np.float32) * np.float32(1 / 255)
 
     def back(self, picture: FloatArray, eye: Eye) -> FloatArray:
-        """A smooth Cassini picture over the reduced eye, shape (reduced_px, reduced_px)."""
+        """Resample a smooth Cassini picture to the reduced eye, shape (reduced_px, reduced_px)."""
         x, y = self._back[eye]
         return np.asarray(
             cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
@@ -84,7 +84,7 @@ class Rectifier:
     def counterparts(
         self, disparity: FloatArray, eye: Eye, rows: FloatArray | None = None
     ) -> tuple[FloatArray, FloatArray]:
-        """Where the other eye's full-size picture shows what the reduced eye's pixels show.
+        """Return where the other full-size eye shows the reduced eye's pixels.
 
         Args:
             disparity: in Cassini pixels, as the eye sees it, shape (picture_px, picture_px).
@@ -107,7 +107,7 @@ class Rectifier:
         return (u * scale).astype(np.float32), (v * scale).astype(np.float32)
 
     def angles_deg(self, eye: Eye) -> tuple[FloatArray, FloatArray]:
-        """Yaw (positive right) and pitch (positive up) of Cassini pixels in the eye's own frame."""
+        """Return yaw (positive right) and pitch (positive up) of Cassini pixels, by eye."""
         sites = np.arange(self.picture_px, dtype=np.float64) + 0.5
         x, y = np.meshgrid(sites, sites)
         dx, dy, dz = Cassini(self.picture_px).directions(x, y)

@@ -1,7 +1,8 @@
-"""Where rows don't agree whatever way the lenses are turned: taken as they are found, by 2-D flow.
+"""Row offsets by 2-D flow, for lenses whose rows do not agree under any rotation.
 
-Row offsets of two lenses change slowly over the picture, so what flow finds is smoothed far more
-than disparity may be. The right eye is then read along bent rows and stereo goes on as usual.
+Row offsets of two lenses change slowly over the picture, so the flow's vertical part is smoothed
+far more than disparity may be. The right eye is then read along bent rows, and stereo continues as
+usual.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class RowOffsets:
     """At the right eye's own pixels."""
 
     @classmethod
-    def found(cls, left: Grey, right: Grey) -> RowOffsets:
-        """Offsets between two rectified pictures; 0 where nothing can be matched."""
+    def measure(cls, left: Grey, right: Grey) -> RowOffsets:
+        """Measure offsets between two rectified pictures; 0 where nothing can be matched."""
         there, back = flow(right, left), flow(left, right)
         rows, columns = right.shape
         x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
@@ -43,15 +44,15 @@ class RowOffsets:
         return cls(np.asarray(weighed / (total + np.float32(_LITTLE)), np.float32))
 
     def straightened(self, picture: FloatArray | Grey) -> FloatArray:
-        """A picture of the right eye, moved to the left eye's rows."""
+        """Move a picture of the right eye to the left eye's rows."""
         return self._moved(picture, -self.of_right)
 
     def bent(self, picture: FloatArray) -> FloatArray:
-        """A straightened picture of the right eye, back at its own pixels."""
+        """Move a straightened picture of the right eye back to its own pixels."""
         return self._moved(picture, self.of_right)
 
     def other_rows(self, eye: Eye) -> FloatArray:
-        """How many rows further down the other eye sees what an eye sees."""
+        """Return how many rows further down the other eye sees an eye's pixels."""
         return self.of_right if eye is Eye.RIGHT else -self.of_right
 
     @staticmethod

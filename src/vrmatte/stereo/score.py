@@ -1,9 +1,9 @@
-"""How well the eyes agree on a person, in numbers.
+"""Scores of the agreement of both eyes on a person.
 
-Three things can be wrong, and each has its measure: the eyes may call other pixels a person
-(intersection over union), one eye's outline may lie further out all around (contour offset, which
-a large person hides from the first measure), and one eye may lack a limb (largest solid
-disagreement, which a large body hides from both). The score is the worst of the three.
+Three things can be wrong, and each has its measure: the eyes may call different pixels a person
+(intersection over union), one eye's outline may lie further out all around (contour offset, which a
+large person hides from the first measure), and one eye may lack a limb (largest solid disagreement,
+which a large body hides from both). The score is the worst of the three.
 """
 
 from __future__ import annotations
@@ -17,46 +17,46 @@ import numpy.typing as npt
 
 from vrmatte.frames import Eye, FloatArray, Mask
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.stereo.evidence import Evidence
+from vrmatte.stereo.evidence import EyeEvidence
 
 Labels = npt.NDArray[np.int16]
 
 REFERENCE_PX = 1024
-"""Size of the eye whose pixels contour offsets are told in."""
+"""Eye size in whose pixels contour offsets are stated."""
 _PER_PX = 0.06
-"""What a pixel of contour offset costs; two of them make a matte worth mending."""
+"""Cost of a pixel of contour offset; two of them make a matte worth correcting."""
 _LIMB = 0.5
-"""What a limb costs: times the root of its share of the person."""
+"""Cost of a limb: times the root of its share of the person."""
 _SOLID_PX = 5
 """Of a Cassini picture of 512: edges disagree in narrower strips."""
 _DIFFERENT = 0.5
 _FAINT, _NEARLY = 0.02, 0.98
 _BOX_GROWN_SHARE, _BOX_GROWN_DEG = 0.1, 2.0
 _LEAST_AREA_PX = 12.0
-"""People smaller than that in both eyes are not judged."""
+"""People smaller than this in both eyes are not judged."""
 NOBODY = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the eyes agree on one person in one frame."""
+    """Agreement of both eyes on one person in one frame."""
 
     iou: float
     """Intersection over union of both mattes at one half, where both eyes see; 1 is best."""
     band_error: float
-    """Mean difference of alpha in the soft edge, 0..1; the carrying itself costs some 0.03."""
+    """Mean difference of alpha in the soft edge, 0..1; warping alone costs some 0.03."""
     offset_px: float
     """How much further out the right eye's outline lies, in pixels of a 1024-pixel eye."""
     limb_share: float
     """Largest solid part that only one eye has, as a share of the person."""
     seen_share: float
-    """How much of the person both eyes see."""
+    """Share of the person that both eyes see."""
     right_area_share: float
-    """Part of the person's two areas that lies in the right eye; one half where both are alike."""
+    """Share of the person's two areas that lies in the right eye; one half if both are alike."""
 
     @property
     def score(self) -> float:
-        """0 none .. 1 perfect; the least of what the measures say."""
+        """Return the lowest of the measures: 0 no agreement .. 1 perfect."""
         by_offset = 1 - _PER_PX * abs(self.offset_px)
         by_limb = 1 - _LIMB * float(np.sqrt(self.limb_share))
         return max(0.0, min(self.iou, by_offset, by_limb))
@@ -65,15 +65,15 @@ class Agreement:
 def label_people(
     bounds: Sequence[AngularBox | None], yaw_deg: FloatArray, pitch_deg: FloatArray
 ) -> Labels:
-    """Which person each pixel is judged with, by their boxes; `NOBODY` outside all of them.
+    """Assign each pixel to a person by their boxes; `NOBODY` outside all of them.
 
     Args:
-        bounds: a person's box each; None: this eye doesn't see them.
+        bounds: one box per person; None: this eye does not see them.
         yaw_deg: of each pixel.
         pitch_deg: of each pixel.
 
     Returns:
-        The person's number; where boxes overlap, of the one whose middle is nearer in terms of
+        The person's number; where boxes overlap, the one whose centre is nearer in terms of
         the box's size.
     """
     labels = np.full(yaw_deg.shape, NOBODY, np.int16)
@@ -95,16 +95,16 @@ def label_people(
 
 
 def agreement(
-    evidence: Mapping[Eye, Evidence], labels: Mapping[Eye, Labels], number: int
+    evidence: Mapping[Eye, EyeEvidence], labels: Mapping[Eye, Labels], number: int
 ) -> Agreement | None:
-    """How the eyes agree on the pixels of one person; None where nobody is or nobody can tell."""
-    parts = {eye: _Part.of(evidence[eye], labels[eye] == number) for eye in Eye}
+    """Measure the agreement on one person's pixels; None if there is nothing to judge."""
+    parts = {eye: _PersonSums.of(evidence[eye], labels[eye] == number) for eye in Eye}
     left, right = parts[Eye.LEFT], parts[Eye.RIGHT]
     either = left.either + right.either
     area = max(left.area, right.area)
     if area < _LEAST_AREA_PX or either < _LEAST_AREA_PX:
         return None
-    size = evidence[Eye.LEFT].own.shape[0]
+    size = evidence[Eye.LEFT].alpha.shape[0]
     contour = max(left.contour + right.contour, 1.0)
     band = max(left.band + right.band, 1.0)
     return Agreement(
@@ -118,48 +118,48 @@ def agreement(
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Sums over the pixels that one eye gives a person."""
+class _PersonSums:
+    """Sums over the pixels that one eye assigns to a person."""
 
     area: float
     seen: float
     both: float
     either: float
     surplus: float
-    """Own alpha less what the other eye tells."""
+    """The eye's alpha less the warped one."""
     contour: float
     band: float
     band_error: float
     limb: float
 
     @staticmethod
-    def of(evidence: Evidence, mine: Mask) -> _Part:
+    def of(evidence: EyeEvidence, mine: Mask) -> _PersonSums:
         rows, columns = (np.flatnonzero(mine.any(axis=axis)) for axis in (1, 0))
         if rows.size == 0:
-            return _Part(*(0.0,) * 9)
+            return _PersonSums(*(0.0,) * 9)
         at = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        own, told, mine = evidence.own[at], evidence.told[at], mine[at]
+        alpha, warped, mine = evidence.alpha[at], evidence.warped[at], mine[at]
         judged = mine & (evidence.seen[at] > 0)
-        solid_own, solid_told = own > _DIFFERENT, told > _DIFFERENT
-        either = (solid_own | solid_told) & judged
-        soft = ((own > _FAINT) & (own < _NEARLY)) | ((told > _FAINT) & (told < _NEARLY))
+        solid_alpha, solid_warped = alpha > _DIFFERENT, warped > _DIFFERENT
+        either = (solid_alpha | solid_warped) & judged
+        soft = ((alpha > _FAINT) & (alpha < _NEARLY)) | ((warped > _FAINT) & (warped < _NEARLY))
         soft &= judged
-        surplus = np.where(judged, own - told, np.float32(0))
-        return _Part(
-            area=float(own[mine].sum()),
-            seen=float(own[judged].sum()),
-            both=float((solid_own & solid_told & judged).sum()),
+        surplus = np.where(judged, alpha - warped, np.float32(0))
+        return _PersonSums(
+            area=float(alpha[mine].sum()),
+            seen=float(alpha[judged].sum()),
+            both=float((solid_alpha & solid_warped & judged).sum()),
             either=float(either.sum()),
             surplus=float(surplus.sum()),
-            contour=float(_contour_px(np.maximum(own, told), judged)),
+            contour=float(_contour_px(np.maximum(alpha, warped), judged)),
             band=float(soft.sum()),
             band_error=float(np.abs(surplus)[soft].sum()),
-            limb=_largest_solid(np.abs(surplus), evidence.own.shape[0]),
+            limb=_largest_solid(np.abs(surplus), evidence.alpha.shape[0]),
         )
 
 
 def _contour_px(matte: FloatArray, judged: Mask) -> float:
-    """Length of the outline: what the gradient of alpha adds up to across it is 1."""
+    """Return the outline's length: across it, the gradient of alpha adds up to 1."""
     dx, dy = (
         cv2.Sobel(matte, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))
     )
@@ -167,7 +167,7 @@ def _contour_px(matte: FloatArray, judged: Mask) -> float:
 
 
 def _largest_solid(difference: FloatArray, size: int) -> float:
-    """Area of the largest disagreement that is no mere strip, in pixels."""
+    """Return the area of the largest disagreement wider than a strip, in pixels."""
     side = max(3, round(_SOLID_PX * size / 512))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     solid = cv2.morphologyEx((difference > _DIFFERENT).astype(np.uint8), cv2.MORPH_OPEN, kernel)

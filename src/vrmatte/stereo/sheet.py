@@ -1,8 +1,8 @@
-"""The sheet that everybody in a matte lies on, and how it is laid into the other eye.
+"""The disparity surface of everybody in a matte, and forward warping along it.
 
-Matchers mix in what lies behind near an outline, and behind a soft edge there is nothing to match.
-So disparity is taken from the inside of people, the more the deeper inside, and carried outwards
-over their edges.
+Near an outline, matchers mix in what lies behind, and behind a soft edge there is nothing to match.
+So disparity is taken from the inside of people, with more weight the deeper inside, and carried
+outwards over their edges.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from vrmatte.geometry.pixel_rect import PixelRect
 
 _SOLID = 0.6
 _INSET_PX = 1.5
-"""Where the inside begins."""
+"""Depth at which the inside begins."""
 _DEEP_PX = 8.0
-"""From this far inside on, all pixels count alike."""
+"""From this depth on, all pixels count alike."""
 _SMOOTH_SIGMA_PX = 4.0
 _LEAST_SHARE = 0.05
-"""Of the disparity straight ahead, reckoned with near the poles."""
+"""Of the disparity straight ahead, assumed near the poles."""
 _TORN_PX = 1.0
-"""Neighbours whose disparities differ by more lie on different sheets."""
+"""Neighbours whose disparities differ by more lie on different surfaces."""
 
 
 def upright(where: PixelRect, picture_px: int) -> FloatArray:
-    """How the disparity of somebody upright falls off towards all sides, 1 straight ahead.
+    """Return how the disparity of somebody upright falls off towards all sides, 1 straight ahead.
 
-    Of what stands at one distance from the camera's vertical axis, as people do about the middle of
-    their bodies: a person near by spans angles over which disparity changes by half. Divided by it,
-    disparity may be smoothed and carried outwards. Taking people for planes that face straight
-    ahead instead was measured to mend less at the sides (gap between the eyes 2.0 against 1.6).
+    For surfaces at one distance from the camera's vertical axis, as people are around the middle of
+    their bodies: a near person spans angles over which disparity changes by half. Divided by it,
+    disparity may be smoothed and carried outwards. Treating people as planes that face straight
+    ahead was measured to correct less at the sides (gap between the eyes 2.0 against 1.6).
     """
     sideways, about = (
         ((first + np.arange(count, dtype=np.float32) + 0.5) / picture_px - 0.5) * np.float32(np.pi)
@@ -80,12 +80,12 @@ def sheet_of(
 
 
 def carried_outwards(values: FloatArray, known: Mask) -> tuple[FloatArray, FloatArray]:
-    """Each unknown value becomes that of the nearest known pixel; also the distance to it."""
+    """Fill unknown values with the nearest known one; also return the distance to it."""
     unknown = (~known).astype(np.uint8)
-    distance, found = cv2.distanceTransformWithLabels(
+    distance, nearest = cv2.distanceTransformWithLabels(
         unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    labels = np.asarray(found, np.int32)
+    labels = np.asarray(nearest, np.int32)
     of_label = np.zeros(int(labels.max()) + 1, np.float32)
     of_label[labels[known]] = values[known]
     return of_label[labels], np.asarray(distance, np.float32)
@@ -94,19 +94,19 @@ def carried_outwards(values: FloatArray, known: Mask) -> tuple[FloatArray, Float
 def forward_warp(
     matte: FloatArray, disparity: FloatArray, believed: Mask, source: Eye
 ) -> tuple[FloatArray, FloatArray, Mask]:
-    """Lay the matte of one eye into the other; what is nearest wins.
+    """Warp the matte of one eye to the other; the nearest surface wins.
 
-    Forwards, span by span, so that nothing is copied twice as reading backwards would do at
-    half-occlusions, and no cracks open within a sheet.
+    Works forwards, span by span, so that nothing is copied twice, as backward reading would do at
+    half-occlusions, and no cracks open within a surface.
 
     Args:
         matte: 0..1, shape (H, W).
         disparity: left column minus right column.
-        believed: where the matte and its disparity say anything.
-        source: whose matte it is.
+        believed: where the matte and its disparity are valid.
+        source: the eye of the matte.
 
     Returns:
-        Alpha, its disparity (minus infinity where nothing was laid), and where something was.
+        Alpha, its disparity (minus infinity where nothing was warped), and where something was.
     """
     alpha = np.zeros_like(matte)
     near = np.full_like(matte, -np.inf)
@@ -122,16 +122,16 @@ def _lay(matte: Any, disparity: Any, believed: Any, sign: float, alpha: Any, nea
         for x in range(columns - 1):
             if not (believed[y, x] and believed[y, x + 1]):
                 continue
-            here, there = disparity[y, x], disparity[y, x + 1]
-            start, stop = x + sign * here, x + 1 + sign * there
-            # A span that runs backwards is a sheet turned away: something of it is nearer.
-            if abs(here - there) > _TORN_PX or stop <= start:
+            disparity_here, disparity_next = disparity[y, x], disparity[y, x + 1]
+            start, stop = x + sign * disparity_here, x + 1 + sign * disparity_next
+            # A span that runs backwards is a surface turned away: part of it is nearer.
+            if abs(disparity_here - disparity_next) > _TORN_PX or stop <= start:
                 continue
             first, last = max(math.ceil(start), 0), min(math.floor(stop), columns - 1)
             before, behind = row[max(x - 1, 0)], row[min(x + 2, columns - 1)]
             for at in range(first, last + 1):
                 share = np.float32((at - start) / (stop - start))
-                depth = here + share * (there - here)
+                depth = disparity_here + share * (disparity_next - disparity_here)
                 if depth > near[y, at]:
                     near[y, at] = depth
                     value = _between(before, row[x], row[x + 1], behind, share)
@@ -140,7 +140,7 @@ def _lay(matte: Any, disparity: Any, believed: Any, sign: float, alpha: Any, nea
 
 @njit(nogil=True, cache=True)
 def _between(before: Any, left: Any, right: Any, behind: Any, share: Any) -> Any:
-    """Catmull-Rom: a straight line would soften hair each time it is carried."""
+    """Interpolate by Catmull-Rom: linear interpolation would soften hair with each warp."""
     half = np.float32(0.5)
     slope_left, slope_right = half * (right - before), half * (behind - left)
     step = right - left

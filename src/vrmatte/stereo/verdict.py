@@ -1,10 +1,10 @@
-"""Which eye is right where they differ much: by what is there, or by what both agreed on before.
+"""Decides which eye is right where they differ much: by solidity, or by the previous agreement.
 
 Networks lose limbs far more often than they invent them. So a solid limb is believed rather than
-its absence, whatever was there a moment ago: people step out from behind each other. A thin strip,
-an outline that lies further out in one eye, is put beside the agreed matte of the frame before,
-carried along with the picture's own motion: the eye that still says the same is right. Without
-such a frame the eyes meet half-way.
+its absence, whatever the previous frame shows: people step out from behind each other. A thin
+strip, an outline that lies further out in one eye, is compared with the agreed matte of the
+previous frame, carried along with the video's motion: the eye that still agrees with it is right.
+Without such a frame the eyes meet half way.
 """
 
 from __future__ import annotations
@@ -17,60 +17,64 @@ import numpy.typing as npt
 
 from vrmatte.frames import DoubleArray, FloatArray, Grey, Mask
 from vrmatte.geometry.pixel_rect import PixelRect
-from vrmatte.stereo.evidence import Evidence
+from vrmatte.stereo.evidence import EyeEvidence
 from vrmatte.stereo.flow import flow
 
 _DISPUTED = 0.06
-"""Mean difference of alpha from which a place is in dispute."""
+"""Mean difference of alpha from which a place is disputed."""
 _MEAN_SIGMA_PX = 1.5
 _GROWN_PX = 5
 _SOLID_PX, _SOLID = 9, 0.5
 _LIMB_SHARE = 0.3
-"""Share of a dispute that is solid from which it is about a limb. Measured: a lost arm 0.8, an
-outline 4 px further out 0.03, and more where it fills gaps."""
+"""Solid share of a dispute from which it is about a limb. Measured: a lost arm 0.8, an outline 4 px
+further out 0.03, and more where it fills gaps."""
 _OPEN = 0.5
-"""The verdict where nothing tells which eye is right: they meet half-way."""
+"""The verdict where nothing shows which eye is right: they meet half way."""
 _DECISIVE = 4.0
 """How much clearer than its evidence a verdict is: from 5 to 3 on, one eye is right altogether."""
 _TRUSTED_CODES = 20.0
-"""Difference of luma from the frame before beyond which its matte says little."""
+"""Difference of luma from the previous frame beyond which its matte is not trusted."""
 _LEAST_TRUST = 0.1
-"""Of a place, below which the frame before isn't asked: a cut, or somebody new."""
+"""Trust below which the previous frame is not used at a place: a cut, or somebody new."""
 _SOFTENED_PX = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Before:
-    """What was agreed on the frame before: one eye's luma and matte, (S, S) each."""
+class AgreedFrame:
+    """The agreement of the previous frame: one eye's luma and matte, (S, S) each."""
 
     grey: Grey
     matte: FloatArray
 
 
 def shares(
-    evidence: Evidence, grey: Grey, before: Before | None, window: PixelRect, judged: FloatArray
+    evidence: EyeEvidence,
+    grey: Grey,
+    before: AgreedFrame | None,
+    window: PixelRect,
+    judged: FloatArray,
 ) -> tuple[FloatArray, Mask]:
-    """How far the eye is to go over to what the other tells, 0..1 for each pixel.
+    """Compute how far the eye moves to the warped matte, 0..1 for each pixel.
 
     Args:
         evidence: of the eye.
         grey: its luma.
-        before: what was agreed on the frame before; None: there is none.
-        window: where the people are.
+        before: the agreement of the previous frame; None: there is none.
+        window: region of the people.
         judged: 1 where disputes are to be settled, else 0.
 
     Returns:
-        Shares, shape (S, S), 0 where nothing is in dispute; and what is in dispute.
+        Shares, shape (S, S), 0 where nothing is disputed; and the disputed places.
     """
     at = window.slices
-    own, told = evidence.own[at], evidence.told[at]
+    alpha, warped = evidence.alpha[at], evidence.warped[at]
     seen = evidence.seen[at] * judged[at]
-    difference = np.asarray((told - own) * seen, np.float32)
+    difference = np.asarray((warped - alpha) * seen, np.float32)
     disputed = np.abs(cv2.GaussianBlur(difference, (0, 0), _MEAN_SIGMA_PX)) > _DISPUTED
     kernel = np.ones((_GROWN_PX, _GROWN_PX), np.uint8)
-    count, found = cv2.connectedComponents(cv2.dilate(disputed.astype(np.uint8), kernel))
-    places = np.asarray(found, np.int32)
-    result = np.zeros_like(evidence.own)
+    count, components = cv2.connectedComponents(cv2.dilate(disputed.astype(np.uint8), kernel))
+    places = np.asarray(components, np.int32)
+    result = np.zeros_like(evidence.alpha)
     in_dispute = np.zeros(result.shape, np.bool_)
     if count == 1:
         return result, in_dispute
@@ -79,7 +83,7 @@ def shares(
     if before is not None:
         agreed, trust = _carried_along(before, grey, at)
         weight = trust * seen
-        off = [np.abs(said - agreed) * weight for said in (own, told)]
+        off = [np.abs(said - agreed) * weight for said in (alpha, warped)]
         off_own, off_told, trusted, asked = (
             np.bincount(places.ravel(), values.ravel(), count) for values in (*off, weight, seen)
         )
@@ -95,7 +99,7 @@ def shares(
 
 
 def _by_solidity(difference: FloatArray, places: npt.NDArray[np.int32], count: int) -> DoubleArray:
-    """Limbs are believed; of strips nobody knows, though they widen where they fill a gap."""
+    """Decide by solidity: limbs are believed; strips stay open, even where they fill a gap."""
     mean = cv2.blur(difference, (_SOLID_PX, _SOLID_PX))
     flat = places.ravel()
 
@@ -104,15 +108,15 @@ def _by_solidity(difference: FloatArray, places: npt.NDArray[np.int32], count: i
         return np.bincount(flat, counted.ravel(), count).astype(np.float64)
 
     all_of_it = mass(np.ones(places.shape, np.bool_)) + 1e-6
-    told, own = mass(mean > _SOLID) / all_of_it, mass(mean < -_SOLID) / all_of_it
-    verdict = np.where(told > own, 1.0, 0.0)
-    return np.where(np.maximum(told, own) > _LIMB_SHARE, verdict, _OPEN)
+    warped, alpha = mass(mean > _SOLID) / all_of_it, mass(mean < -_SOLID) / all_of_it
+    verdict = np.where(warped > alpha, 1.0, 0.0)
+    return np.where(np.maximum(warped, alpha) > _LIMB_SHARE, verdict, _OPEN)
 
 
 def _carried_along(
-    before: Before, grey: Grey, at: tuple[slice, slice]
+    before: AgreedFrame, grey: Grey, at: tuple[slice, slice]
 ) -> tuple[FloatArray, FloatArray]:
-    """The agreed matte moved to this frame, and how far it can be trusted there."""
+    """Return the agreed matte moved to this frame, and how far it can be trusted there."""
     now, then = np.ascontiguousarray(grey[at]), np.ascontiguousarray(before.grey[at])
     motion = flow(now, then)
     rows, columns = now.shape

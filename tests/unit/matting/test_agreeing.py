@@ -120,9 +120,9 @@ def test_nobody_is_nothing_to_tell_and_drops_what_was_agreed():
     ours, _, findings = agreeing("ensemble", matting=Empty())
     ours.matte(1, frame_of(1))
     assert any(name.startswith("stereo/") for name in ours.state())
-    told = len(findings)
+    warped = len(findings)
     assert not ours.matte(2, frame_of(2)).any()
-    assert len(findings) == told
+    assert len(findings) == warped
     assert ours.state().keys() == STATE.keys()
 
 

@@ -6,13 +6,13 @@ import pytest
 
 from vrmatte.errors import OutputError
 from vrmatte.quality.stereo_findings import load_findings, save_findings, summed_up
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.stereo.score import Agreement
 
 
 def finding(frame, score=0.97, person=1, done="balanced"):
     found = Agreement(score, 0.03, 0.4, 0.001, 0.96, 0.5)
-    return Finding(frame, person, found, done, flagged=score < 0.95)
+    return StereoFinding(frame, person, found, done, flagged=score < 0.95)
 
 
 def test_what_is_saved_is_loaded(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from vrmatte.quality.frame_scores import ContourScore, FrameScore, MotionScore
 from vrmatte.quality.measures import MEASURES
 from vrmatte.quality.summary import summed_up
-from vrmatte.stereo.agreement import Finding
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.stereo.score import Agreement
 
 
@@ -25,7 +25,7 @@ def score(frame, person=1, eye="left", area=0.1, fine=0.02, change=0.001, covera
 
 
 def finding(frame, iou, person=1):
-    return Finding(frame, person, Agreement(iou, 0.03, 0, 0, 1, 0.5), "balanced", iou < 0.95)
+    return StereoFinding(frame, person, Agreement(iou, 0.03, 0, 0, 1, 0.5), "balanced", iou < 0.95)
 
 
 def events(scores, findings=()):

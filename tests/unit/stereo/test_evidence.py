@@ -16,23 +16,23 @@ NOBODY = np.zeros((SIZE, SIZE), np.float32)
 def overlap(evidence):
     """IoU of what is told with the truth, where both eyes see, and the share of people seen."""
     seen = evidence.seen > 0
-    own, told = evidence.own > 0.5, evidence.told > 0.5
+    alpha, warped = evidence.alpha > 0.5, evidence.warped > 0.5
     return (
-        (own & told & seen).sum() / ((own | told) & seen).sum(),
-        evidence.own[seen].sum() / evidence.own.sum(),
+        (alpha & warped & seen).sum() / ((alpha | warped) & seen).sum(),
+        evidence.alpha[seen].sum() / evidence.alpha.sum(),
     )
 
 
 def hidden_from_the_other(truth, eye, near, far):
     """Where an eye sees the far one and the other eye has the near one before that place."""
     size = SIZE
-    own = in_cassini(shrunk(truth.share(eye, far), size), size) > 240
+    alpha = in_cassini(shrunk(truth.share(eye, far), size), size) > 240
     other = Eye.LEFT if eye is Eye.RIGHT else Eye.RIGHT
     before = in_cassini(shrunk(truth.matte(other, near), size), size) > 240
-    rows, columns = np.nonzero(own)
+    rows, columns = np.nonzero(alpha)
     sign = 1 if eye is Eye.RIGHT else -1
     there = columns + sign * truth.disparity(eye, far, size)[rows, columns]
-    result = np.zeros_like(own)
+    result = np.zeros_like(alpha)
     result[rows, columns] = before[rows, np.clip(np.rint(there).astype(int), 0, size - 1)]
     return result
 
@@ -88,18 +88,18 @@ def test_somebody_missing_beside_somebody_else_is_seen_by_both(eye):
         rectifier_of(512), truth.frame, without_person(truth.mattes, truth, eye, 0)
     )[eye]
     missing = in_cassini(truth.matte(eye, 0), SIZE) > 250
-    missing &= found.own < 0.02
-    beside = cv2.distanceTransform((found.own < 0.6).astype(np.uint8), cv2.DIST_L2, 5) < 9
+    missing &= found.alpha < 0.02
+    beside = cv2.distanceTransform((found.alpha < 0.6).astype(np.uint8), cv2.DIST_L2, 5) < 9
     assert found.seen[missing].mean() > 0.985
     assert found.seen[missing & beside].mean() > 0.93
-    assert found.told[missing & (found.seen > 0)].mean() > 0.97
+    assert found.warped[missing & (found.seen > 0)].mean() > 0.97
 
 
 def test_a_fat_outline_is_seen_by_both():
     truth = stereo_truth("one", 512)
     found = evidence_of(rectifier_of(512), truth.frame, dilated(truth.mattes, Eye.RIGHT, 4))
     for eye, sign in ((Eye.RIGHT, 1), (Eye.LEFT, -1)):
-        fat = found[eye].own - found[eye].told
+        fat = found[eye].alpha - found[eye].warped
         assert found[eye].seen[sign * fat > 0.5].mean() > 0.9
         assert sign * (fat * found[eye].seen).sum() > 200
 
@@ -109,7 +109,7 @@ def test_mirrored_eyes_give_mirrored_evidence():
     there = evidence_of(rectifier_of(512), truth.frame, truth.mattes)
     greys = {e: rectifier_of(512).grey(truth.frame.eye(e), e) for e in EYES}
     flip = {Eye.LEFT: Eye.RIGHT, Eye.RIGHT: Eye.LEFT}
-    mattes = {e: np.ascontiguousarray(there[flip[e]].own[:, ::-1]) for e in EYES}
+    mattes = {e: np.ascontiguousarray(there[flip[e]].alpha[:, ::-1]) for e in EYES}
     window = window_of(mattes)
     assert window is not None
     turned = {e: np.ascontiguousarray(greys[flip[e]][:, ::-1]) for e in EYES}
@@ -117,7 +117,7 @@ def test_mirrored_eyes_give_mirrored_evidence():
     for eye in EYES:
         # Patches of the flow start at the left, whichever way the picture is turned.
         assert (there[eye].seen != back[flip[eye]].seen[:, ::-1]).mean() < 0.004
-        assert np.abs(there[eye].told - back[flip[eye]].told[:, ::-1]).mean() < 0.002
+        assert np.abs(there[eye].warped - back[flip[eye]].warped[:, ::-1]).mean() < 0.002
 
 
 def test_outside_the_window_nothing_is_said():
@@ -131,7 +131,7 @@ def test_outside_the_window_nothing_is_said():
     found = evidence_of(rectifier_of(512), truth.frame, truth.mattes)
     for eye in EYES:
         assert not found[eye].seen[outside].any()
-        assert not found[eye].told[outside].any()
+        assert not found[eye].warped[outside].any()
         assert np.isneginf(found[eye].near[outside]).all()
 
 

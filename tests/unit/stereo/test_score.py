@@ -15,7 +15,7 @@ from support.stereo_damage import (
 from support.stereo_scenes import stereo_truth
 from vrmatte.frames import EYES, Eye
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.stereo.evidence import Evidence
+from vrmatte.stereo.evidence import EyeEvidence
 from vrmatte.stereo.score import NOBODY, Agreement, agreement, label_people
 
 SIZE = 128
@@ -41,7 +41,7 @@ def drawn(*, left=(), right=(), seen=True):
             mattes[eye][part] = 1
     everywhere = np.full((SIZE, SIZE), float(seen), np.float32)
     return {
-        eye: Evidence(mattes[eye], mattes[other], everywhere, np.zeros((SIZE, SIZE), np.float32))
+        eye: EyeEvidence(mattes[eye], mattes[other], everywhere, np.zeros((SIZE, SIZE), np.float32))
         for eye, other in (EYES, EYES[::-1])
     }
 

@@ -1,9 +1,9 @@
-"""Colours as they are around each place: a normal distribution of R, G and B for every few pixels.
+"""Local colour models: a normal distribution of R, G and B around every few pixels.
 
-What somebody wears and what is behind them changes from place to place, but near any one place
-there are few colours, and they lie along lines: one cloth in light and in shade. So distributions
-have all their covariances. With R, G and B taken to be independent, hair and the ground behind it
-were told apart far less surely (docs/quality.md).
+A person's clothes and the background change from place to place, but near any one place there are
+few colours, and they lie along lines: one cloth in light and in shade. So the distributions have
+full covariances. With independent R, G and B, hair and the background behind it were separated far
+less surely (docs/engineering/quality.md).
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from vrmatte.frames import FloatArray
 Floats = npt.NDArray[np.floating[Any]]
 
 PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
-"""Which two channels each of a covariance's six different values is of."""
+"""The two channels of each of a covariance's six distinct values."""
 
 
 def factored(spread: Sequence[Floats], noise: float) -> FloatArray:
-    """The factors rr, gr, gg, br, bg, bb of covariances with noise added to their diagonals.
+    """Factor covariances with noise added to their diagonals into rr, gr, gg, br, bg, bb.
 
     Args:
         spread: the six values of `PAIRS`, of any one shape.
-        noise: variance; no factor is less than its root, however rounding errs.
+        noise: variance; no factor is below its root, despite rounding.
 
     Returns:
         Shape (6, ...).
@@ -46,7 +46,7 @@ def factored(spread: Sequence[Floats], noise: float) -> FloatArray:
 
 
 def whitened(factors: FloatArray, colours: Floats) -> FloatArray:
-    """L z = c solved for z: how many standard deviations off each colour is, in three directions.
+    """Solve L z = c for z: the deviation of each colour in standard deviations.
 
     Args:
         factors: from `factored`, shape (6, ...).
@@ -60,7 +60,7 @@ def whitened(factors: FloatArray, colours: Floats) -> FloatArray:
 
 
 def solved(factors: FloatArray, shared: Floats) -> FloatArray:
-    """S x = s solved for x; shapes as in `whitened`."""
+    """Solve S x = s for x; shapes as in `whitened`."""
     rr, gr, gg, br, bg, bb = factors
     first, second, third = whitened(factors, shared)
     blue = third / bb
@@ -72,14 +72,14 @@ def solved(factors: FloatArray, shared: Floats) -> FloatArray:
 Places = npt.NDArray[np.intp]
 
 _NOISE = 2e-4
-"""Variance, so that flat areas aren't taken to be flatter than pictures are."""
+"""Variance, so that flat areas are not modelled as flatter than images are."""
 _STEPS_PER_RADIUS = 4
-"""Places lie so close that this many steps between them make a radius."""
+"""Grid density: this many steps make a radius."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalColours:
-    """Normal distributions of colours around places on a coarse grid."""
+    """Normal distributions of colours on a coarse grid of places."""
 
     means: FloatArray
     """Shape (3, rows, columns)."""
@@ -93,7 +93,9 @@ class LocalColours:
     def log_likelihood(
         self, colours: FloatArray, rows: Places, columns: Places
     ) -> tuple[FloatArray, FloatArray]:
-        """Of colours at these pixels, up to a constant; and how much was learned around them.
+        """Return the log likelihood of colours and the weight learned around them.
+
+        Likelihoods are up to a constant.
 
         Args:
             colours: shape (3, n), RGB 0..1.
@@ -108,12 +110,12 @@ class LocalColours:
 
 
 def learned(picture: FloatArray, weight: FloatArray, radius_px: float) -> LocalColours:
-    """The colours of what has weight, around each place.
+    """Learn the weighted colours around each place.
 
     Args:
         picture: shape (3, h, w), RGB 0..1.
-        weight: how much each pixel teaches, 0..1, shape (h, w).
-        radius_px: within what they are learned, twice averaged.
+        weight: of each pixel, 0..1, shape (h, w).
+        radius_px: radius of the two averaging passes.
     """
     step = grid_step(radius_px)
     samples, weight = picture[:, ::step, ::step], np.ascontiguousarray(weight[::step, ::step])
@@ -130,12 +132,12 @@ def learned(picture: FloatArray, weight: FloatArray, radius_px: float) -> LocalC
 
 
 def grid_step(radius_px: float) -> int:
-    """Every how many pixels is enough to look at for what is averaged within a radius."""
+    """Return the sampling step that suffices for averages within a radius."""
     return max(1, math.floor(radius_px / _STEPS_PER_RADIUS))
 
 
 def around(values: FloatArray, radius: float) -> FloatArray:
-    """The mean around each place, twice taken, so that near ones count more."""
+    """Average around each place in two passes, so that near pixels count more."""
     side = 2 * max(1, math.floor(radius + 0.5)) + 1
     for _ in range(2):
         values = np.asarray(

@@ -1,8 +1,8 @@
-"""A soft matte out of a mask and the picture's colours alone, without any network.
+"""A soft matte from a mask and the image's colours alone, without a network.
 
 The colour guided filter (He, Sun, Tang, 2013): around each place the mask is explained as a linear
-function of R, G and B, and that function is the matte. Edges follow the picture's; where person and
-background have like colours the mask's own blurred edge stays.
+function of R, G and B, and that function is the matte. Edges follow the image; where person and
+background have similar colours the mask's own blurred edge remains.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FIT_RADIUS_PX, _FIT_EPSILON = 1, 1e-5
 
 
 def guided_coefficients(picture: FloatArray, mask: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Coefficients for the mean of R, G and B that give the guided matte; (h, w) each.
+    """Return coefficients for the mean of R, G and B that give the guided matte; (h, w) each.
 
     Args:
         picture: shape (3, h, w), RGB 0..1.
@@ -37,7 +37,7 @@ def guided_coefficients(picture: FloatArray, mask: FloatArray) -> tuple[FloatArr
 def colour_guided(
     picture: FloatArray, mask: FloatArray, radius_px: int, epsilon: float
 ) -> FloatArray:
-    """The mask as a locally linear function of the picture's colours, 0..1, shape (h, w)."""
+    """Return the mask as a locally linear function of the image's colours, 0..1, shape (h, w)."""
     side = 2 * radius_px + 1
 
     def mean(values: Floats) -> FloatArray:

@@ -1,9 +1,9 @@
-"""A matte kept within a mask: the mask says who, the matte says how soft.
+"""A matte confined to a mask: the mask identifies the person, the matte provides softness.
 
-Far outside the mask nothing is left of the matte; deep inside all is opaque. In the band between,
-the matte draws the edge around what is mostly the person, and no further out than edges are soft.
-Where the matte denies what is the person, the mask's own edge, guided by the picture, takes over.
-Last, pixels that show person and ground at once are held against the colours of both.
+Far outside the mask the matte is 0; deep inside it is opaque. In the band between, the matte draws
+the edge around what is mostly the person, and no further out than edges are soft. Where the matte
+misses what is the person, the mask's own edge, guided by the image, takes over. Last, pixels that
+mix person and background are adjusted by the colours of both.
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from vrmatte.matting.edges.solid_part import solid_part
 from vrmatte.matting.edges.trimap import Trimap, Truths, distance_to
 
 _CLEAR_PX = 1.5
-"""Pixels further than this from the edge show the person alone, or the ground alone."""
+"""Pixels further than this from the edge show only the person or only the background."""
 
 _SURE = 0.9
-"""And those of which the matte is as sure as this."""
+"""Alpha from which the matte counts as sure of such a pixel."""
 
 _RADIUS_PX = 4.0
-"""Both colours are learned within this, twice averaged: of hair, single locks."""
+"""Radius within which both colours are learned, averaged twice: for hair, single locks."""
 
 _LEAST_WEIGHT = 0.01
-"""Share of such pixels around a place below which its colours aren't known."""
+"""Share of such pixels around a place below which its colours are unknown."""
 
 _SAY, _WELL_APART = 0.6, 0.1
-"""How much colours count at most, where alpha is a half, and the square of their distance at which
-they count half that. From 0.45 to 0.8 and from 0.05 to 0.1 the mean error of five clips stays
-within 0.4 %."""
+"""Largest weight of colours, where alpha is a half, and the squared distance at which they have
+half that weight. From 0.45 to 0.8 and from 0.05 to 0.1 the mean error of five clips stays within
+0.4 %."""
 
 
 def softened_by_colours(
     slope: FloatArray, offset: FloatArray, picture: FloatArray, solid: Truths, band: Truths
 ) -> tuple[FloatArray, FloatArray]:
-    """A matte's coefficients with its soft pixels moved towards what their colours say.
+    """Move a matte's soft pixels towards the alpha that their colours suggest.
 
     Args:
         slope: shape (h, w).
         offset: the same.
         picture: shape (3, h, w), RGB 0..1.
-        solid: what is mostly the person.
+        solid: mask of what is mostly the person.
         band: where the edge may lie; nothing changes elsewhere.
     """
     alpha = np.clip(slope * picture.mean(axis=0) + offset, 0, 1)
@@ -73,7 +73,7 @@ def softened_by_colours(
 def _colours_at(
     picture: FloatArray, clear: Truths, at: tuple[Places, ...]
 ) -> tuple[FloatArray, FloatArray]:
-    """The mean colour around these pixels of what is clear, shape (3, n), and how much of it is."""
+    """Return the mean clear colour around these pixels, shape (3, n), and its weight."""
     weight = clear.astype(np.float32)
     known = around(weight, _RADIUS_PX)[at]
     share = 1 / np.maximum(known, np.float32(1e-6))
@@ -82,25 +82,25 @@ def _colours_at(
 
 
 FULL_TO_PX, NOTHING_FROM_PX = 0.5, 1.9
-"""How far outside what is mostly the person the matte counts, in pixels of the network's picture.
-Further out a network's mattes held as much that was false as true on three clips. With nothing from
-1.6, 2.0 and 2.5 on, the mean error of five clips was 0.76, 0.75 and 0.75, false people 0.040, 0.047
-and 0.060."""
+"""Distances outside what is mostly the person within which the matte counts, in pixels of the
+network's input. Further out, a network's mattes were false as often as true on three clips. With
+nothing from 1.6, 2.0 and 2.5 on, the mean error of five clips was 0.76, 0.75 and 0.75, false people
+0.040, 0.047 and 0.060."""
 _INSIDE_RAMP_PX = 2.0
 _DENIED_AROUND_PX = 1.5
 _DENIED_WEIGHT = 3.0
-"""A place is mended whole where a third of what is around it is denied."""
+"""A place is fully repaired if a third of its surroundings is missed by the matte."""
 
 
 def gated(
     slope: FloatArray, offset: FloatArray, picture: FloatArray, trimap: Trimap
 ) -> tuple[FloatArray, FloatArray]:
-    """One picture's coefficients, each of shape (h, w), kept within a mask.
+    """Confine one image's coefficients, each of shape (h, w), to a mask.
 
     Args:
-        slope: of the matte that knows nothing of the mask.
+        slope: of the matte computed without the mask.
         offset: the same.
-        picture: what they are of, shape (3, h, w), RGB 0..1.
+        picture: the image, shape (3, h, w), RGB 0..1.
         trimap: of the mask.
     """
     if trimap.outside.all():
@@ -119,7 +119,7 @@ def gated(
 
 
 def _near(solid: Truths) -> FloatArray:
-    """1 at the person, falling to 0 over the pixels around."""
+    """Return 1 at the person, falling to 0 over the pixels around."""
     left = np.float32(NOTHING_FROM_PX) - distance_to(solid)
     return np.clip(left / np.float32(NOTHING_FROM_PX - FULL_TO_PX), 0, 1).astype(np.float32)
 

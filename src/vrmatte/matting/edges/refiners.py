@@ -1,4 +1,4 @@
-"""What makes a soft edge of a mask: a matting network kept within it, or the picture's colours."""
+"""Refiners, which give masks soft edges: a matting network or the image's colours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vrmatte.view_memory import State, ViewMemory, WithoutMemory
 
 
 class Refiner(ViewMemory, Protocol):
-    """Turns masks of a view's next pictures into coefficients."""
+    """Converts masks of a view's next images into coefficients."""
 
     name: str
     provider: str
@@ -28,19 +28,19 @@ class Refiner(ViewMemory, Protocol):
         trimaps: list[Trimap] | None,
         masks: FloatArray | None,
     ) -> Coefficients:
-        """Coefficients of a view's next pictures (n, 3, h, w).
+        """Return coefficients of a view's next images (n, 3, h, w).
 
         Args:
             view: the view's name.
             pictures: RGB 0..1.
-            trimaps: of each picture's mask; None: nothing is known of who is where.
-            masks: what they were made of, shape (n, h, w).
+            trimaps: of each image's mask; None: nothing is known about people.
+            masks: the masks of the trimaps, shape (n, h, w).
         """
         ...
 
 
 class NetworkRefiner:
-    """A matting engine's own mattes, kept within the mask."""
+    """Refines by a matting engine's own mattes, confined to the mask."""
 
     def __init__(self, engine: Engine) -> None:
         """Take an engine that mattes everybody."""
@@ -54,7 +54,7 @@ class NetworkRefiner:
         trimaps: list[Trimap] | None,
         masks: FloatArray | None,
     ) -> Coefficients:
-        """See `Refiner.refine`; without trimaps the network's matte stays as it is."""
+        """See `Refiner.refine`; without trimaps the network's matte is unchanged."""
         del masks
         found = infer_settled(self._engine, view, pictures)
         if trimaps is None:
@@ -68,11 +68,11 @@ class NetworkRefiner:
         return stacked(parts)
 
     def remembers(self, view: str) -> bool:
-        """Whether the engine does."""
+        """Return True if the engine has memory."""
         return self._engine.remembers(view)
 
     def turn(self, view: str, pixel_map: DoubleArray) -> None:
-        """Turn the engine's memory."""
+        """Transform the engine's memory."""
         self._engine.turn(view, pixel_map)
 
     def forget(self, view: str) -> None:
@@ -80,7 +80,7 @@ class NetworkRefiner:
         self._engine.forget(view)
 
     def state(self) -> dict[str, FloatArray]:
-        """The engine's."""
+        """Return the engine's state."""
         return self._engine.state()
 
     def restore(self, state: State) -> None:
@@ -89,7 +89,7 @@ class NetworkRefiner:
 
 
 class GuidedRefiner(WithoutMemory):
-    """The mask's own edge, moved to where the picture's colours part."""
+    """Refines by moving the mask's own edge to the image's edges."""
 
     name = "guided"
     provider = "NumPy"
@@ -101,7 +101,7 @@ class GuidedRefiner(WithoutMemory):
         trimaps: list[Trimap] | None,
         masks: FloatArray | None,
     ) -> Coefficients:
-        """See `Refiner.refine`; where nothing is known the matte is empty."""
+        """See `Refiner.refine`; without a trimap the matte is empty."""
         del view
         if trimaps is None or masks is None:
             empty = np.zeros_like(pictures[:, 0])
@@ -114,6 +114,6 @@ class GuidedRefiner(WithoutMemory):
 
 
 def stacked(parts: list[tuple[FloatArray, FloatArray]]) -> Coefficients:
-    """The coefficients of several pictures as one value."""
+    """Combine the coefficients of several images into one value."""
     slopes, offsets = zip(*parts, strict=True)
     return Coefficients(np.stack(slopes), np.stack(offsets))

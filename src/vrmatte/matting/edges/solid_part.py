@@ -1,9 +1,9 @@
-"""What in a picture is mostly the person, by three witnesses: their mask, a matte, and colours.
+"""The pixels that are mostly the person, decided by three cues: mask, matte and colours.
 
-None of them is trusted alone. A mask's border is off by some pixels, a matting network fills gaps
-between arm and body and loses hands, and what is behind may look like what somebody wears. Colours
-are learned where mask and matte agree, around each place, so they speak just of what is near it;
-then once more from what all three found, since a late mask teaches wrong ones where arms move.
+None is trusted alone. A mask's border is off by some pixels, a matting network fills gaps between
+arm and body and loses hands, and the background may look like clothes. Colours are learned where
+mask and matte agree, around each place, so they describe only its neighbourhood; then once more
+from what all three found, because a late mask teaches wrong colours where arms move.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from vrmatte.frames import FloatArray
 from vrmatte.matting.edges.colour_model import Places, around, grid_step, learned
 from vrmatte.matting.edges.trimap import Trimap, Truths
 
-# What a witness says is the logarithm of odds; none says more than these. Colours outvote any one
-# of the others, but never both.
+# Each cue contributes log odds, limited to these values. Colours outvote either of the others, but
+# never both.
 _MOST_OF_MASK, _MOST_OF_MATTE, _MOST_OF_COLOURS = 3.0, 3.0, 5.0
 _MASK_DOUBT, _LAG_DOUBT = 0.15, 0.5
 """Depth at which a mask's odds are e to one, as a share of the band (two to three pixels), and of
-what movement adds to it."""
+the part that movement adds to it."""
 _DENIED, _SEEN = 0.3, 0.7
-"""Mean alpha of the middle of a mask up to which the matte doesn't know this person, and from which
-it does."""
+"""Mean alpha in the middle of a mask up to which the matte misses this person, and from which it
+sees them."""
 _NEAR_SHARE = 0.6
-"""Colours are learned within so much of the band around a place."""
+"""Colours are learned within this share of the band around a place."""
 _LEAST_WEIGHT = 0.003
-"""Share of sure pixels around a place below which colours say nothing."""
+"""Share of sure pixels around a place below which colours contribute nothing."""
 _ROUNDS = 2
 
 
 def solid_part(alpha: FloatArray, picture: FloatArray, trimap: Trimap) -> Truths:
-    """Where the person is, shape (h, w).
+    """Return a mask of the person, shape (h, w).
 
     Args:
-        alpha: of a matte that knows nothing of the mask; the mask itself where there is none.
+        alpha: of a matte computed without the mask; the mask itself if there is none.
         picture: shape (3, h, w), RGB 0..1.
         trimap: of the mask.
     """
@@ -62,7 +62,7 @@ def _by_matte(alpha: FloatArray, trimap: Trimap) -> FloatArray:
 
 
 def _believed(alpha: FloatArray, trimap: Trimap) -> FloatArray:
-    """How far a matte's denial counts around each place: not where it denies the middle, too."""
+    """Return the trust in a matte's zeros: none where it misses the middle of a mask too."""
     step = grid_step(trimap.band_px)
     inside = trimap.inside[::step, ::step].astype(np.float32)
     middle = around(inside, trimap.band_px / step)
@@ -81,7 +81,7 @@ def _by_colours(
     trimap: Trimap,
     at: tuple[Places, Places],
 ) -> FloatArray:
-    """How much rather each pixel's colour is the person's than what is behind, around it."""
+    """Return the log odds that each pixel's colour is the person's rather than the background's."""
     radius_px = _NEAR_SHARE * trimap.band_px
     colours = picture[:, *at]
     person = learned(picture, np.square(likely * alpha), radius_px)

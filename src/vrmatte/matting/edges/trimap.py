@@ -1,7 +1,7 @@
-"""From a mask that says who to a trimap that says what is sure: inside, outside, a band between.
+"""Trimaps from masks: surely inside, surely outside, and a band between.
 
-A mask's border lies some pixels off, lags behind what moves, and doesn't say how far. So the band
-is as wide as masks of this size are coarse, and wider where the mask itself is unsure.
+A mask's border lies some pixels off, lags behind motion, and does not say how far. So the band is
+as wide as masks of this size are coarse, and wider where the mask itself is unsure.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ import numpy.typing as npt
 from vrmatte.frames import FloatArray
 
 BAND_SHARE = 0.05
-"""Half the band's width, of the square root of the picture's area: a dozen cells of the 256 x 256
-in which the SAM 2 family draws its masks. People's limbs move, and masks lag."""
+"""Half the band's width, of the square root of the image's area: a dozen cells of the 256 x 256 in
+which the SAM 2 family draws its masks. People's limbs move, and masks lag."""
 LEAST_BAND_PX = 4.0
 LAG_FRAMES = 2
-"""How many frames a mask may lag behind what it shows."""
+"""Number of frames a mask may lag behind the video."""
 MOST_WIDENED = 3.0
-"""How far fast movement widens the band at most, in bands."""
+"""Largest widening of the band by fast movement, in bands."""
 _COARSER = 4
 SURE, SURELY_NOT = 0.95, 0.05
-"""Where a mask is less sure than this it has no border, and the band goes on."""
+"""Where a mask is less sure than this it has no border, and the band continues."""
 
 Truths = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Trimap:
-    """What one picture's mask leaves open; each of shape (h, w)."""
+    """Trimap of one image's mask; arrays of shape (h, w)."""
 
     inside: Truths
     """Surely the person."""
     outside: Truths
-    """Surely not."""
+    """Surely not the person."""
     depth_px: FloatArray
-    """How far inside the mask's border, negative outside; infinite where it has none."""
+    """Depth inside the mask's border, negative outside; infinite without a border."""
     reach_px: FloatArray
     """Half the band's width around each place, where the mask is sure of its border."""
     band_px: float
@@ -47,18 +47,18 @@ class Trimap:
 
     @property
     def band(self) -> Truths:
-        """What is neither."""
+        """Return the pixels that are neither."""
         return ~(self.inside | self.outside)
 
 
 def trimap_of(mask: FloatArray, before: FloatArray | None = None) -> Trimap:
-    """The trimap of a mask of shape (h, w), 0..1 with its border at 0.5.
+    """Compute the trimap of a mask of shape (h, w), 0..1 with its border at 0.5.
 
-    Beyond the picture's border people go on as they are at it.
+    Beyond the image's border people continue as they are at it.
 
     Args:
-        mask: of this picture.
-        before: of the one before, if there is any: where it differs much, things move fast.
+        mask: of this image.
+        before: of the previous one, if there is any: large differences mean fast motion.
     """
     still = max(LEAST_BAND_PX, BAND_SHARE * math.sqrt(mask.size))
     reach = np.full(mask.shape, still, np.float32)
@@ -74,10 +74,10 @@ def trimap_of(mask: FloatArray, before: FloatArray | None = None) -> Trimap:
 
 
 def _moved_px(before: FloatArray, now: FloatArray, around_px: float) -> FloatArray:
-    """How far a mask's border moved, told for all that is near to where it did."""
+    """Return the movement of a mask's border, spread to its surroundings."""
     was, is_now = before > np.float32(0.5), now > np.float32(0.5)
     moved = np.where(was, distance_to(~was), distance_to(was))
-    # Whoever comes or goes moved no further than the band can tell.
+    # The border of somebody who enters or leaves moved no further than the band can tell.
     moved = np.where(was != is_now, np.minimum(moved, 2 * around_px), 0)
     side = 2 * math.ceil(2 * around_px / _COARSER) + 1
     size = -(-now.shape[1] // _COARSER), -(-now.shape[0] // _COARSER)
@@ -88,7 +88,7 @@ def _moved_px(before: FloatArray, now: FloatArray, around_px: float) -> FloatArr
 
 
 def distance_to(where: Truths) -> FloatArray:
-    """How far each pixel is from the nearest of these, in pixels; infinite where there is none."""
+    """Return each pixel's distance to the nearest of these, in pixels; infinite without any."""
     if not where.any():
         return np.full(where.shape, np.inf, np.float32)
     free = np.logical_not(where).astype(np.uint8)

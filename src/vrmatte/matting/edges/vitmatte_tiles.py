@@ -1,4 +1,4 @@
-"""A network for the edges of masks, run on tiles that hold an edge and nowhere else."""
+"""An edge network that runs on tiles with mask edges only."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ _FIT_RADIUS_PX, _FIT_EPSILON = 1, 1e-5
 
 
 class EdgeNetwork(Protocol):
-    """Makes alpha of a picture and a trimap."""
+    """Computes alpha from an image and a trimap."""
 
     name: str
     provider: str
 
     def __call__(self, pictures: FloatArray, trimaps: FloatArray) -> FloatArray:
-        """Alpha (n, h, w) of pictures (n, 3, h, w) by trimaps (n, h, w) of 0, 0.5 and 1."""
+        """Return alpha (n, h, w) of images (n, 3, h, w) by trimaps (n, h, w) of 0, 0.5 and 1."""
         ...
 
 
 class EdgeTiles(WithoutMemory):
-    """A refiner by an edge network."""
+    """A refiner that uses an edge network."""
 
     def __init__(
         self, network: EdgeNetwork, tile_px: int = TILE_PX, overlap_px: int = OVERLAP_PX
     ) -> None:
-        """Take a network, and the size of its tiles."""
+        """Take a network and the size of its tiles."""
         self.name, self.provider = network.name, network.provider
         self._network = network
         self._tile, self._overlap = tile_px, overlap_px
@@ -48,7 +48,7 @@ class EdgeTiles(WithoutMemory):
         trimaps: list[Trimap] | None,
         masks: FloatArray | None,
     ) -> Coefficients:
-        """See `Refiner.refine`; where nothing is known the matte is empty."""
+        """See `Refiner.refine`; without a trimap the matte is empty."""
         del view, masks
         if trimaps is None:
             empty = np.zeros_like(pictures[:, 0])
@@ -66,7 +66,7 @@ class EdgeTiles(WithoutMemory):
         )
 
     def alpha(self, picture: FloatArray, trimap: Trimap) -> FloatArray:
-        """Alpha of a picture (3, h, w): the trimap's own word, and the network's in the band."""
+        """Return alpha of an image (3, h, w): the trimap's value, and the network's in the band."""
         told = np.where(trimap.inside, 1, np.where(trimap.outside, 0, 0.5)).astype(np.float32)
         band = trimap.band
         total, weight = np.zeros_like(told), np.full_like(told, 1e-6)
@@ -87,7 +87,7 @@ class EdgeTiles(WithoutMemory):
 
 
 def _fade(shape: tuple[int, ...], overlap_px: int) -> FloatArray:
-    """How much a tile counts: less towards its borders, where it knows less."""
+    """Return a tile's weights: lower towards its borders, where its context ends."""
     rows, columns = (
         np.minimum(np.minimum(np.arange(side), np.arange(side)[::-1]) + 1, overlap_px) / overlap_px
         for side in shape
@@ -96,7 +96,7 @@ def _fade(shape: tuple[int, ...], overlap_px: int) -> FloatArray:
 
 
 def _tile_starts(length: int, tile: int, overlap: int) -> list[int]:
-    """Where tiles begin that cover a length, each overlapping the next by so much at least."""
+    """Return the starts of tiles that cover a length, with at least this much overlap."""
     if length <= tile:
         return [0]
     count = math.ceil((length - overlap) / (tile - overlap))

@@ -1,4 +1,4 @@
-"""Which engine mattes: decided once, as a plain value; opened where the work is done."""
+"""Choice of the matting engine, as a plain value, and loading of the chosen engine."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _LARGEST_AUTO_PX = 768
 
 
 def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
-    """Settle on an engine whose weights are on this machine, fetching them if need be.
+    """Choose an engine whose weights are on this machine, downloading them if necessary.
 
-    The notices of the choice are told to the observer too.
+    The notices of the choice also go to the observer.
 
     Raises:
-        WeightsError: the weights can't be had; with `matting.engine: auto`, those of no engine.
+        WeightsError: weights are unavailable; with `matting.engine: auto`, those of all engines.
     """
     if config.matting.engine == "sam2":
         choice = _choice_of_masks(config, observer)
@@ -60,16 +60,16 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
 
 
 def load_engine(choice: EngineChoice, config: Config, observer: Observer = ignore) -> Engine:
-    """Open the chosen engine.
+    """Load the chosen engine.
 
     Args:
-        choice: from `choose_engine`, perhaps made by another process.
+        choice: from `choose_engine`, possibly made by another process.
         config: for device and threads.
-        observer: told where the network runs elsewhere than asked for.
+        observer: receives a notice if the network runs on another device than asked for.
 
     Raises:
-        WeightsError: the weights are gone, aren't those chosen, or can't be run.
-        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
+        WeightsError: the weights are gone, differ from those chosen, or cannot be run.
+        ConfigError: the device does not work and `hardware.require_device` is set.
     """
     if choice.masks is not None:
         return _masked(choice, choice.masks, config, observer)
@@ -98,11 +98,11 @@ def _rvm(choice: EngineChoice, weights: bytes, config: Config, observer: Observe
 
 
 def _choice_of_masks(config: Config, observer: Observer) -> EngineChoice:
-    """What follows people, and what makes their edges.
+    """Choose the mask model and the refiner.
 
     Raises:
-        ConfigError: packages are missing; the text says what to install.
-        WeightsError: weights can't be had; the text says where they come from.
+        ConfigError: packages are missing; the message names them.
+        WeightsError: weights are unavailable; the message names their source.
     """
     require_packages(config.matting.mask_model)
     masks = choose_mask_weights(config.matting.mask_model, observer=observer)
@@ -143,7 +143,7 @@ def _masked(
 
 
 def _with_precision(choice: EngineChoice, config: Config, observer: Observer) -> EngineChoice:
-    """The choice in half precision where that is allowed, gains something, and works."""
+    """Return the choice in half precision if that is allowed, faster, and works."""
     hardware = config.hardware
     device = resolve_device(hardware.device, hardware.require_device).device
     if not config.matting.fp16:
@@ -160,9 +160,9 @@ def _with_precision(choice: EngineChoice, config: Config, observer: Observer) ->
 
 
 def _with_half_masks(choice: EngineChoice, masks: MaskWeights, config: Config) -> EngineChoice:
-    """The choice with masks in half precision where PyTorch's device gains from it.
+    """Return the choice with half-precision masks if PyTorch's device gains from it.
 
-    PyTorch and ONNX Runtime needn't have the same devices, so the other network says nothing of it.
+    PyTorch and ONNX Runtime may support different devices, so the other network is no guide.
     """
     gains, notice = half_precision(masks.model, config.hardware)
     if gains:
@@ -172,7 +172,7 @@ def _with_half_masks(choice: EngineChoice, masks: MaskWeights, config: Config) -
 
 
 def network_scale(config: Config, eye_px: int) -> float:
-    """Network pixels per source pixel for eyes `eye_px` wide."""
+    """Return network pixels per source pixel for eyes `eye_px` wide."""
     asked = config.processing.scale_factor
     if asked == "auto":
         return min(_LARGEST_AUTO_SCALE, _LARGEST_AUTO_PX / eye_px)

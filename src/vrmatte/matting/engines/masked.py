@@ -1,8 +1,8 @@
-"""Mattes on top of masks: the engine that knows who is who.
+"""Matting on top of masks: the engine that knows each person.
 
-A mask source follows everybody who was pointed at. The masks of those who belong in the matte make
-a trimap, a refiner makes a soft edge of it. Whom the matte leaves out is followed too, so that what
-is theirs is taken from neighbours whose masks reach over.
+A mask source follows everybody who was prompted. The masks of the people to keep make a trimap,
+from which a refiner makes soft edges. Excluded people are followed too, so that their pixels are
+taken from neighbours whose masks reach over.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ from vrmatte.matting.prompts.prompts import ViewPrompts
 from vrmatte.view_memory import State
 
 MASKED_VERSION = 2
-"""Raised whenever the same pictures, prompts and networks would give another matte."""
+"""Raised whenever the same images, prompts and networks would give another matte."""
 _SOURCE, _REFINER, _KNOWN, _BEFORE = "mask/", "matte/", "known/", "before/"
 
 
 class MaskedEngine:
-    """Mattes of people that were pointed at."""
+    """Mattes of people that were prompted."""
 
     name = "sam2"
     settling_frames = 0
-    """A refiner that needs it settles by itself; a mask is as good at once."""
+    """A refiner that needs settling does it itself; a mask is as good at once."""
 
     def __init__(self, source: MaskSource, refiner: Refiner) -> None:
-        """Take who follows people, and who makes the edge."""
+        """Take the mask source and the refiner."""
         self.provider = f"{source.name}: {source.provider}; {refiner.name}: {refiner.provider}"
         self.follows_back = source if isinstance(source, FollowsBack) else None
         self._source = source
         self._refiner = refiner
         self._told: dict[str, ViewPrompts] = {}
         self._known: dict[str, frozenset[int]] = {}
-        """Who was ever pointed at in a view."""
+        """People prompted so far, by view."""
         self._before: dict[str, FloatArray] = {}
-        """The masks of those kept, of a view's pictures before these."""
+        """Masks of the kept people in a view's previous images."""
 
     def tell(self, view: str, told: ViewPrompts) -> None:
-        """What is known of the view's next pictures."""
+        """Pass what is known about the view's next images."""
         self._told[view] = told
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
-        """Coefficients of a view's next pictures.
+        """Return coefficients of a view's next images.
 
-        Where nothing was told of them, there is no telling who is who: the refiner's own matte.
+        Without prompts for them, people cannot be told apart: the refiner's own matte.
 
         Raises:
-            ValueError: number or size of the view's pictures changed.
+            ValueError: number or size of the view's images changed.
         """
         told = self._told.pop(view, None)
         if told is None:
@@ -81,11 +81,11 @@ class MaskedEngine:
         return self._refiner.refine(view, pictures, trimaps, kept)
 
     def remembers(self, view: str) -> bool:
-        """Whether anything is known of a view."""
+        """Return True if anything is known about a view."""
         return view in self._known or self._refiner.remembers(view)
 
     def turn(self, view: str, pixel_map: DoubleArray) -> None:
-        """Turn what follows and what mattes; how far masks moved can't be told over a turn."""
+        """Turn the source and the refiner; how far masks move across a turn is unknown."""
         self._source.turn(view, pixel_map)
         self._refiner.turn(view, pixel_map)
         self._before.pop(view, None)
@@ -98,7 +98,7 @@ class MaskedEngine:
             kept.pop(view, None)
 
     def state(self) -> dict[str, FloatArray]:
-        """The source's state, the refiner's, and who is known, each under its own beginning."""
+        """Return the states of source and refiner and the known people, each with a prefix."""
         state = {_SOURCE + name: array for name, array in self._source.state().items()}
         state |= {_REFINER + name: array for name, array in self._refiner.state().items()}
         for view, people in self._known.items():
@@ -106,7 +106,7 @@ class MaskedEngine:
         return state | {_BEFORE + view: masks for view, masks in self._before.items()}
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
             ValueError: it is not a state of this engine.
@@ -136,7 +136,7 @@ def _part(state: State, beginning: str) -> dict[str, FloatArray]:
 def _most(
     found: Mapping[int, FloatArray], people: frozenset[int], shape: tuple[int, ...]
 ) -> FloatArray:
-    """How surely a pixel shows any of these people."""
+    """Return the certainty that a pixel shows any of these people."""
     result = np.zeros(shape, np.float32)
     for person in sorted(people & found.keys()):
         result = np.maximum(result, found[person])
@@ -146,7 +146,7 @@ def _most(
 def _places(
     prompts: Sequence[Prompt], found: Mapping[int, FloatArray], shape: tuple[int, ...]
 ) -> Mask:
-    """Where people may be: by their mask, else by their box."""
+    """Return the possible places of people: by their mask, else by their box."""
     result = np.zeros(shape, np.bool_)
     for prompt in prompts:
         at = prompt.picture
@@ -159,12 +159,12 @@ def _places(
 
 
 def _unfollowed(told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]) -> Mask:
-    """Where those may be who are about to come and weren't followed back, or have just gone."""
+    """Return the possible places of people about to appear and not followed back, or just gone."""
     return _places([p for p in told.perhaps if p.person not in told.coming], found, shape)
 
 
 def _lost(told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]) -> Mask:
-    """The boxes of kept people who should be seen, and whom the source doesn't see all the same."""
+    """Return the boxes of kept people who should be visible but were lost by the source."""
     result = np.zeros(shape, np.bool_)
     expected = [p for p in told.seen if p.person in told.kept]
     for prompt in (*expected, *(p for p in told.perhaps if p.person in told.coming)):
@@ -175,7 +175,7 @@ def _lost(told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, 
 
 
 def _open_where(trimap: Trimap, perhaps: Mask) -> Trimap:
-    """Nothing is sure where somebody may be."""
+    """Make the trimap undecided where somebody may be."""
     if not perhaps.any():
         return trimap
     near = distance_to(perhaps) <= trimap.reach_px
@@ -185,7 +185,7 @@ def _open_where(trimap: Trimap, perhaps: Mask) -> Trimap:
 
 
 def _without(trimap: Trimap, excluded: FloatArray) -> Trimap:
-    """Who is left out is outside, and so is what is nearer to them than to anybody kept."""
+    """Mark excluded people as outside, with everything nearer to them than to anybody kept."""
     theirs = excluded > np.float32(0.5)
     if not theirs.any():
         return trimap

@@ -1,8 +1,8 @@
-"""Robust Video Matting: a recurrent network that mattes people without being told where they are.
+"""Robust Video Matting: a recurrent network that mattes people without prompts.
 
-Only the low-resolution part of its graph runs; it ends in guided coefficients, which is what an
-engine answers. A graph that can't be cut is run whole on the small picture, and coefficients are
-fitted to its alpha.
+Only the low-resolution part of its graph runs; it ends in guided coefficients, the output of an
+engine. A graph that cannot be cut runs whole on the small image, and coefficients are fitted to its
+alpha.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from vrmatte.models.rvm_faster import quick_rvm
 from vrmatte.view_memory import State
 
 SETTLING_FRAMES = 2
-"""Through viewports the first picture's matte is within 3 % of that after fifteen showings, with
+"""Through viewports the first image's matte is within 3 % of that after fifteen repetitions, with
 or without them (measured on three clips at 0, 3, 6, 10 and 15); whole eyes, where people are small,
-gain from being seen again."""
+gain from repetition."""
 
 _STATE_NAMES = tuple(name.removesuffix("i") for name in STATES_IN)
 _FIRST_STATE = (np.zeros((1, 1, 1, 1), np.float32),) * len(STATES_IN)
@@ -36,32 +36,32 @@ _FIT_EPSILON = 1e-5
 _TRIAL_PX = 64
 
 Memory = tuple[FloatArray | Resident, ...]
-"""The four recurrent tensors of one step's pictures, each (pictures, channels, h, w)."""
+"""The four recurrent tensors of one step's images, each (images, channels, h, w)."""
 HostMemory = tuple[FloatArray, ...]
-"""The same in ordinary memory."""
+"""The same in host memory."""
 
 
 class RvmNetwork(Protocol):
-    """One step of the network for pictures of equal size."""
+    """One step of the network for images of equal size."""
 
     provider: str
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
-        """Coefficients and next memory; pictures are (n, 3, h, w), RGB 0..1."""
+        """Return coefficients and next memory; images are (n, 3, h, w), RGB 0..1."""
         ...
 
 
 class CutNetwork:
-    """The low-resolution part of the graph, which makes coefficients itself."""
+    """The low-resolution part of the graph, which outputs coefficients."""
 
     def __init__(self, session: Session, *, resident: bool = False, note: str = "") -> None:
-        """Take a session of the cut graph, and whether its memory stays where it runs."""
+        """Take a session of the cut graph, and whether its memory stays on the device."""
         self.provider = f"{session.provider}{note}"
         self._session = session
         self._resident = resident
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
-        """Coefficients and next memory."""
+        """Return coefficients and next memory."""
         if self._resident:
             feeds = {"src_small": pictures, **dict(zip(STATES_IN, memory, strict=True))}
             (slopes, offsets), after = self._session.run_resident(("a", "b"), STATES_OUT, feeds)
@@ -72,7 +72,7 @@ class CutNetwork:
 
 
 class WholeNetwork:
-    """The graph as published, at the size of the small picture."""
+    """The graph as published, at the size of the small image."""
 
     def __init__(self, session: Session) -> None:
         """Take a session of the whole graph."""
@@ -80,7 +80,7 @@ class WholeNetwork:
         self._session = session
 
     def step(self, pictures: FloatArray, memory: Memory) -> tuple[Coefficients, Memory]:
-        """Coefficients fitted to the graph's alpha, and next memory."""
+        """Return coefficients fitted to the graph's alpha, and next memory."""
         feeds = {
             "src": pictures,
             "downsample_ratio": np.ones(1, np.float32),
@@ -108,23 +108,23 @@ class RvmEngine:
 
         Args:
             network: the network.
-            batch_pictures: run a view's pictures in one batch (same result).
-            offload_idle: keep in ordinary memory what views other than the last one remember.
+            batch_pictures: run a view's images in one batch (same result).
+            offload_idle: keep the memory of all views but the last one on the host.
         """
         self.provider = network.provider
         self._network = network
         self._batch = batch_pictures
         self._offload = offload_idle
         self._memories: dict[str, tuple[Memory, ...]] = {}
-        """For each view the memory of each step, so that it can stay where the network runs."""
+        """For each view the memory of each step, so that it can stay on the device."""
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._last = ""
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
-        """Coefficients of a view's next pictures.
+        """Return coefficients of a view's next images.
 
         Raises:
-            ValueError: number or size of the view's pictures changed.
+            ValueError: number or size of the view's images changed.
         """
         if self._shapes.get(view, pictures.shape) != pictures.shape:
             raise ValueError(
@@ -150,11 +150,11 @@ class RvmEngine:
         )
 
     def remembers(self, view: str) -> bool:
-        """Whether a view has been shown since it was forgotten."""
+        """Return True if a view was shown since it was forgotten."""
         return view in self._memories
 
     def turn(self, view: str, pixel_map: DoubleArray) -> None:
-        """Turn a view's memory with its picture; a view without memory has nothing to turn."""
+        """Turn a view's memory with its image; a view without memory is left alone."""
         memories, shape = self._memories.get(view), self._shapes.get(view)
         if memories is None or shape is None:
             return
@@ -170,7 +170,7 @@ class RvmEngine:
         self._shapes.pop(view, None)
 
     def state(self) -> dict[str, FloatArray]:
-        """The recurrent tensors of each view, named like `eye/r1`; not to be written to."""
+        """Return the recurrent tensors of each view, named like `eye/r1`; read-only."""
         kept = {
             f"{view}/{name}": np.concatenate(tensors)
             for view, memories in self._memories.items()
@@ -182,10 +182,10 @@ class RvmEngine:
         return kept | sizes
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state.
+        """Continue from a saved state.
 
         Raises:
-            ValueError: the names aren't those of `state`, or tensors don't fit their pictures.
+            ValueError: the names are not those of `state`, or tensors do not fit their images.
         """
         views = sorted({name.rpartition("/")[0] for name in state})
         names = {f"{view}/{part}" for view in views for part in (*_STATE_NAMES, "size")}
@@ -205,7 +205,7 @@ class RvmEngine:
         self._shapes = shapes
 
     def _in_steps(self, memory: HostMemory) -> tuple[Memory, ...]:
-        """A view's memory, cut as its pictures are run."""
+        """Split a view's memory the way its images are run."""
         count = len(memory[0])
         step = count if self._batch else 1
         return tuple(
@@ -218,7 +218,7 @@ class RvmEngine:
 
 
 def on_host(memory: Memory) -> HostMemory:
-    """Recurrent tensors as arrays, fetched from where the network runs."""
+    """Return recurrent tensors as arrays, copied from the device."""
     return tuple(t.on_host() if isinstance(t, Resident) else t for t in memory)
 
 
@@ -230,14 +230,14 @@ def load_rvm(
     half: bool = False,
     offload_idle: bool = False,
 ) -> RvmEngine:
-    """The engine with a graph cut where possible.
+    """Load the engine, with its graph cut where possible.
 
     Args:
         weights: content of an ONNX file with RVM's interface.
         open_network: makes a session of a serialised graph.
-        batch_pictures: run a view's pictures in one batch.
-        half: in half precision, recurrent states excepted; see `half_rvm_runs`.
-        offload_idle: keep in ordinary memory what views other than the last one remember.
+        batch_pictures: run a view's images in one batch.
+        half: half precision except for recurrent states; see `half_rvm_runs`.
+        offload_idle: keep the memory of all views but the last one on the host.
     """
     try:
         cut = cut_rvm(weights)
@@ -254,7 +254,7 @@ def load_rvm(
 
 
 def half_rvm_runs(weights: bytes, open_network: OpenNetwork) -> str | None:
-    """Why the network can't run in half precision where that gains something; None: it can."""
+    """Return why half precision cannot be used where it would gain something; None: it can."""
     try:
         session = open_network(halved_rvm(cut_rvm(weights)), trial=_try_cut)
     except UnknownGraphError as error:
@@ -265,7 +265,7 @@ def half_rvm_runs(weights: bytes, open_network: OpenNetwork) -> str | None:
 
 
 def _try_cut(session: Session) -> Sequence[FloatArray]:
-    """Two steps of the cut graph, the second with the memory of the first."""
+    """Run two steps of the cut graph, the second with the memory of the first."""
     return _tried(CutNetwork(session, resident=session.device in GPU_DEVICES))
 
 
@@ -282,13 +282,14 @@ def _tried(network: RvmNetwork) -> Sequence[FloatArray]:
 
 
 def _turned(tensor: FloatArray, pixel_map: DoubleArray, size: tuple[int, int]) -> FloatArray:
-    """A recurrent tensor (pictures, channels, h, w) of a picture of `size`, moved by a pixel map.
+    """Transform a recurrent tensor (images, channels, h, w) of an image of `size` by a pixel map.
 
-    What comes into view has no memory: it takes that of the nearest place, which settles within a
-    few frames.
+    Areas that come into view have no memory: they take that of the nearest place, which settles
+    within a few frames.
     """
     height, width = tensor.shape[2:]
-    # Tensor samples to picture pixels, and OpenCV's sample centres to continuous coordinates.
+    # From tensor samples to image pixels, and from OpenCV's sample centres to continuous
+    # coordinates.
     to_picture = np.diag([size[0] / width, size[1] / height, 1.0])
     to_centre = np.array([[1, 0, 0.5], [0, 1, 0.5], [0, 0, 1.0]])
     samples = to_picture @ to_centre

@@ -1,7 +1,7 @@
-"""A small segmentation network with a guided filter behind it: the engine without strings.
+"""A small segmentation network with a guided filter behind it, under a permissive licence.
 
-Its weights are Apache-2.0 and a quarter of a megabyte, and it remembers nothing, so any frame can
-be made alone. Its edges are far coarser than RVM's and flicker more.
+Its weights are Apache-2.0 and a quarter of a megabyte, and it has no memory, so any frame can be
+computed alone. Its edges are far coarser than RVM's and flicker more.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from vrmatte.matting.guided import fit_coefficients
 from vrmatte.view_memory import WithoutMemory
 
 _NETWORK_SIZE = (256, 256)
-# On the ground-truth clips these cut the error along edges by 7 % against plain stretching and
-# leave the rest as it is; wider windows eat small people, finer guides gain less.
+# On the ground-truth clips these cut the error along edges by 7 % against plain resizing and leave
+# the rest as it is; wider windows lose small people, finer guides gain less.
 _RADIUS_PX = 1
 _EPSILON = 1e-4
 
 
 class SelfieEngine(WithoutMemory):
-    """Mattes of single pictures."""
+    """Mattes of single images."""
 
     name = "selfie"
     settling_frames = 0
@@ -33,7 +33,7 @@ class SelfieEngine(WithoutMemory):
         """Take the content of MediaPipe's selfie_segmentation.tflite.
 
         Raises:
-            WeightsError: it can't be read.
+            WeightsError: it cannot be read.
         """
         try:
             self._network = cv2.dnn.readNetFromTFLite(np.frombuffer(weights, np.uint8))
@@ -41,7 +41,7 @@ class SelfieEngine(WithoutMemory):
             raise WeightsError(f"the selfie weights can't be read: {error.err}") from error
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
-        """Coefficients of pictures (n, 3, h, w); at the network's own size, then stretched."""
+        """Return coefficients of images (n, 3, h, w), computed at the network size."""
         del view
         height, width = pictures.shape[2:]
         found = [self._coefficients(picture) for picture in pictures]

@@ -1,4 +1,4 @@
-"""What people wear: which colours were seen on whom, learned while nobody else was in the way."""
+"""Clothing colours: histograms of the colours seen on each person while they stood alone."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from vrmatte.view_memory import State
 Bins = npt.NDArray[np.int32]
 
 _BINS = 8
-"""Steps of Y, of U and of V."""
+"""Bins of Y, of U and of V."""
 _CHROMA_STEP = 10
-"""Nearly all colours lie close about grey, so bins of U and V are finer there."""
+"""Nearly all colours lie close to grey, so bins of U and V are finer there."""
 _LEARNING, _LEAST_PIXELS = 0.1, 20
 _RARE = 0.002
-"""How often any colour may turn up on anybody."""
+"""Probability of any colour on anybody."""
 _STRANGE = 0.015
-"""How likely any colour is on somebody never seen alone."""
+"""Probability of any colour on somebody never seen alone."""
 
 
 def colour_bins(y: FloatArray, u: FloatArray, v: FloatArray) -> Bins:
-    """Colour bin of each pixel, from 8-bit code values."""
+    """Return the colour bin of each pixel, from 8-bit code values."""
     luma = np.clip(y * (_BINS / 256), 0, _BINS - 1).astype(np.int32)
     blue, red = (
         np.clip((plane - 128) / _CHROMA_STEP + _BINS / 2, 0, _BINS - 1).astype(np.int32)
@@ -35,13 +35,13 @@ def colour_bins(y: FloatArray, u: FloatArray, v: FloatArray) -> Bins:
 
 
 class ClothingColours:
-    """How often each colour is seen on a person; people are known by number."""
+    """Colour histograms of people, by number."""
 
     def __init__(self) -> None:
         self._shares: dict[int, FloatArray] = {}
 
     def learn(self, number: int, sure: Bins) -> None:
-        """Heed the colours of pixels that are surely a person's; a handful says nothing."""
+        """Add the colours of pixels that surely belong to a person; a handful is ignored."""
         if sure.size < _LEAST_PIXELS:
             return
         seen = (np.bincount(sure, minlength=_BINS**3) / sure.size).astype(np.float32)
@@ -49,7 +49,7 @@ class ClothingColours:
         self._shares[number] = (old + (seen - old) * _LEARNING).astype(np.float32)
 
     def evidence(self, numbers: Sequence[int], colours: Bins) -> FloatArray:
-        """Log-likelihood of each pixel's colour for each person, shape (people, H, W)."""
+        """Return the log likelihood of each pixel's colour by person, shape (people, H, W)."""
         result = np.full((len(numbers), *colours.shape), math.log(_STRANGE), np.float32)
         for at, number in enumerate(numbers):
             if number in self._shares:
@@ -57,21 +57,21 @@ class ClothingColours:
         return result
 
     def forget_absent(self, there: Iterable[int]) -> None:
-        """Drop what is known of people who have gone."""
+        """Drop people who have left."""
         for number in self._shares.keys() - set(there):
             del self._shares[number]
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is known, by number."""
+        """Return all histograms, by number."""
         return {str(number): share for number, share in self._shares.items()}
 
     def restore(self, state: State) -> None:
-        """Know what a saved state says, and nothing else."""
+        """Replace all histograms by a saved state."""
         self._shares = {int(number): share for number, share in state.items()}
 
 
 def _log_likelihood(frequencies: FloatArray) -> FloatArray:
-    """Of each colour, from how often it was seen; colours next to each other help each other."""
+    """Return each colour's log likelihood by its count; neighbouring colours share counts."""
     cube = frequencies.reshape(_BINS, _BINS, _BINS)
     for axis in range(3):
         padded = np.pad(cube, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")

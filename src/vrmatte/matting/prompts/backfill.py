@@ -1,9 +1,9 @@
-"""People found late, followed back to when they came.
+"""Backward following of people who were first detected after they appeared.
 
-Who is first seen when is known before anything is matted. When matting comes to the frames before,
-these and those up to the first sight are read ahead once, and people are followed back through
-them. It hangs on the video and its people alone: matting that begins in the midst of these frames
-looks at the rest of them again, and finds the same.
+The first detection of everybody is known before matting starts. When matting reaches the frames
+before one, these and those up to the detection are read ahead once, and people are followed back
+through them. The result depends on the video and its people alone: matting that starts within these
+frames reads the rest of them again, and finds the same.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from vrmatte.matting.view_window import ViewWindow
 from vrmatte.matting.viewport_matting import SizedPath, seen_through
 
 LOOK_BACK_FRAMES = LINGER_FRAMES
-"""How long before they are first seen people are followed back: as long as they may be there."""
+"""Number of frames before their first detection in which people are followed back."""
 
 People = Mapping[int, FloatArray]
-"""By person, how surely a pixel shows them, shape (pictures, h, w)."""
+"""By person, the certainty that a pixel shows them, shape (images, h, w)."""
 ReadAhead = Callable[[int, int], Generator[tuple[int, PlanarFrame]]]
-"""Reads frames first..last-1 of the video with their numbers; what is damaged may be missing."""
+"""Reads frames first..last-1 of the video with their numbers; damaged ones may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class LateEntry:
-    """Somebody who is first seen, through a view that was open before."""
+    """A person first detected in a view that was already open."""
 
     person: int
     frame: int
     first: int
-    """From this frame on they are followed; the view stands still from here to `frame`."""
+    """First frame of following; the view stands still from here to `frame`."""
     prompts: tuple[Prompt, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillSpan:
-    """People who join a view shortly after one another: one look at the frames serves them all."""
+    """People who join a view shortly after one another, served by one pass over the frames."""
 
     joins: tuple[LateEntry, ...]
 
     @property
     def first(self) -> int:
-        """The first frame that is looked at."""
+        """Return the first frame of the span."""
         return min(join.first for join in self.joins)
 
     @property
     def last(self) -> int:
-        """The last one."""
+        """Return the last frame of the span."""
         return self.joins[-1].frame
 
     def goes_on_with(self, join: LateEntry) -> bool:
-        """Whether the next to join is followed through frames of this look, which is bounded."""
+        """Return True if the next entry shares frames with this span, whose length is bounded."""
         return join.first <= self.last and join.frame <= self.joins[0].frame + LOOK_BACK_FRAMES
 
 
 def backfill_spans(sized: SizedPath, prompter: Prompter) -> tuple[BackfillSpan, ...]:
-    """All looks through one view, in the order of their last frames."""
+    """Return all spans of one view, in the order of their last frames."""
     looks: list[BackfillSpan] = []
     for join in _joins(sized, prompter):
         if looks and looks[-1].goes_on_with(join):
@@ -88,7 +88,7 @@ def _joins(sized: SizedPath, prompter: Prompter) -> Iterator[LateEntry]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What a look found from some frame on."""
+    """Masks of a span from some frame on."""
 
     begun: int
     people: Mapping[int, People]
@@ -96,21 +96,21 @@ class _Found:
 
 
 class Backfill:
-    """Masks of people in the frames before they are first seen."""
+    """Masks of people in the frames before their first detection."""
 
     def __init__(
         self, source: FollowsBack, looks: Mapping[str, Sequence[BackfillSpan]], read: ReadAhead
     ) -> None:
-        """Take who follows people, all looks by name of their view, and where frames come from."""
+        """Take the mask source, all spans by view name, and the frame reader."""
         self._source = source
         self._looks = looks
         self._read = read
         self._found: dict[tuple[str, BackfillSpan], _Found] = {}
 
     def people(self, index: int, windows: Mapping[str, ViewWindow]) -> dict[str, People]:
-        """Masks of those who are first seen soon after frame `index`, by view.
+        """Return masks of people first detected soon after frame `index`, by view.
 
-        Looks ahead where that wasn't done; what belongs to frames gone by is dropped.
+        Reads ahead if that was not done; masks of past frames are dropped.
 
         Raises:
             MemoryError: the source ran out of memory.
@@ -151,9 +151,9 @@ class Backfill:
         missing: Sequence[tuple[str, BackfillSpan]],
         windows: Mapping[str, ViewWindow],
     ) -> dict[tuple[str, BackfillSpan], dict[int, FloatArray]]:
-        """What views show from frame `index` on to the end of each look, by frame.
+        """Return the views' images from frame `index` to the end of each span, by frame.
 
-        Frames are read once for all; of damaged ones and those behind nothing is told.
+        Frames are read once for all; damaged ones and those after them are left out.
         """
         pictures: dict[tuple[str, BackfillSpan], dict[int, FloatArray]] = {
             key: {} for key in missing
@@ -170,14 +170,14 @@ class Backfill:
                     for name, look in wanted:
                         pictures[name, look][at] = seen[name]
         except DamagedInputError:
-            pass  # matting itself will say so, should it come there
+            pass  # matting reports the damage if it gets there
         return pictures
 
 
 def _followed(
     source: FollowsBack, look: BackfillSpan, pictures: Mapping[int, FloatArray]
 ) -> dict[int, People]:
-    """Masks by frame, through the unbroken run of frames that ends where the last one joins."""
+    """Return masks by frame, through the unbroken run of frames that ends at the last entry."""
     first = look.last + 1
     while first - 1 in pictures:
         first -= 1
@@ -197,14 +197,14 @@ def _followed(
 
 @dataclass(frozen=True, slots=True)
 class PromptFeed:
-    """Tells what a prompter knows, and who was followed back to this frame."""
+    """Feeds an engine with prompts and with the people followed back to each frame."""
 
     engine: PromptedEngine
     prompter: Prompter
     back: Backfill | None = None
 
     def __call__(self, index: int, windows: Mapping[str, ViewWindow], ending: str) -> None:
-        """Tell of frame `index`; the engine knows views by their names and this ending."""
+        """Feed the prompts of frame `index`; the engine knows views by name plus this suffix."""
         earlier = {} if self.back is None else self.back.people(index, windows)
         for name, window in windows.items():
             told = self.prompter.told(index, window.picture, earlier.get(name))

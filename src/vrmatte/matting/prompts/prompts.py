@@ -1,7 +1,7 @@
-"""People's boxes on the sphere as prompts in a view's pictures.
+"""Prompts in a view's images, from people's boxes on the sphere.
 
-What is said of a frame hangs on that frame alone, never on what was said before, so a run that was
-interrupted goes on as it would have.
+The prompts of a frame depend on that frame alone, never on earlier prompts, so an interrupted run
+continues identically.
 """
 
 from __future__ import annotations
@@ -20,60 +20,60 @@ from vrmatte.masks.source import FollowsBack, Prompt, PromptPoint
 from vrmatte.subjects import Person
 
 LINGER_FRAMES = 8
-"""How long before their first and after their last box people may be there; a scout tells their
-coming and going to a tenth of a second."""
+"""Number of frames before their first and after their last box in which people may be present; the
+scout resolves entries and exits to a tenth of a second."""
 _OUTLINE_POINTS = 64
 _LEAST_PX = 3.0
-"""Less than this of somebody in a picture is not pointed at."""
+"""Smaller visible parts of a person are not prompted."""
 _HIDDEN_SHARE = 0.5
-"""Nobody is pointed at anew while so much of their box lies in that of somebody nearer."""
+"""No new prompt is given while this share of a person's box lies in that of somebody nearer."""
 
 PictureBox = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class ViewPrompts:
-    """What is known of people in a view's next pictures."""
+    """Knowledge about people in a view's next images."""
 
     seen: tuple[Prompt, ...]
-    """Everybody seen in them; who isn't followed yet is pointed at by these."""
+    """Everybody visible in them; those not followed yet start with these prompts."""
     due: frozenset[int] = frozenset()
-    """Whose prompts count although they are followed."""
+    """People whose prompts count although they are already followed."""
     kept: frozenset[int] = frozenset()
-    """Who is there and belongs in the matte."""
+    """People present who belong in the matte."""
     excluded: frozenset[int] = frozenset()
-    """Who is there and doesn't."""
+    """People present who do not."""
     perhaps: tuple[Prompt, ...] = ()
-    """Who belongs in the matte and is about to come or has just gone: where they may be."""
+    """People of the matte who are about to appear or have just left, with their possible places."""
     earlier: Mapping[int, FloatArray] = field(default_factory=dict[int, FloatArray])
-    """Masks of people who weren't seen yet and were followed back here, shape (pictures, h, w)."""
+    """Masks of people followed back to these images, shape (images, h, w)."""
 
     @property
     def coming(self) -> frozenset[int]:
-        """Who belongs in the matte, is about to come, and was followed back here."""
+        """People of the matte about to appear who were followed back to here."""
         return frozenset(prompt.person for prompt in self.perhaps) & self.earlier.keys()
 
 
 @runtime_checkable
 class PromptedEngine(Protocol):
-    """An engine that is told where people are."""
+    """An engine that takes prompts about people."""
 
     follows_back: FollowsBack | None
-    """What it follows people back in time with; None: it can't."""
+    """Mask source that follows people back in time; None: not supported."""
 
     def tell(self, view: str, told: ViewPrompts) -> None:
-        """What is known of the view's next pictures; heeded by the next `infer`, once."""
+        """Pass prompts for the view's next images; used once, by the next `infer`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Prompter:
-    """Knows what to say of people in each view of each frame."""
+    """Computes the prompts of each view in each frame."""
 
     people: Sequence[Person]
     """Everybody, kept or not."""
     interval: int = 30
-    """People are pointed at anew after so many frames at least; 0: only when they appear."""
+    """Least number of frames between prompts for one person; 0: only on appearance."""
     _due: Mapping[int, frozenset[int]] = field(init=False, repr=False)
     _by_hand: Mapping[int, frozenset[int]] = field(init=False, repr=False)
 
@@ -88,12 +88,12 @@ class Prompter:
     def told(
         self, index: int, picture: Projection, earlier: Mapping[int, FloatArray] | None = None
     ) -> ViewPrompts:
-        """What is known of a view of frame `index`, whose pictures are laid out so.
+        """Return the prompts of a view in frame `index`.
 
         Args:
             index: of the frame.
-            picture: how the view's pictures are laid out.
-            earlier: masks of those who were followed back to this frame.
+            picture: layout of the view's images.
+            earlier: masks of people followed back to this frame.
         """
         seen: list[Prompt] = []
         perhaps: list[Prompt] = []
@@ -108,7 +108,7 @@ class Prompter:
                     due.add(person.id)
             elif person.keep and first - LINGER_FRAMES <= index <= last + LINGER_FRAMES:
                 perhaps += _boxes(person, first if index < first else last, picture)
-        # Excluded people count as there for a little longer than they are seen.
+        # Excluded people count as present for a little longer than they are visible.
         there = [p for p in self.people if p.is_there(index)]
         return ViewPrompts(
             tuple(seen),
@@ -120,11 +120,11 @@ class Prompter:
         )
 
     def first_prompts(self, person: Person, picture: Projection) -> tuple[Prompt, ...]:
-        """What somebody is pointed at by in the frame they are first seen in."""
+        """Return a person's prompts in the frame of their first detection."""
         return tuple(_boxes(person, person.boxes[0].frame, picture))
 
     def _hidden(self, person: Person, index: int) -> bool:
-        """Whether somebody nearer is in the way, in either eye."""
+        """Return True if somebody nearer is in the way, in either eye."""
         own_shift = person.disparity_deg(index) or 0.0
         for other in self.people:
             if other is person or (other.disparity_deg(index) or 0.0) < own_shift:
@@ -155,10 +155,10 @@ def _boxes(person: Person, index: int, picture: Projection) -> list[Prompt]:
 
 
 def box_in_picture(bounds: AngularBox, picture: Projection) -> PictureBox | None:
-    """The box in a picture of a person with these bounds; None where hardly anything shows.
+    """Return the box in an image of a person with these bounds; None if hardly anything shows.
 
-    People touch the middles of a box's sides and leave its corners free, so the oval inscribed in
-    the bounds is followed, as boxes are made from pictures.
+    People touch the middles of a box's sides and leave its corners free, so the ellipse inscribed
+    in the bounds is projected, as boxes are detected from images.
     """
     turn = np.linspace(0, 2 * math.pi, _OUTLINE_POINTS, endpoint=False)
     yaw0, yaw1, pitch0, pitch1 = astuple(bounds)
@@ -175,7 +175,7 @@ def box_in_picture(bounds: AngularBox, picture: Projection) -> PictureBox | None
 
 
 def _place(yaw_deg: float, pitch_deg: float, picture: Projection) -> tuple[float, float] | None:
-    """Where a direction lies in a picture; None outside it."""
+    """Return the position of a direction in an image; None outside it."""
     x, y = picture.pixels(*_directions(np.array([yaw_deg]), np.array([pitch_deg])))
     return (float(x[0]), float(y[0])) if picture.covers(x, y)[0] else None
 
@@ -188,7 +188,7 @@ def _directions(
 
 
 def _spaced(frames: Sequence[int], interval: int) -> list[int]:
-    """Of rising frames the first, and each that comes so long after the last one taken."""
+    """Keep the first of rising frames, and each that follows the last kept one by the interval."""
     taken: list[int] = []
     for frame in frames:
         if not taken or (interval > 0 and frame - taken[-1] >= interval):

@@ -13,12 +13,13 @@ from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.masks.source import Prompt
-from vrmatte.matting.build import is_told, make_matting
+from vrmatte.matting.build import build_matting
 from vrmatte.matting.edges.refiners import GuidedRefiner, NetworkRefiner
 from vrmatte.matting.engines.masked import MaskedEngine
 from vrmatte.matting.prompts.prompts import ViewPrompts
 from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.settings.config import Config
+from vrmatte.subjects import Subjects
 
 SIZE = 96
 BOXES = {1: (10, 20, 35, 80), 2: (45, 20, 70, 80)}
@@ -278,9 +279,13 @@ def footage():
     return [side_by_side(eye_of(i), eye_of(i)) for i in range(FRAMES)]
 
 
+INDEPENDENT_EYES = Config.model_validate({"matting": {"use_disparity_mapping": False}})
+
+
 def matting_of(engine, people=PEOPLE):
     paths = [SizedPath(path, *NETWORK) for path in PATHS]
-    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people)
+    subjects = Subjects(PATHS, tuple(people))
+    return build_matting(engine, paths, INDEPENDENT_EYES, HalfEquirect(EYE), subjects)
 
 
 def engine_of():
@@ -343,14 +348,12 @@ def test_only_who_is_kept_is_in_the_matte(footage):
             assert half[EYE // 2, round((5 + 90) * EYE / 180)] == 0
 
 
-def test_plain_engines_are_told_nothing(footage):
-    engine = PaintingEngine(constant(1.0))
-    assert not is_told(engine, (), PEOPLE)
-    matting_of(engine).matte(0, footage[0])
-    masked = engine_of()
-    assert is_told(masked, (), PEOPLE)
-    assert not is_told(masked, None, PEOPLE)
-    assert not is_told(masked, (), ())
+def test_excluded_people_leave_the_matte_of_engines_that_follow_nobody(footage):
+    excluded = tuple(replace(person, keep=False) for person in PEOPLE)
+    row, column = EYE // 2, round((-23 + 90) * EYE / 180)
+    for people, alpha in ((PEOPLE, 255), (excluded, 0)):
+        matte = matting_of(PaintingEngine(constant(1.0)), people).matte(0, footage[0])
+        assert [half_of(matte, eye)[row, column] for eye in EYES] == [alpha, alpha]
 
 
 def test_who_is_left_out_close_by_is_left_out_up_to_the_edge(monkeypatch):

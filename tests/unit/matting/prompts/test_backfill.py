@@ -15,7 +15,7 @@ from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, ViewportPath
-from vrmatte.matting.build import make_matting
+from vrmatte.matting.build import build_matting
 from vrmatte.matting.edges.refiners import GuidedRefiner
 from vrmatte.matting.engines.masked import MaskedEngine
 from vrmatte.matting.prompts.backfill import LOOK_BACK_FRAMES, Backfill, backfill_spans
@@ -23,7 +23,7 @@ from vrmatte.matting.prompts.prompts import Prompter
 from vrmatte.matting.view_window import ViewWindow
 from vrmatte.matting.viewport_matting import SizedPath, seen_through
 from vrmatte.settings.config import Config
-from vrmatte.subjects import TimedPoint
+from vrmatte.subjects import Subjects, TimedPoint
 
 SIZE = (64, 96)
 
@@ -178,7 +178,9 @@ class Reader:
 
 def matting_of(read, source=None, people=PEOPLE, paths=PATHS):
     engine = MaskedEngine(source or BrightMasks(), GuidedRefiner())
-    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people, read)
+    config = Config.model_validate({"matting": {"use_disparity_mapping": False}})
+    subjects = Subjects(tuple(sized.path for sized in paths), tuple(people))
+    return build_matting(engine, paths, config, HalfEquirect(EYE), subjects, read_ahead=read)
 
 
 def made(footage, read, **how):
