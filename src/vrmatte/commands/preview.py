@@ -23,14 +23,14 @@ from vrmatte.matting.stereo_matting import with_agreement
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import decode_after_seek, read_frames
 from vrmatte.media.planes import to_planar
-from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
+from vrmatte.media.source import open_source
 from vrmatte.people.detect import detect_stereo
 from vrmatte.people.document import rounded
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.track import CONTINUES_FROM
 from vrmatte.people.yolox import open_detector
-from vrmatte.plan import check_source
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.scout import load_or_scout
 from vrmatte.settings.config import Config
@@ -98,9 +98,7 @@ def preview_frame(
     """
     began = time.monotonic()
     video, picture, config = Path(video), Path(picture), config or Config()
-    told = config.input
-    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
-    check_source(source)
+    source = open_source(video, config.input)
     choice = choose_engine(config, observer)
     moment = _moment(source, at_seconds, config, observer)
     findings: list[Finding] = []

@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from vrmatte.errors import ChunkError, OutputError, VrmatteError
-from vrmatte.files import ChunkFile, commit_file
+from vrmatte.files import ChunkFile, commit_file, draft_path
 from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
@@ -42,7 +42,7 @@ class ChunkWriter:
         rate: Fraction,
     ) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._part = draft_path(path)
         self._spec = spec
         self._time_base = time_base
         self._first_pts: int | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vrmatte.errors import ChunkError, OutputError
-from vrmatte.files import commit_file, sha256_of
+from vrmatte.files import sha256_of
 from vrmatte.frames import (
     YUV420P,
     YUV420P10,
@@ -174,16 +174,6 @@ def test_an_encoder_that_fails_later_fails_at_its_pictures(tmp_path, monkeypatch
 def test_a_folder_that_is_gone_is_named(tmp_path):
     with pytest.raises(OutputError, match=r"can't write .*gone"):
         write(tmp_path / "gone" / "chunk.mp4")
-
-
-def test_commit_replaces_what_was_there(tmp_path):
-    path, part = tmp_path / "a", tmp_path / "a.part"
-    path.write_text("old")
-    part.write_text("new")
-    assert commit_file(part, path, 3).bytes == 3
-    assert path.read_text() == "new"
-    with pytest.raises(OutputError):
-        commit_file(part, path, 3)
 
 
 def test_a_picture_with_alpha_is_written_with_exact_times(tmp_path):

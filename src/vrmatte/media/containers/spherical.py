@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vrmatte.errors import InputError, OutputError, output_error
+from vrmatte.files import write_atomically
 
 StereoLayout = Literal["side_by_side", "mono"]
 """Both eyes in one frame, left one first; or one picture, shown to both eyes."""
@@ -331,17 +333,8 @@ def _rewrite_from(path: Path, moov: _Box, new: bytes) -> None:
 
 def _replace_middle(path: Path, moov: _Box, new: bytes) -> None:
     """Replace an index that media data follows."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        with path.open("rb") as source, part.open("xb") as target:
-            target.write(source.read(moov.start))
-            target.write(new)
-            source.seek(moov.end)
-            while block := source.read(_COPY_BLOCK_BYTES):
-                target.write(block)
-            target.flush()
-            os.fsync(target.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path) as draft, path.open("rb") as source, draft.open("xb") as target:
+        target.write(source.read(moov.start))
+        target.write(new)
+        source.seek(moov.end)
+        shutil.copyfileobj(source, target, _COPY_BLOCK_BYTES)

@@ -16,13 +16,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, cast
 
+import av.error
 import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import (
+    DRAFT_SUFFIX,
+    ChunkFile,
+    commit_text,
+    replace_text,
+    sha256_of,
+    sync_directory,
+    write_atomically,
+)
 from vrmatte.frames import ColorTags, StraightFrame
-from vrmatte.media.opening import WRITING_ERRORS, writing_error
+from vrmatte.media.opening import writing_error
 from vrmatte.media.sequences.exr import read_exr, write_exr
 from vrmatte.media.sequences.png import read_png, write_png
 
@@ -109,16 +118,12 @@ class SequenceWriter:
             OutputError, DiskFullError: the file can't be written; nothing of it stays.
         """
         path = self._folder / self._spec.file_name(number)
-        part = path.with_name(path.name + ".part")
         try:
-            with part.open("wb") as file:
-                self._write_picture(file, straight, pts)
-                file.flush()
-                os.fsync(file.fileno())
-            frame = _frame_file(number, part, path.name)
-            part.replace(path)
-        except WRITING_ERRORS as error:
-            part.unlink(missing_ok=True)
+            with write_atomically(path, sync_folder=False) as draft:
+                with draft.open("wb") as file:
+                    self._write_picture(file, straight, pts)
+                frame = _frame_file(number, draft, path.name)
+        except av.error.FFmpegError as error:
             raise writing_error(error, path) from error
         self._written[number] = frame
 
@@ -135,15 +140,12 @@ class SequenceWriter:
                 f"{self._folder}: frame {missing} is missing; run the same command again"
             )
         listing = self._folder.with_name(self._folder.name + ".json")
-        part = listing.with_name(listing.name + ".part")
         try:
             sync_directory(self._folder)
             frames = [self._frame(number) for number in self._numbers]
-            part.write_text(listing_text({"kind": self._spec.kind}, frames), encoding="utf-8")
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise output_error(error, listing) from error
-        return commit_file(part, listing, len(frames))
+        return commit_text(listing, listing_text({"kind": self._spec.kind}, frames), len(frames))
 
     def discard(self) -> None:
         """Delete half-written files; whole frames stay for the next attempt."""
@@ -276,20 +278,18 @@ def _make_folder(folder: Path, key: str) -> None:
     if folder.is_symlink():  # everything in it is about to go
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    told = folder / _KEY_FILE
-    if not told.is_file() or told.read_text(encoding="utf-8") != key:
-        # The old key goes last, so that a kill in between leaves no frame under the new one.
+    key_file = folder / _KEY_FILE
+    if not key_file.is_file() or key_file.read_text(encoding="utf-8") != key:
+        # The old key goes last, so that after a kill no old frame counts as one of the new key.
         for path in folder.iterdir():
-            if path != told:
+            if path != key_file:
                 path.unlink()
-        part = told.with_name(told.name + ".part")
-        part.write_text(key, encoding="utf-8")
-        commit_file(part, told, 0)
+        replace_text(key_file, key)
     _remove_parts(folder)
 
 
 def _remove_parts(folder: Path) -> None:
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f"*{DRAFT_SUFFIX}"):
         part.unlink(missing_ok=True)
 
 

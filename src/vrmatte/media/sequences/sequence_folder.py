@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import ChunkFile, draft_path, replace_text, sha256_of, sync_directory
 from vrmatte.frames import Timeline
 from vrmatte.media.sequences.sequence import (
     FrameFile,
@@ -53,7 +53,7 @@ def gather_sequence(
         DiskFullError: no space left.
         VerificationError: a listing is damaged.
     """
-    part = target.with_name(target.name + ".part")
+    part = draft_path(target)
     observer(Started("join", len(timeline), target.name))
     frames: list[FrameFile] = []
     try:
@@ -212,16 +212,10 @@ def _write_listings(
         "end_seconds": seconds_text(timeline.end_pts, timeline.time_base),
     }
     rows = [f"{f.number},{f.file},{time}" for f, time in zip(frames, times, strict=True)]
-    _commit_text(part / TIMING, "\n".join(["number,file,seconds", *rows, ""]))
-    _commit_text(
+    replace_text(part / TIMING, "\n".join(["number,file,seconds", *rows, ""]))
+    replace_text(
         part / LISTING, listing_text(facts, frames, lambda place: {"seconds": times[place]})
     )
-
-
-def _commit_text(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    commit_file(draft, path, 0)
 
 
 def _check_frame(path: Path, frame: FrameFile, spec: SequenceSpec) -> None:
