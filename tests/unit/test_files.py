@@ -2,33 +2,17 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from support.file_limits import largest_file_bytes
 from vrmatte.errors import DiskFullError, OutputError, WeightsError
 from vrmatte.files import commit_file, commit_text, replace_text, sha256_of, write_atomically
 
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
-
-
-@contextmanager
-def largest_file_bytes(limit: int) -> Iterator[None]:
-    """Let the system refuse longer files, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 def write_half(path: Path, error: BaseException) -> None:
