@@ -173,8 +173,8 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
     """
     wanted = round(Fraction(at_seconds) / source.time_base)
     last: int | None = None
-    for patient in (False, True):
-        with closing(decode_after_seek(source, wanted, patient=patient)) as frames:
+    for tolerant in (False, True):
+        with closing(decode_after_seek(source, wanted, tolerant=tolerant)) as frames:
             for frame in frames:
                 is_whole = (frame.width, frame.height) == (source.width, source.height)
                 if frame.pts is None or not is_whole or frame.is_corrupt:
