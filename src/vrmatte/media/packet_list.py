@@ -150,13 +150,13 @@ def losses(
             )
         if is_cut:
             yield (
-                f"{source.path}: is cut off: it contains {present:.2f} of "
-                f"{max(declared, present):.2f} seconds of {stream.type}"
+                f"{source.path}: is cut off: {present:.2f} of {max(declared, present):.2f} seconds "
+                f"of {stream.type} are present"
             )
     gaps = gaps_in(source, packets.shown_pts)
     if gaps:
         seconds = float(packets.shown_pts[gaps[0]] * source.time_base)
-        yield f"{source.path}: frames are missing in {len(gaps)} places, first at {seconds:.3f} s"
+        yield f"{source.path}: frames are missing ({len(gaps)} gaps, the first at {seconds:.3f} s)"
     if packets.corrupt_pts:
         yield (
             f"{source.path}: {len(packets.corrupt_pts)} stored frames are damaged, the first at "
