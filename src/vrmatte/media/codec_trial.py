@@ -57,8 +57,8 @@ def _test_image(width: int, height: int) -> VideoFrame:
     return grey.reformat(format="yuv420p", src_color_range="JPEG", dst_color_range="JPEG")
 
 
-def _encode(spec: EncoderSpec, image: VideoFrame, file: BytesIO) -> None:
-    with av.open(file, "w", format=spec.container) as container:
+def _encode(spec: EncoderSpec, image: VideoFrame, in_memory: BytesIO) -> None:
+    with av.open(in_memory, "w", format=spec.container) as container:
         stream = container.add_stream(spec.encoder, rate=30, options=dict(spec.options))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = image.width, image.height
@@ -72,9 +72,9 @@ def _encode(spec: EncoderSpec, image: VideoFrame, file: BytesIO) -> None:
         container.mux(packets)
 
 
-def _compare(file: BytesIO, image: VideoFrame) -> str | None:
-    file.seek(0)
-    with av.open(file, "r") as container:
+def _compare(in_memory: BytesIO, image: VideoFrame) -> str | None:
+    in_memory.seek(0)
+    with av.open(in_memory, "r") as container:
         frames = list(container.decode(video=0))
     if len(frames) != 1:
         return f"decoding one frame gave {len(frames)}"
