@@ -24,6 +24,7 @@ from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.media.source import open_source
 from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Advanced, Event, Finished, Started, ignore
 from vrmatte.subjects import WHOLE_EYES
@@ -166,8 +167,7 @@ def _shown(plan: Plan) -> Iterator[dict[str, FloatArray]]:
 
 def _planned(task: Task) -> Plan:
     config = task.config
-    told = config.input
-    source = probe(task.video, layout=told.layout, projection=told.projection, lens=told.lens)
+    source = open_source(task.video, config.input)
     line = scan_timeline(source, ignore)
     engine = choose_engine(config)
     return make_plan(source, fingerprint(task.video), line, WHOLE_EYES, engine, config)

@@ -1,6 +1,6 @@
-"""Between YUV code values and RGB: the arithmetic of colour matrices, ranges and bit depths.
+"""Conversion between YUV code values and RGB: colour matrices, ranges and bit depths.
 
-Pure numbers, no pictures. Codes are those of ITU-T H.273; an unspecified matrix is read as BT.709,
+Numbers only, no frames. Codes are those of ITU-T H.273; an unspecified matrix is read as BT.709,
 as players do for video of this size.
 """
 
@@ -12,7 +12,8 @@ import numpy.typing as npt
 from vrmatte.errors import InputError
 
 BT709 = 1
-UNSPECIFIED = 2
+_UNKNOWN_CODES = frozenset({0, 2, 3})
+"""Codes without information about a YUV frame: RGB (or reserved), unspecified, reserved."""
 
 _LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     BT709: (0.2126, 0.0722),
@@ -23,28 +24,31 @@ _LUMA_WEIGHTS: dict[int, tuple[float, float]] = {
     9: (0.2627, 0.0593),
     10: (0.2627, 0.0593),
 }
-# Codes that say nothing about a YUV picture: RGB, unspecified, reserved.
-_SAYS_NOTHING = frozenset({0, UNSPECIFIED, 3})
+
+
+def known_code(code: int) -> int:
+    """Return an H.273 code, or BT.709's in place of one without information."""
+    return BT709 if code in _UNKNOWN_CODES else code
 
 
 def luma_weights(matrix: int) -> tuple[float, float, float]:
-    """Shares of R, G and B in luma, summing to 1.
+    """Return the weights of R, G and B in luma, summing to 1.
 
     Raises:
         InputError: the matrix isn't a plain luma and colour-difference one (YCgCo, ICtCp).
     """
-    code = BT709 if matrix in _SAYS_NOTHING else matrix
+    code = known_code(matrix)
     if code not in _LUMA_WEIGHTS:
         raise InputError(
             f"the video's colour matrix (code {matrix}) is not supported; accepted are BT.601, "
-            "BT.709 and BT.2020: convert the video to one of them first"
+            "BT.709 and BT.2020. Convert the video to one of them first"
         )
     red, blue = _LUMA_WEIGHTS[code]
     return red, 1 - red - blue, blue
 
 
 def yuv_to_rgb(matrix: int, bit_depth: int, full_range: bool) -> npt.NDArray[np.float64]:
-    """The map from code values to RGB.
+    """Return the affine map from code values to RGB.
 
     Returns:
         Shape (3, 4): `rgb = m[:, :3] @ (y, u, v) + m[:, 3]`, RGB 0..1, not clipped.
@@ -65,13 +69,13 @@ def yuv_to_rgb(matrix: int, bit_depth: int, full_range: bool) -> npt.NDArray[np.
 def rgb_to_yuv(
     rgb: tuple[int, int, int], matrix: int, bit_depth: int, full_range: bool
 ) -> tuple[int, int, int]:
-    """Code values of one colour.
+    """Convert one colour to code values.
 
     Args:
         rgb: each 0..255.
         matrix: H.273 matrix code.
         bit_depth: bits per sample of the result.
-        full_range: whether the result uses all codes.
+        full_range: the result uses all codes.
     """
     weights = luma_weights(matrix)
     r, g, b = (value / 255 for value in rgb)
@@ -86,7 +90,7 @@ def rgb_to_yuv(
 def _unit_from_codes(
     bit_depth: int, full_range: bool
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Scale and offset that bring codes to Y 0..1 and U, V -0.5..0.5."""
+    """Return the scale and offset that map codes to Y 0..1 and U, V -0.5..0.5."""
     step = 1 << (bit_depth - 8)
     if full_range:
         peak = (1 << bit_depth) - 1

@@ -1,20 +1,20 @@
 """Every error vrmatte raises on purpose, with the exit code the command line gives it.
 
-VrmatteError                       1   something went wrong that has no better name
+VrmatteError                       1   base class; an error without a class of its own
 ├── ConfigError                    2   a setting, option or configuration file is wrong
 ├── InputError                     3   the source video can't be used
 │   └── DamagedInputError          3   the source video is truncated or corrupt
-├── ChunkError                     4   a chunk could not be made; the others are kept
+├── ChunkError                     4   a chunk could not be processed; the others are kept
 ├── DiskFullError                  5   no space left; free some and run again to continue
 ├── OutputLockedError              6   another run is writing to the same output
 ├── OutputError                    7   the output can't be written
 ├── WeightsError                   8   network weights are missing or have the wrong digest
-├── VerificationError              9   a finished file differs from what was promised
-├── StalledError                  75   nothing moved for long; run again to continue
-└── StoppedError                 130   whoever asked for the run asked it to stop
+├── VerificationError              9   a finished file failed verification
+├── StalledError                  75   no progress for a long time; run again to continue
+└── StoppedError                 130   the run was stopped on request
 
 The text of an error is one line for the user: what happened, to which file, chunk or frame, what
-was accepted, and what to do. Errors of other libraries are mapped where they enter.
+is accepted, and what to do. Errors of other libraries are converted where those are called.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import ClassVar
 
 
 class VrmatteError(Exception):
-    """Base of all errors that vrmatte raises on purpose."""
+    """Base class of all errors that vrmatte raises on purpose."""
 
     exit_code: ClassVar[int] = 1
 
@@ -47,13 +47,13 @@ class DamagedInputError(InputError):
 
 
 class ChunkError(VrmatteError):
-    """A chunk could not be made; finished chunks are kept."""
+    """A chunk could not be processed; finished chunks are kept."""
 
     exit_code = 4
 
 
 class DiskFullError(VrmatteError):
-    """There is no space left where the output goes."""
+    """No space is left on the disk of the output."""
 
     exit_code = 5
 
@@ -77,19 +77,19 @@ class WeightsError(VrmatteError):
 
 
 class VerificationError(VrmatteError):
-    """A finished file differs from what was promised."""
+    """A finished file differs from the source or the stored mattes."""
 
     exit_code = 9
 
 
 class StalledError(VrmatteError):
-    """Nothing moved for long; never raised, since the thread that hangs can't be made to go on."""
+    """The run made no progress for a long time. Never raised: a hanging thread can't be resumed."""
 
     exit_code = 75
 
 
 class StoppedError(VrmatteError):
-    """Whoever asked for the run asked it to stop; what is finished is kept."""
+    """The run was stopped on request; finished work is kept."""
 
     exit_code = 130
 
@@ -99,28 +99,26 @@ EXIT_CODES: dict[int, str] = {
     1: "an unexpected error (please report it)",
     2: "a setting, option or configuration file is wrong",
     3: "the source video can't be used",
-    4: "chunks failed; all else is kept, the same command with --retry-failed tries them again",
+    4: "chunks failed, the rest is kept; run the same command with --retry-failed to try again",
     5: "disk full; free space and run the same command to continue",
     6: "another run is writing to this output",
     7: "the output can't be written",
     8: "network weights are missing or have the wrong digest",
-    9: "a finished file differs from what was promised",
-    75: "nothing moved for long; run the same command again to continue",
+    9: "a finished file failed verification",
+    75: "no progress for a long time; run the same command again to continue",
     130: "stopped by the user; run the same command to continue",
     143: "stopped by the system (SIGTERM); run the same command to continue",
 }
-"""What each exit code of the command line means; `vrmatte --help` and docs/errors.md print this."""
+"""Meaning of each exit code of the command line, as in `vrmatte --help` and docs/errors.md."""
 
 
 def one_line(text: str) -> str:
-    """Text fit for a terminal: names of files and tracks may hold line breaks and escape codes."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+    """Replace unprintable characters, such as line breaks and escapes in names of files."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def output_error(error: OSError, path: Path) -> VrmatteError:
-    """Name an operating-system error met while writing `path` in the user's words."""
+    """Convert an error of the operating system while writing `path` into one for the user."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(
             f"disk full while writing {path}: free some space and run the same command again, "

@@ -1,79 +1,112 @@
-"""Files written whole or not at all, and their digests."""
+"""Atomic writing: a file appears under its name complete, or not at all. Also digests of files.
+
+Content goes into a draft beside the file, `NAME.part`, which is flushed to disk and then renamed.
+A killed process leaves at most a draft, which the next attempt overwrites.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from vrmatte.errors import output_error
+from vrmatte.errors import VrmatteError, output_error
+
+DRAFT_SUFFIX = ".part"
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write a file, or leave the one before as it is.
-
-    Raises:
-        OutputError, DiskFullError: it can't be written.
-    """
-    with _written(path, text) as part:
-        os.replace(part, path)
-
-
-def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
-    """Write a piece of a chunk, as safely as its pictures.
-
-    Raises:
-        OutputError, DiskFullError: it can't be written.
-    """
-    with _written(path, text) as part:
-        return commit_file(part, path, frames)
+def draft_path(path: Path) -> Path:
+    """Return where the content of `path` is written before it gets its name."""
+    return path.with_name(path.name + DRAFT_SUFFIX)
 
 
 @contextmanager
-def _written(path: Path, text: str) -> Generator[Path]:
-    part = path.with_name(path.name + ".part")
+def write_atomically(
+    path: Path,
+    as_error: Callable[[OSError, Path], VrmatteError] = output_error,
+    *,
+    sync_folder: bool = True,
+) -> Generator[Path]:
+    """Yield a draft that replaces `path` when the block ends, and is deleted when it fails.
+
+    Args:
+        path: the file to write; an earlier one stays as it is until the draft is complete.
+        as_error: maps errors of the operating system, inside the block too.
+        sync_folder: make the rename itself durable. False where many files are written into one
+            folder and the caller syncs that folder once.
+
+    Raises:
+        OutputError, DiskFullError: the file can't be written (or as `as_error` says).
+    """
+    draft = draft_path(path)
     try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        part.write_text(text, encoding="utf-8")
-        yield part
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
+        draft.unlink(missing_ok=True)  # a symbolic link there would redirect the writing
+        yield draft
+        _publish(draft, path, sync_folder=sync_folder)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise as_error(error, path) from error
+        raise
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file atomically.
+
+    Raises:
+        OutputError, DiskFullError: the file can't be written.
+    """
+    with write_atomically(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkFile:
-    """A finished chunk of one file, as the manifest remembers it."""
+    """A finished file of one chunk, as recorded in the manifest."""
 
     path: Path
     bytes: int
     sha256: str
     frames: int
 
+    @classmethod
+    def of_draft(cls, draft: Path, path: Path, frames: int) -> ChunkFile:
+        """Describe a complete draft that is about to become `path`."""
+        return cls(path, draft.stat().st_size, sha256_of(draft), frames)
 
-def commit_file(part: Path, path: Path, frames: int) -> ChunkFile:
-    """Flush `part` to disk, take its digest, rename it to `path`, fsync the directory.
+
+def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
+    """Write a text file of a chunk atomically.
 
     Raises:
-        OutputError, DiskFullError: the operating system refuses.
+        OutputError, DiskFullError: the file can't be written.
+    """
+    with write_atomically(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+        return ChunkFile.of_draft(draft, path, frames)
+
+
+def commit_file(draft: Path, path: Path, frames: int) -> ChunkFile:
+    """Compute the digest of a complete draft, flush it to disk and rename it to `path`.
+
+    Raises:
+        OutputError, DiskFullError: the operating system refuses; the draft stays.
     """
     try:
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        digest = sha256_of(part)
-        size = part.stat().st_size
-        part.replace(path)
-        sync_directory(path.parent)
+        file = ChunkFile.of_draft(draft, path, frames)
+        _publish(draft, path, sync_folder=True)
     except OSError as error:
         raise output_error(error, path) from error
-    return ChunkFile(path, size, digest, frames)
+    return file
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return the SHA-256 digest of a file's content, hexadecimal in lower case."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -87,3 +120,11 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _publish(draft: Path, path: Path, *, sync_folder: bool) -> None:
+    with draft.open("rb+") as file:
+        os.fsync(file.fileno())
+    draft.replace(path)
+    if sync_folder:
+        sync_directory(path.parent)

@@ -1,6 +1,6 @@
-"""The values every stage passes on: eyes, pixel layouts, colour tags, planar frames, timelines.
+"""Values that all stages share: eyes, pixel layouts, colour tags, planar frames, timelines.
 
-Frames stay YUV planes from decoder to encoder; nothing here knows where they come from.
+Frames stay YUV planes from decoder to encoder. Nothing here depends on their origin.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PlaneT = TypeVar("_PlaneT", Plane, Matte)
 
 
 class Eye(Enum):
-    """Which eye of a side-by-side frame; the left eye is the left half."""
+    """An eye of a side-by-side frame; the left eye is the left half."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -45,7 +45,7 @@ EYES = (Eye.LEFT, Eye.RIGHT)
 
 @dataclass(frozen=True, slots=True)
 class PixelLayout:
-    """How samples are stored: bit depth and chroma subsampling."""
+    """Storage of samples: bit depth and chroma subsampling."""
 
     name: str
     """FFmpeg's name, e.g. "yuv420p10le"."""
@@ -92,7 +92,7 @@ class ColorTags:
 
 @dataclass(frozen=True, slots=True)
 class PlanarFrame:
-    """One picture as Y, U and V planes."""
+    """One frame as Y, U and V planes."""
 
     y: Plane
     u: Plane
@@ -122,17 +122,17 @@ class PlanarFrame:
         return self.y.shape[0]
 
     def eye(self, eye: Eye) -> PlanarFrame:
-        """One half of a side-by-side frame, as views on the same memory."""
+        """Return one half of a side-by-side frame, as views of the same memory."""
         halves = [half_of(plane, eye) for plane in (self.y, self.u, self.v)]
         return replace(self, y=halves[0], u=halves[1], v=halves[2])
 
 
 @dataclass(frozen=True, slots=True)
 class StraightFrame:
-    """A picture with straight (unassociated) alpha; colours are the foreground's own.
+    """A frame with straight (unassociated) alpha; its colours are those of the foreground.
 
     Raises:
-        ValueError: alpha of another size or type than the picture's luma.
+        ValueError: alpha and luma differ in size or type.
     """
 
     picture: PlanarFrame
@@ -146,14 +146,14 @@ class StraightFrame:
 
 
 def half_of(plane: _PlaneT, eye: Eye) -> _PlaneT:
-    """The half of a side-by-side plane that belongs to `eye`, as a view."""
+    """Return the half of a side-by-side plane that belongs to `eye`, as a view."""
     middle = plane.shape[1] // 2
     return plane[:, :middle] if eye is Eye.LEFT else plane[:, middle:]
 
 
 @dataclass(frozen=True, slots=True)
 class HeldSpan:
-    """Frames first..last-1 are damaged; the picture of frame `shown` stands in for each of them."""
+    """A damaged range: frames first..last-1 are each replaced by frame `shown`."""
 
     first: int
     last: int
@@ -162,15 +162,15 @@ class HeldSpan:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Presentation times of all frames, exact."""
+    """Exact presentation times of all frames."""
 
     pts: npt.NDArray[np.int64]
     """Strictly increasing presentation times, in `time_base` units."""
     time_base: Fraction
     end_pts: int
-    """Where the last frame's display ends."""
+    """End of the last frame's display, in `time_base` units."""
     held: tuple[HeldSpan, ...] = ()
-    """What is damaged and stood in for, rising."""
+    """Damaged ranges, in ascending order."""
 
     def __post_init__(self) -> None:
         if len(self.pts) == 0:
@@ -183,10 +183,10 @@ class Timeline:
         return len(self.pts)
 
     def seconds(self, index: int) -> float:
-        """Presentation time of frame `index` in seconds."""
+        """Return the presentation time of frame `index` in seconds."""
         return float(int(self.pts[index]) * self.time_base)
 
     def slice(self, first: int, last: int) -> Timeline:
-        """Times of frames first..last-1, unchanged; pictures are read by the whole timeline."""
+        """Return the unchanged times of frames first..last-1; decoding needs the whole timeline."""
         end = int(self.pts[last]) if last < len(self.pts) else self.end_pts
         return Timeline(self.pts[first:last], self.time_base, end)

@@ -22,7 +22,7 @@ from vrmatte.frames import Matte, PlanarFrame
 from vrmatte.matting.base import Engine, FrameMatting
 from vrmatte.matting.build import build_matting
 from vrmatte.matting.stereo_matting import rules_of
-from vrmatte.media.decode import read_frames, read_grey, unseen_frames
+from vrmatte.media.decode import black_frames, read_frames, read_grey
 from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
 from vrmatte.plan import Plan
 from vrmatte.profiling.machine_use import MachineMeter, MachineUse, bytes_written_since
@@ -259,7 +259,7 @@ def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:
     They are not decoded where nobody looks at them.
     """
     if not job.make_matte and not any(d.needs_picture for d in job.deliverables):
-        return unseen_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
+        return black_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
     return read_frames(plan.source, plan.timeline, _first_frame(job), job.chunk.last)
 
 

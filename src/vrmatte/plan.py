@@ -25,7 +25,7 @@ from vrmatte.matting.engines.masked import MASKED_VERSION
 from vrmatte.matting.stereo_matting import stereo_parameters
 from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.media.probe import SourceInfo
-from vrmatte.media.source_check import check_source, source_notices
+from vrmatte.media.source import source_notices
 from vrmatte.settings.config import Config
 from vrmatte.subjects import Person, Subjects
 
@@ -283,10 +283,8 @@ def make_plan(
     """Lay out a run. `chunk_frames` keeps the chunk length of an earlier run.
 
     Raises:
-        InputError: the source can't be processed.
         ConfigError: settings that can't be met.
     """
-    check_source(source)
     rate = _nominal_rate(source, timeline)
     first, last = _selection(timeline, config)
     whole = (first, last) == (0, len(timeline))

@@ -1,7 +1,7 @@
-"""What the library says while it works: plain events, sent to whoever listens.
+"""Progress events and notices, sent to an observer while the library works.
 
-The library never prints. Command line, web page and logs are observers; an observer must return
-quickly and must not raise.
+The library never prints. The command line, the web page and logs are observers; an observer must
+return quickly and must not raise.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Started:
 
     stage: Stage
     total: int | None
-    """How many steps it has (frames, packets or bytes), where that is known."""
+    """Number of steps (frames, packets or bytes); None where it is unknown."""
     label: str = ""
 
 
@@ -29,9 +29,9 @@ class Advanced:
 
     stage: Stage
     done: int
-    """Steps done since the stage began, skipped ones included."""
+    """Steps completed since the stage began, including skipped ones."""
     skipped: int = 0
-    """Steps of `done` that an earlier run had done already (they don't count for speed)."""
+    """Steps of `done` that an earlier run completed; they don't count towards the speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the user should know; it also stands in the report."""
+    """A message for the user, also kept in the report."""
 
     text: str
     level: Literal["info", "warning"] = "warning"
@@ -54,4 +54,4 @@ Observer = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
-    """Observer that listens to nothing: the default of the library API."""
+    """Discard an event: the default observer of the library."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vrmatte.errors import ChunkError, output_error
-from vrmatte.files import ChunkFile, commit_file
+from vrmatte.errors import ChunkError
+from vrmatte.files import ChunkFile, write_atomically
 from vrmatte.view_memory import State
 
 _BROKEN_STATE = (
@@ -34,14 +34,10 @@ _BROKEN_STATE = (
 
 def save_state(state: State, path: Path) -> ChunkFile:
     """Commit an engine's state as plain arrays (never pickled objects)."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
+    with write_atomically(path) as draft:
+        with draft.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise output_error(error, path) from error
-    return commit_file(part, path, 0)
+        return ChunkFile.of_draft(draft, path, frames=0)
 
 
 def load_state(path: Path) -> dict[str, np.ndarray]:

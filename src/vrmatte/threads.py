@@ -1,7 +1,7 @@
-"""Work on threads of its own, a bounded few items ahead of or behind whoever asked for it.
+"""Background threads with bounded queues, that produce items in advance or consume them later.
 
-Decoders, networks, kernels and encoders all let go of Python's lock, so threads are enough to keep
-a machine busy; bounds keep memory flat.
+Decoders, networks, kernels and encoders all release Python's global lock, so threads are enough to
+keep a machine busy; bounded queues keep memory constant.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.1
-"""How often a thread that waits looks whether it is still wanted."""
+_POLL_SECONDS = 0.1
+"""Interval at which a waiting thread checks whether it was cancelled."""
 
 
-class _End:
-    """What comes after the last item."""
+class _EndOfItems:
+    """Marker that follows the last item."""
 
 
-_END = _End()
+_END = _EndOfItems()
 
 
 class Prefetcher(Generic[T]):
-    """Draws from an iterator on another thread, at most `depth` items before they are asked for.
+    """Iterator that fetches up to `depth` items of another iterator in advance, on a thread.
 
-    What the iterator raises is raised where its next item is asked for.
+    An exception of that iterator is raised where its next item is requested.
     """
 
     def __init__(self, items: Iterator[T], depth: int, name: str) -> None:
         self._items = items
-        self._queue: queue.Queue[T | _End | BaseException] = queue.Queue(depth)
-        self._unwanted = threading.Event()
-        self._thread = threading.Thread(target=self._draw, name=name, daemon=True)
+        self._queue: queue.Queue[T | _EndOfItems | BaseException] = queue.Queue(depth)
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._fetch, name=name, daemon=True)
         self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        if self._unwanted.is_set():
+        if self._cancelled.is_set():
             raise StopIteration
         item = self._queue.get()
-        if isinstance(item, _End):
-            self._unwanted.set()
+        if isinstance(item, _EndOfItems):
+            self._cancelled.set()
             raise StopIteration
         if isinstance(item, BaseException):
-            self._unwanted.set()
+            self._cancelled.set()
             raise item
         return item
 
     def close(self) -> None:
-        """Stop drawing; returns once the thread is done and the iterator is closed."""
-        self._unwanted.set()
+        """Stop fetching, and wait until the thread has ended and the iterator is closed."""
+        self._cancelled.set()
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class Prefetcher(Generic[T]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _draw(self) -> None:
+    def _fetch(self) -> None:
         try:
             try:
                 for item in self._items:
@@ -75,14 +75,14 @@ class Prefetcher(Generic[T]):
                 if close is not None:
                     close()
             self._put(_END)
-        except BaseException as error:  # noqa: BLE001  it is raised again where items are drawn
+        except BaseException as error:  # noqa: BLE001  raised again in `__next__`
             self._put(error)
 
-    def _put(self, item: T | _End | BaseException) -> bool:
-        """False: nobody wants it any more."""
-        while not self._unwanted.is_set():
+    def _put(self, item: T | _EndOfItems | BaseException) -> bool:
+        """Add an item to the queue; return False if fetching was cancelled."""
+        while not self._cancelled.is_set():
             try:
-                self._queue.put(item, timeout=_LOOK_SECONDS)
+                self._queue.put(item, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
             return True
@@ -90,26 +90,26 @@ class Prefetcher(Generic[T]):
 
 
 class BackgroundWriter(Generic[T]):
-    """Hands items to a function on another thread; at most `depth` of them wait.
+    """Queue of at most `depth` items, each passed to a function on another thread.
 
-    What the function raises is raised at the next `put`, or at `finish`; items after it are
+    An exception of the function is raised by the next `put` or by `finish`; later items are
     dropped.
     """
 
     def __init__(self, work: Callable[[T], None], depth: int, name: str) -> None:
         self._work = work
-        self._queue: queue.Queue[T | _End] = queue.Queue(depth)
+        self._queue: queue.Queue[T | _EndOfItems] = queue.Queue(depth)
         self._failure: BaseException | None = None
-        self._unwanted = threading.Event()
+        self._cancelled = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def put(self, item: T) -> None:
-        """Hand over one item; waits while there are too many."""
+        """Add an item; wait while the queue is full."""
         self._put(item)
 
     def finish(self) -> None:
-        """Wait until all items are done."""
+        """Wait until all items are processed."""
         self._put(_END)
         self._thread.join()
         self._raise_failure()
@@ -123,15 +123,15 @@ class BackgroundWriter(Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drop what still waits; returns once the function is not running any more."""
-        self._unwanted.set()
+        """Drop waiting items, and wait until the function no longer runs."""
+        self._cancelled.set()
         self._thread.join()
 
-    def _put(self, item: T | _End) -> None:
+    def _put(self, item: T | _EndOfItems) -> None:
         while True:
             self._raise_failure()
             try:
-                self._queue.put(item, timeout=_LOOK_SECONDS)
+                self._queue.put(item, timeout=_POLL_SECONDS)
             except queue.Full:
                 continue
             return
@@ -141,15 +141,15 @@ class BackgroundWriter(Generic[T]):
             raise self._failure
 
     def _run(self) -> None:
-        while not self._unwanted.is_set():
+        while not self._cancelled.is_set():
             try:
-                item = self._queue.get(timeout=_LOOK_SECONDS)
+                item = self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 continue
-            if isinstance(item, _End):
+            if isinstance(item, _EndOfItems):
                 return
             try:
                 self._work(item)
-            except BaseException as error:  # noqa: BLE001  it is raised again where items come from
+            except BaseException as error:  # noqa: BLE001  raised again in `put` or `finish`
                 self._failure = error
                 return

@@ -30,6 +30,7 @@ from support.deliverable_runs import (
 )
 from support.fisheye_pictures import frame_by_fisheye, write_frames
 from support.media_fixtures import BT709, PQ
+from support.straight_files import read_straight
 from vrmatte.colorimetry import rgb_to_yuv
 from vrmatte.commands import run as local
 from vrmatte.compose.alpha_packed import unpack_alpha
@@ -42,7 +43,7 @@ from vrmatte.errors import ConfigError
 from vrmatte.frames import EYES, ColorTags, Eye, StraightFrame, half_of
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.media.containers.spherical import read_boxes
-from vrmatte.media.decode import read_grey, read_straight
+from vrmatte.media.decode import read_grey
 from vrmatte.media.sequences.sequence import read_sequence_frame
 from vrmatte.progress import Advanced, Event, Notice
 

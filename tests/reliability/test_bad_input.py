@@ -103,7 +103,7 @@ INPUTS: list[tuple[Callable[[Path], None], str, str]] = [
     (sound_only, "clip_LR_180.mp4", "has no video stream"),
     (odd, "clip_LR_180.mp4", "height must be even"),
     (not_twice_as_wide, "clip_LR_180.mp4", "twice as wide as high"),
-    (turned, "clip_LR_180.mp4", "turned by"),
+    (turned, "clip_LR_180.mp4", "rotation flag of"),
     (lambda path: write_clip(path, size=(128, 256), frames=4), "clip_TB_180.mp4", "top bottom"),
     (lambda path: write_clip(path, frames=4), "clip_LR_360.mp4", "equirect projection"),
 ]
@@ -131,7 +131,7 @@ SETTINGS = [
     (["--config", "no-such.yaml"], "no-such.yaml"),
     (
         ["--set", "output.preset=sideways"],
-        "output.preset can't be 'sideways': libx264 takes ultrafast",
+        "output.preset can't be 'sideways': libx264 accepts ultrafast",
     ),
 ]
 

@@ -13,8 +13,8 @@ from vrmatte.commands.run import matte_video
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import OutputError, output_error
 from vrmatte.media.decode import read_frames, read_grey
-from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
+from vrmatte.media.source import open_source
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 from vrmatte.quality.metrics import MatteError, measure_error
 from vrmatte.settings.config import Config
@@ -66,8 +66,7 @@ def _render(clip: Path, truth: Path, frames: int, eye_px: int, observer: Observe
 
 
 def _draw(clip: Path, matte: Path, index: int, config: Config, target: Path) -> None:
-    told = config.input
-    source = probe(clip, layout=told.layout, projection=told.projection, lens=told.lens)
+    source = open_source(clip, config.input)
     timeline = scan_timeline(source, ignore)
     frame = next(read_frames(source, timeline, index, index + 1))
     for at, (_, grey) in enumerate(read_grey(matte)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -279,16 +280,12 @@ def config_init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("vrmatte.yaml"),
 ) -> None:
     """Write a commented file with every setting at its default."""
-    from vrmatte.errors import output_error
+    from vrmatte.files import replace_text
     from vrmatte.settings.load import starter_config
 
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(starter_config())
-    except FileExistsError as error:
-        raise ConfigError(f"{path} exists already; name another file or remove it") from error
-    except OSError as error:
-        raise output_error(error, path) from error
+    if os.path.lexists(path):
+        raise ConfigError(f"{path} exists already; name another file or remove it")
+    replace_text(path, starter_config())
     typer.echo(f"wrote {path}")
 
 

@@ -18,7 +18,7 @@ import psutil
 
 from vrmatte.errors import VrmatteError
 from vrmatte.jobs.job_folder import RESERVE_BYTES
-from vrmatte.media.codec_trial import Trial, try_codec
+from vrmatte.media.codec_trial import CodecTrial, try_codec
 from vrmatte.media.encoders import (
     MATTE_STORE,
     AlphaFormat,
@@ -184,7 +184,7 @@ def _codecs(size: tuple[int, int]) -> Iterator[Finding]:
     store = try_codec(MATTE_STORE, *size)
     encoders = [_encoder("FFV1 (matte store)", size, store, needed=True)]
     for name, title, spec in _specs(size):
-        trial = Trial(spec, None, 0) if isinstance(spec, str) else try_codec(spec, *size)
+        trial = CodecTrial(spec, None, 0) if isinstance(spec, str) else try_codec(spec, *size)
         is_default = isinstance(spec, EncoderSpec) and spec.encoder == default.encoder
         encoders.append(_encoder(name, size, trial, needed=is_default))
         yield _decoder(title, size, trial)
@@ -207,14 +207,14 @@ def _specs(size: tuple[int, int]) -> Iterator[tuple[str, str, EncoderSpec | str]
             yield f"{title} with alpha", title, str(error)
 
 
-def _encoder(name: str, size: tuple[int, int], trial: Trial, *, needed: bool) -> Finding:
+def _encoder(name: str, size: tuple[int, int], trial: CodecTrial, *, needed: bool) -> Finding:
     found = f"coded and read back {size[0]}x{size[1]} in {trial.seconds:.1f} s"
     advice = "reinstall PyAV, or choose another output.codec" if trial.encoding else ""
     state: State = "missing" if trial.encoding else "ok"
     return Finding("encoders", name, state, trial.encoding or found, advice, needed)
 
 
-def _decoder(title: str, size: tuple[int, int], trial: Trial) -> Finding:
+def _decoder(title: str, size: tuple[int, int], trial: CodecTrial) -> Finding:
     needed = title in _CAMERA_CODECS
     if trial.encoding:
         return Finding("decoders", title, "warning", "not tried: the encoder made no picture")

@@ -20,14 +20,14 @@ from vrmatte.matting.engines.choose import choose_engine, load_engine
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import decode_after_seek, read_frames
 from vrmatte.media.planes import to_planar
-from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
+from vrmatte.media.source import open_source
 from vrmatte.people.detect import detect_stereo
 from vrmatte.people.document import rounded
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.track import CONTINUES_FROM
 from vrmatte.people.yolox import open_detector
-from vrmatte.plan import check_source
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.scout import load_or_scout
 from vrmatte.settings.config import Config
@@ -95,9 +95,7 @@ def preview_frame(
     """
     began = time.monotonic()
     video, picture, config = Path(video), Path(picture), config or Config()
-    told = config.input
-    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
-    check_source(source)
+    source = open_source(video, config.input)
     choice = choose_engine(config, observer)
     moment = _moment(source, at_seconds, config, observer)
     findings: list[StereoFinding] = []
@@ -158,8 +156,8 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
     """
     wanted = round(Fraction(at_seconds) / source.time_base)
     last: int | None = None
-    for patient in (False, True):
-        with closing(decode_after_seek(source, wanted, patient=patient)) as frames:
+    for tolerant in (False, True):
+        with closing(decode_after_seek(source, wanted, tolerant=tolerant)) as frames:
             for frame in frames:
                 is_whole = (frame.width, frame.height) == (source.width, source.height)
                 if frame.pts is None or not is_whole or frame.is_corrupt:

@@ -29,10 +29,11 @@ from vrmatte.media.damage import (
     end_before_damage,
     read_timeline,
 )
-from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
+from vrmatte.media.source import open_source
 from vrmatte.models.devices import GPU_DEVICES, resolve_device
-from vrmatte.plan import Plan, check_source, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Event, Notice, Observer, ignore
 from vrmatte.report.gather import write_page
 from vrmatte.report.report import RunReport, write_report
@@ -77,9 +78,7 @@ def matte_video(
     limit_malloc_arenas()
     video, output, config = Path(video), Path(output), config or Config()
     began = time.time()
-    told = config.input
-    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
-    check_source(source)
+    source = open_source(video, config.input)
     with (
         open_workplace(output, video.stem, fresh=fresh) as place,
         missing_output_as_error(place),

@@ -23,13 +23,14 @@ from vrmatte.frames import Timeline
 from vrmatte.jobs.job_folder import ASIDE_FOLDER, WORK_FOLDER
 from vrmatte.matting.engines.choose import choose_engine
 from vrmatte.media.damage import read_timeline
-from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
+from vrmatte.media.source import open_source
 from vrmatte.outputs import MATTE_FILE
 from vrmatte.people.document import write_people
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
-from vrmatte.plan import Plan, check_source, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.profiling.run_profile import CLOSE_FILES, OPEN_FILES, STATE
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
 from vrmatte.quality.summary import score_lines
@@ -193,11 +194,9 @@ def sample_video(
     """
     video, output, config = Path(video), Path(output), config or Config()
     folder, observer = output / SAMPLE_FOLDER, _telling_once(observer)
-    told = config.input
-    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
-    check_source(source)
+    source = open_source(video, config.input)
     began = time.monotonic()
-    timeline = read_timeline(source, told.on_damage, observer)
+    timeline = read_timeline(source, config.input.on_damage, observer)
     scan_seconds = time.monotonic() - began
     plan = make_plan(
         source, fingerprint(video), timeline, WHOLE_EYES, choose_engine(config), config

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from vrmatte.errors import output_error
 from vrmatte.media.damage import read_timeline
-from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint
-from vrmatte.plan import check_source
+from vrmatte.media.source import open_source
 from vrmatte.progress import Observer, ignore
 from vrmatte.scout import load_or_scout, people_file
 from vrmatte.settings.config import Config
@@ -44,14 +43,12 @@ def scout_video(
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
     video, output, config = Path(video), Path(output), config or Config()
-    told = config.input
-    source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
-    check_source(source)
+    source = open_source(video, config.input)
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, output) from error
-    timeline = read_timeline(source, told.on_damage, observer)
+    timeline = read_timeline(source, config.input.on_damage, observer)
     document = config.people.file or people_file(video, output)
     people = load_or_scout(document, source, fingerprint(video), timeline, config, observer)
     sheet = draw_people(source, timeline, people, output)

@@ -12,8 +12,8 @@ from vrmatte.jobs.failures import RETRY, Failures
 from vrmatte.jobs.finish import product_key, verify_file
 from vrmatte.jobs.job_folder import JobFolder, begun_jobs, open_workplace
 from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
-from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.media.source import open_source
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Observer, ignore
@@ -141,13 +141,12 @@ def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Pla
     identity = fingerprint(run.video)
     if identity != manifest.fact("input"):
         raise InputError(f"{run.video}: is another video than the one this output was made from")
-    told = run.config.input
-    source = probe(run.video, layout=told.layout, projection=told.projection, lens=told.lens)
+    source = open_source(run.video, run.config.input)
     chunk_frames = manifest.fact("chunk_frames")
     return make_plan(
         source,
         identity,
-        scan_timeline(source, observer, told.on_damage),
+        scan_timeline(source, observer, run.config.input.on_damage),
         WHOLE_EYES,
         run.engine,
         run.config,

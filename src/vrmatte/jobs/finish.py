@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import ConfigError, OutputError
-from vrmatte.files import commit_file
+from vrmatte.files import commit_file, draft_path
 from vrmatte.jobs.alpha_check import alpha_check
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.jobs.manifest import Manifest, Product
@@ -127,7 +127,7 @@ def _finish_video(
     observer: Observer,
 ) -> Product:
     target = place.output / deliverable.file_name
-    part = target.with_name(target.name + ".part")
+    part = draft_path(target)
     request = JoinRequest(
         chunks=chunks,
         timeline=plan.selected,

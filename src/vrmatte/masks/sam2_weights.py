@@ -10,7 +10,6 @@ Only safetensors files are opened, which hold numbers and no code.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 from vrmatte.errors import WeightsError
 from vrmatte.masks.sam2_models import MaskModel, find_mask_model
 from vrmatte.models.registry import find_weights
-from vrmatte.models.weights import get_weights, locate_weights
+from vrmatte.models.weights import digest_of_weights, get_weights, locate_weights
 from vrmatte.progress import Observer, ignore
 
 WEIGHTS_FILE = "model.safetensors"
@@ -87,7 +86,7 @@ def checked_file(weights: MaskWeights) -> Path:
         WeightsError: it is gone or was replaced.
     """
     path = Path(weights.path)
-    if _sha256_of(path) != weights.sha256:
+    if digest_of_weights(path) != weights.sha256:
         raise WeightsError(
             f"the weights {path} changed since this run began: put the former file back, or "
             "begin a new run"
@@ -115,7 +114,7 @@ def _of_user(model: MaskModel, place: Path) -> MaskWeights:
             f"{path.parent} lacks {SETTINGS_FILE}, without which {model.name} can't be opened: "
             f"{_how_to_get(model)}"
         )
-    digest = _sha256_of(path)
+    digest = digest_of_weights(path)
     known = None if model.weights_file is None else find_weights(model.weights_file).sha256
     notices = [f"weights licensed {model.licence}: see {model.licence_url}"]
     if digest != known:
@@ -135,11 +134,3 @@ def _how_to_get(model: MaskModel) -> str:
 
 def _hub_is_off() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in _YES
-
-
-def _sha256_of(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"can't read the weights {path}: {error.strerror}") from error

@@ -1,1 +1,1 @@
-"""Reading, writing and joining video files exactly; FFmpeg through PyAV only."""
+"""Exact reading, writing and joining of video files, with FFmpeg through PyAV."""

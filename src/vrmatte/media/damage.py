@@ -1,9 +1,9 @@
-"""Finds every damaged frame of a video, and lays down what is shown in its place.
+"""Detection of all damaged frames of a video, and the choice of frames that replace them.
 
-Containers notice little and decoders conceal much: a corrupt frame is repaired by guesses, and the
-frames predicted from it are shown without a word. So every frame is decoded once; a frame that is
-missing, corrupt, or of a wrong time or size damages all that is predicted from it, which is what
-is stored after it up to the next key frame.
+Containers detect little damage and decoders conceal much: they repair a corrupt frame by guessing,
+and return the frames predicted from it without a warning. So every frame is decoded once. A frame
+that is missing, corrupt, or of a wrong time or size damages all frames predicted from it: those
+stored after it, up to the next key frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from av.video.stream import VideoStream
 
 from vrmatte.errors import DamagedInputError
 from vrmatte.frames import HeldSpan, Timeline
-from vrmatte.media.decode import decode_after_seek, decoded_anyway, planned_index, set_threads
+from vrmatte.media.decode import decode_after_seek, decode_or_skip, planned_index, set_threads
 from vrmatte.media.opening import open_input
 from vrmatte.media.packet_list import gaps_in
 from vrmatte.media.probe import SourceInfo
@@ -33,15 +33,15 @@ from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 from vrmatte.settings.choices import OnDamage
 
 DAMAGE_VERSION = 1
-"""Raised whenever the same file would be found damaged at other places."""
+"""Incremented whenever detection would give other results for the same file."""
 _MOST_NAMED = 5
 _REORDERED_FRAMES = 4
-"""So many frames shown before a lost one may be stored after it, and predicted from it."""
+"""Number of frames shown before a lost one that may be stored after it and predicted from it."""
 _PACKETS_PER_EVENT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _StoredPacket:
     """One video packet."""
 
     pts: int | None
@@ -49,7 +49,7 @@ class _Stored:
     is_disposable: bool
     """No other frame is predicted from it."""
     is_corrupt: bool
-    """The container knows it to be damaged."""
+    """The container marks it as damaged."""
 
 
 def read_timeline(
@@ -58,16 +58,16 @@ def read_timeline(
     observer: Observer,
     known: Sequence[HeldSpan] | None = None,
 ) -> Timeline:
-    """Times of all frames, and what stands in for damaged ones.
+    """Read the times of all frames, and find replacements for damaged ones.
 
     Args:
         source: the video.
-        on_damage: as in `InputConfig`; "stop" leaves damage between the ends to be found later.
+        on_damage: as in `InputConfig`; "stop" leaves damage between both ends to the decoder.
         observer: receives progress and notices.
-        known: damage found in an earlier run on the same file, which is not looked for again.
+        known: damage that an earlier run found in the same file; skips the detection.
 
     Raises:
-        DamagedInputError: damage, where `on_damage` is "stop"; or no frame is whole.
+        DamagedInputError: damage, where `on_damage` is "stop"; or no frame is intact.
         InputError: no frames, or no usable presentation times.
     """
     timeline = scan_timeline(source, observer, on_damage)
@@ -76,38 +76,40 @@ def read_timeline(
     held = find_damage(source, timeline, observer) if known is None else tuple(known)
     timeline = replace(timeline, held=held)
     if held:
-        observer(Notice(_told(source, timeline)))
+        observer(Notice(_damage_text(source, timeline)))
     return timeline
 
 
 def find_damage(source: SourceInfo, timeline: Timeline, observer: Observer) -> tuple[HeldSpan, ...]:
-    """Decode every frame once; returns the damaged spans, rising, and what stands in for them.
+    """Decode every frame once; return the damaged ranges in ascending order.
 
     Raises:
-        DamagedInputError: not one frame is whole.
+        DamagedInputError: no frame is intact.
     """
-    observer(Started("scan", len(timeline), f"{source.path.name}: looking for damage"))
-    stored, whole = _decode_all(source, timeline, observer)
+    observer(Started("scan", len(timeline), f"{source.path.name}: checking for damage"))
+    stored, intact = _decode_all(source, timeline, observer)
     corrupt = [packet.pts for packet in stored if packet.is_corrupt and packet.pts is not None]
     for gap in gaps_in(source, timeline.pts.tolist()):
         corrupt += timeline.pts[max(gap - _REORDERED_FRAMES, 0) : gap + 1].tolist()
-    if corrupt or not whole.all():
-        _look_again(source, timeline, stored, whole)
-        whole &= ~np.isin(timeline.pts, corrupt)
-        whole[_predicted_from(stored, timeline, whole)] = False
+    if corrupt or not intact.all():
+        _decode_doubtful_again(source, timeline, stored, intact)
+        intact &= ~np.isin(timeline.pts, corrupt)
+        intact[_predicted_from_damage(stored, timeline, intact)] = False
     observer(Finished("scan"))
-    if not whole.any():
-        raise DamagedInputError(f"{source.path}: not one frame is whole. Copy it again")
-    return _spans(whole)
+    if not intact.any():
+        raise DamagedInputError(f"{source.path}: no frame is intact. Copy the file again")
+    return _damaged_spans(intact)
 
 
 def end_before_damage(
     source: SourceInfo, timeline: Timeline, start: float | None, end: float | None
 ) -> float | None:
-    """Where a part from `start` to `end` stops before its first damaged frame, in seconds.
+    """Return the time in seconds at which the range from `start` to `end` meets its first damage.
+
+    Without damage in the range this is `end`.
 
     Raises:
-        DamagedInputError: it begins with the damage, so nothing is before it.
+        DamagedInputError: the first frame of the range is damaged.
     """
     first = 0 if start is None else _index_at(timeline, start)
     last = len(timeline) if end is None else _index_at(timeline, end)
@@ -117,14 +119,14 @@ def end_before_damage(
     seconds = timeline.seconds(damaged[0])
     if damaged[0] == first:
         raise DamagedInputError(
-            f"{source.path}: frame {first} at {seconds:.3f} s, the first to process, is damaged: "
-            "nothing is before it. Begin after it with --start, or say --on-damage hold"
+            f"{source.path}: frame {first} at {seconds:.3f} s, the first to process, is damaged. "
+            "Begin after it with --start, or use --on-damage hold"
         )
     return seconds
 
 
 def damage_report(timeline: Timeline, on_damage: OnDamage) -> dict[str, object]:
-    """What was damaged, for reports; frames count from 0, `last_frame` is damaged too."""
+    """Describe the damage for reports; frames count from 0, and `last_frame` is damaged too."""
     return {
         "on_damage": on_damage,
         "frames": sum(span.last - span.first for span in timeline.held),
@@ -141,79 +143,76 @@ def damage_report(timeline: Timeline, on_damage: OnDamage) -> dict[str, object]:
     }
 
 
-# --- looking ---------------------------------------------------------------------------------
-
-
 def _decode_all(
     source: SourceInfo, timeline: Timeline, observer: Observer
-) -> tuple[list[_Stored], npt.NDArray[np.bool_]]:
-    """All packets in the order they are stored in, and which planned frames came whole."""
-    stored: list[_Stored] = []
-    whole = np.zeros(len(timeline), np.bool_)
+) -> tuple[list[_StoredPacket], npt.NDArray[np.bool_]]:
+    """Return all packets in stored order, and a flag per planned frame that it is intact."""
+    stored: list[_StoredPacket] = []
+    intact = np.zeros(len(timeline), np.bool_)
     with open_input(source.path) as container:
         video = cast(VideoStream, container.streams[source.video_index])
         set_threads(video, source)
-        with contextlib.suppress(av.error.FFmpegError):  # what comes no more is not whole
+        with contextlib.suppress(av.error.FFmpegError):  # frames after the error are not intact
             for packet in container.demux(video):
                 stored.append(_stored(packet))
-                _mark_whole(source, timeline, decoded_anyway(packet), whole)
+                _mark_intact(source, timeline, decode_or_skip(packet), intact)
                 if len(stored) % _PACKETS_PER_EVENT == 0:
                     observer(Advanced("scan", len(stored)))
-    return stored, whole
+    return stored, intact
 
 
-def _stored(packet: Packet[VideoStream]) -> _Stored:
-    return _Stored(packet.pts, packet.is_keyframe, packet.is_disposable, packet.is_corrupt)
+def _stored(packet: Packet[VideoStream]) -> _StoredPacket:
+    return _StoredPacket(packet.pts, packet.is_keyframe, packet.is_disposable, packet.is_corrupt)
 
 
-def _mark_whole(
+def _mark_intact(
     source: SourceInfo,
     timeline: Timeline,
     frames: Iterable[VideoFrame],
-    whole: npt.NDArray[np.bool_],
+    intact: npt.NDArray[np.bool_],
 ) -> None:
     for frame in frames:
         index = planned_index(source, timeline, frame)
         if index is not None and not frame.is_corrupt:
-            whole[index] = True
+            intact[index] = True
 
 
-def _look_again(
+def _decode_doubtful_again(
     source: SourceInfo,
     timeline: Timeline,
-    stored: Sequence[_Stored],
-    whole: npt.NDArray[np.bool_],
+    stored: Sequence[_StoredPacket],
+    intact: npt.NDArray[np.bool_],
 ) -> None:
-    """Decode groups of pictures with doubtful frames once more, by one thread.
+    """Decode groups of pictures with doubtful frames once more, on a single thread.
 
-    Threads that decode ahead lose whole frames beside a damaged one.
+    Multithreaded decoders lose intact frames next to a damaged one.
     """
     times = sorted(packet.pts for packet in stored if packet.is_key and packet.pts is not None)
     keys = sorted({0, *np.searchsorted(timeline.pts, times).tolist()})
     for first, last in pairwise([*keys, len(timeline)]):
-        if whole[first:last].all():
+        if intact[first:last].all():
             continue
         start = int(timeline.pts[first]) if first else None
-        found = np.zeros(len(timeline), np.bool_)
-        for frame in decode_after_seek(source, start, patient=True):
-            _mark_whole(source, timeline, [frame], found)
+        again = np.zeros(len(timeline), np.bool_)
+        for frame in decode_after_seek(source, start, tolerant=True):
+            _mark_intact(source, timeline, [frame], again)
             if frame.pts is not None and last < len(timeline) and frame.pts >= timeline.pts[last]:
                 break
-        whole[first:last] = found[first:last]  # threads that decode ahead may also miss damage
+        intact[first:last] = again[first:last]  # multithreaded decoders may also miss damage
 
 
-def _predicted_from(
-    stored: Sequence[_Stored], timeline: Timeline, whole: npt.NDArray[np.bool_]
+def _predicted_from_damage(
+    stored: Sequence[_StoredPacket], timeline: Timeline, intact: npt.NDArray[np.bool_]
 ) -> list[int]:
-    """Frames that came whole, yet may show what is left of damaged ones."""
-    damaged = set(timeline.pts[~whole].tolist())
+    """Return frames that look intact but may be predicted from damaged ones."""
+    damaged = set(timeline.pts[~intact].tolist())
     tainted: list[int] = []
     is_tainted, key_pts = False, None
     for packet in stored:
         if packet.pts is None:
             continue
         if packet.is_key:
-            # What is stored after a key frame and shown before it is predicted from both sides.
+            # Frames stored after a key frame but shown before it are predicted from both sides.
             key_pts = packet.pts if is_tainted else None
             is_tainted = False
         if is_tainted or (key_pts is not None and packet.pts < key_pts):
@@ -223,19 +222,16 @@ def _predicted_from(
     return np.flatnonzero(np.isin(timeline.pts, tainted)).tolist()
 
 
-def _spans(whole: npt.NDArray[np.bool_]) -> tuple[HeldSpan, ...]:
-    """Runs of damaged frames; the last whole frame stands in, at the very start the next one."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([True], whole, [True])).astype(np.int8)))
+def _damaged_spans(intact: npt.NDArray[np.bool_]) -> tuple[HeldSpan, ...]:
+    """Assign each damaged range the intact frame before it; at the start, the one after it."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([True], intact, [True])).astype(np.int8)))
     return tuple(
         HeldSpan(first, last, first - 1 if first else last)
         for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
     )
 
 
-# --- telling ---------------------------------------------------------------------------------
-
-
-def _told(source: SourceInfo, timeline: Timeline) -> str:
+def _damage_text(source: SourceInfo, timeline: Timeline) -> str:
     named = [
         f"{span.first} to {span.last - 1} ({timeline.seconds(span.first):.2f} to "
         f"{_end_seconds(timeline, span):.2f} s)"
@@ -245,7 +241,7 @@ def _told(source: SourceInfo, timeline: Timeline) -> str:
     return (
         f"{source.path}: {sum(span.last - span.first for span in timeline.held)} of "
         f"{len(timeline)} frames are damaged, or predicted from damaged ones: "
-        f"{', '.join(named)}{f' and {more} more places' if more else ''}"
+        f"{', '.join(named)}{f' and {more} more ranges' if more else ''}"
     )
 
 

@@ -1,7 +1,4 @@
-"""Reads exactly the planned frames of a source as YUV planes, and finished files with their alpha.
-
-Knows nothing of mattes.
-"""
+"""Decoding: exactly the planned frames of a source as YUV planes, and finished files with alpha."""
 
 from __future__ import annotations
 
@@ -20,24 +17,24 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vrmatte.errors import DamagedInputError, InputError
-from vrmatte.frames import ColorTags, Matte, PlanarFrame, Plane, StraightFrame, Timeline
+from vrmatte.errors import DamagedInputError
+from vrmatte.frames import Matte, PlanarFrame, Plane, Timeline
 from vrmatte.media.opening import open_input
-from vrmatte.media.planes import plane_view, straight_layout, to_planar, to_straight
+from vrmatte.media.planes import plane_view, to_planar
 from vrmatte.media.probe import SourceInfo
 
 _SEEK_BACK_SECONDS = (0, 2, 10, None)
-"""Further and further before the wanted frame, until decoding starts early enough; None: at the
-start of the file."""
-OTHER_WAYS = (
-    "say --on-damage hold to show the last whole frame where others are damaged, or --on-damage "
+"""Distances before the wanted frame to seek to, until decoding starts early enough; None: start of
+the file."""
+DAMAGE_ADVICE = (
+    "use --on-damage hold to repeat the last intact frame in place of damaged ones, or --on-damage "
     "partial to stop before the damage"
 )
-"""What there is to say to a damaged file besides repair."""
+"""Alternatives to repairing a damaged file, for error messages."""
 _FLAGGED_LATE = frozenset({"h264"})
-"""Decoders whose threads hand frames out before they know whether they are corrupt."""
+"""Decoders whose threads return frames before they know that these are corrupt."""
 _STRAY_FRAMES = 1000
-"""A decoder may show so many frames more than were planned before it is taken for endless."""
+"""A decoder that returns this many frames more than planned is taken for endless."""
 
 
 def read_frames(
@@ -45,32 +42,32 @@ def read_frames(
 ) -> Generator[PlanarFrame]:
     """Yield frames first..last-1 of `timeline`, each with exactly its planned time.
 
-    Planes are views on the decoder's memory (8 bit: uint8, above: uint16) in `source.layout`.
-    In place of frames that the timeline holds, the picture that stands in for them is shown.
+    Planes are views of the decoder's memory (8 bit: uint8, above: uint16) in `source.layout`.
+    Frames in the timeline's `held` ranges are replaced by the frame that the range names.
 
     Raises:
-        DamagedInputError: a planned frame is missing or corrupt, and nothing stands in for it.
+        DamagedInputError: a planned frame is missing or corrupt, and has no replacement.
     """
     position = first
     shown: PlanarFrame | None = None
     for span in timeline.held:
         if span.last <= first or span.first >= last:
             continue
-        for shown in _whole_frames(source, timeline, position, span.first):
+        for shown in _intact_frames(source, timeline, position, span.first):
             yield shown
         if shown is None or shown.pts != timeline.pts[span.shown]:
-            with closing(_whole_frames(source, timeline, span.shown, span.shown + 1)) as frames:
+            with closing(_intact_frames(source, timeline, span.shown, span.shown + 1)) as frames:
                 shown = next(frames)
         position = min(span.last, last)
         for index in range(max(span.first, first), position):
             yield replace(shown, pts=int(timeline.pts[index]))
-    yield from _whole_frames(source, timeline, position, last)
+    yield from _intact_frames(source, timeline, position, last)
 
 
-def unseen_frames(
+def black_frames(
     source: SourceInfo, timeline: Timeline, first: int, last: int
 ) -> Generator[PlanarFrame]:
-    """Frames first..last-1 in size and time, but black: for who looks at their mattes alone."""
+    """Yield black frames with the size and times of frames first..last-1, without decoding."""
     layout = source.layout
     black = np.zeros((), layout.dtype)
     chroma = -(-source.height >> layout.chroma_shift_y), -(-source.width >> layout.chroma_shift_x)
@@ -80,42 +77,43 @@ def unseen_frames(
         yield PlanarFrame(y, u, u, layout, source.color, int(timeline.pts[index]))
 
 
-def _whole_frames(
+def _intact_frames(
     source: SourceInfo, timeline: Timeline, first: int, last: int
 ) -> Generator[PlanarFrame]:
-    """Frames of a span in which none is held.
+    """Yield the frames of a range that contains no held ones.
 
-    Where fast decoding meets damage, the place is decoded once more with patience: by one thread,
-    going on after every error. So what is told is the very frame, however decoders run ahead.
+    Where fast decoding meets damage, the range is decoded again in tolerant mode: on one thread,
+    continuing after every error. So the error names the exact frame, however far decoders run
+    ahead.
     """
     position, is_damaged = first, False
     for seconds in _SEEK_BACK_SECONDS:
         if position >= last or (is_damaged and seconds is None):
             break
-        for patient in (True,) if is_damaged else (False, True):
+        for tolerant in (True,) if is_damaged else (False, True):
             position, is_late = yield from _attempt(
-                source, timeline, range(position, last), seconds, patient=patient
+                source, timeline, range(position, last), seconds, tolerant=tolerant
             )
             if is_late or position == last:
                 break
-            is_damaged = patient
+            is_damaged = tolerant
     if position < last:
         raise DamagedInputError(
             f"{source.path}: frame {position} at {timeline.seconds(position):.3f} s can't be "
-            f"decoded; the file is damaged there. Copy it again or repair it; or {OTHER_WAYS}"
+            f"decoded; the file is damaged there. Copy it again, repair it, or {DAMAGE_ADVICE}"
         )
 
 
 def _attempt(
-    source: SourceInfo, timeline: Timeline, span: range, seconds: int | None, *, patient: bool
+    source: SourceInfo, timeline: Timeline, span: range, seconds: int | None, *, tolerant: bool
 ) -> Generator[PlanarFrame, None, tuple[int, bool]]:
-    """Yield whole frames of `span` from its first on, as far as it goes.
+    """Yield intact frames from the start of `span` up to the first damaged one.
 
     A corrupt or missing frame taints all after it up to the next key frame, because they are
-    predicted from it; decoders show them without a word.
+    predicted from it; decoders return them without a warning.
 
     Returns:
-        The first frame that was not yielded, and whether decoding began too late for it.
+        The first frame that was not yielded, and True if decoding began too late for it.
     """
     wanted = span.start
     target = None
@@ -123,7 +121,7 @@ def _attempt(
         target = int(timeline.pts[wanted]) - round(seconds / source.time_base)
     expected: int | None = None
     tainted = False
-    decoded = decode_after_seek(source, target, patient=patient)
+    decoded = decode_after_seek(source, target, tolerant=tolerant)
     for count, frame in enumerate(decoded):
         index = planned_index(source, timeline, frame)
         if count > 2 * len(timeline) + _STRAY_FRAMES:
@@ -135,7 +133,7 @@ def _attempt(
         skipped = range(index if expected is None else expected, index)
         if _all_held(timeline, range(index, index + 1)):
             expected = index if expected is None else expected
-            continue  # beside damage frames may even come in a wrong order
+            continue  # near damage, frames may even arrive out of order
         expected = index + 1
         tainted = (tainted or not _all_held(timeline, skipped)) and not frame.key_frame
         tainted = tainted or frame.is_corrupt
@@ -147,12 +145,12 @@ def _attempt(
         wanted += 1
         if wanted == span.stop:
             return wanted, False
-    # Fast decoders that meet damage early show nothing at all; patient ones then begin too late.
-    return wanted, expected is None and patient
+    # Fast decoders that meet damage early return nothing; tolerant ones then begin too late.
+    return wanted, expected is None and tolerant
 
 
 def planned_index(source: SourceInfo, timeline: Timeline, frame: VideoFrame) -> int | None:
-    """Which planned frame this is; None: one of another time or size than any that is planned."""
+    """Return the index of the planned frame with this time and size; None if there is none."""
     if frame.pts is None or (frame.width, frame.height) != (source.width, source.height):
         return None
     index = int(np.searchsorted(timeline.pts, frame.pts))
@@ -164,41 +162,41 @@ def _all_held(timeline: Timeline, indices: range) -> bool:
 
 
 def decode_after_seek(
-    source: SourceInfo, pts: int | None, *, patient: bool
+    source: SourceInfo, pts: int | None, *, tolerant: bool
 ) -> Generator[VideoFrame]:
-    """Decoded frames from the key frame at or before `pts` on; None: from the start.
+    """Yield decoded frames from the key frame at or before `pts`, or from the start (None).
 
-    Ends without a word where the file can't be decoded further: whoever waits for a frame that
-    never comes names it. With `patience` one thread decodes and goes on after every error.
+    Ends without an error where the file can't be decoded further; the caller reports a missing
+    frame. With `tolerant`, a single thread decodes and continues after every error.
     """
     with open_input(source.path) as container:
         stream = container.streams[source.video_index]
         assert isinstance(stream, av.VideoStream)
-        if patient:
+        if tolerant:
             stream.codec_context.thread_count = 1
         else:
             set_threads(stream, source)
         try:
             if pts is not None:
                 container.seek(pts, stream=stream, backward=True)
-            if not patient:
+            if not tolerant:
                 yield from container.decode(stream)
                 return
             for packet in container.demux(stream):
-                yield from decoded_anyway(packet)
+                yield from decode_or_skip(packet)
         except av.error.FFmpegError:
             return
 
 
 def set_threads(stream: VideoStream, source: SourceInfo) -> None:
-    """All threads, such that a corrupt frame is told from a whole one."""
+    """Decode on all threads, in a mode that marks corrupt frames reliably."""
     stream.thread_type = "AUTO"
     if source.codec in _FLAGGED_LATE:
         stream.codec_context.options = {"err_detect": "explode"}
 
 
-def decoded_anyway(packet: Packet[VideoStream]) -> list[VideoFrame]:
-    """The frames a packet completes; none where it is damaged."""
+def decode_or_skip(packet: Packet[VideoStream]) -> list[VideoFrame]:
+    """Return the frames that a packet completes; none if it is damaged."""
     try:
         return packet.decode()
     except av.error.FFmpegError:
@@ -212,41 +210,13 @@ def read_grey(path: Path) -> Generator[tuple[int, Matte]]:
             yield frame.pts or 0, np.array(plane_view(frame.planes[0], 1), dtype=np.uint8)
 
 
-def read_straight(path: Path) -> Generator[StraightFrame]:
-    """Yield every frame of a file with straight alpha, times in the stream's time base.
-
-    8-bit files come as yuva420p, ProRes and 10-bit FFV1 as yuva444p10le; planes may be views on
-    the decoder's memory. Colour tags are those of the container.
-
-    Raises:
-        InputError: a frame has no alpha.
-    """
-    with open_input(path) as container:
-        stream = container.streams.video[0]
-        context = stream.codec_context
-        color = ColorTags(
-            context.color_primaries,
-            context.color_trc,
-            context.colorspace,
-            full_range=context.color_range == 2,
-        )
-        for frame in decode_with_alpha(container, stream):
-            layout = straight_layout(frame)
-            if layout is None:
-                raise InputError(
-                    f"{path}: a frame is {frame.format.name}; accepted are files with alpha as "
-                    "vrmatte writes them. Make the file anew"
-                )
-            yield to_straight(frame, layout, color)
-
-
 def decode_with_alpha(
     container: av.container.InputContainer, stream: av.VideoStream
 ) -> Iterator[VideoFrame]:
-    """All frames of a stream, VP9 with the alpha that FFmpeg's own decoder leaves out."""
-    # A copied stream's tag comes back in capitals.
-    marks = {key.lower(): value for key, value in stream.metadata.items()}
-    if stream.codec_context.name != "vp9" or marks.get("alpha_mode") != "1":
+    """Yield all frames of a stream; VP9 with the alpha that FFmpeg's own decoder ignores."""
+    # The tag of a copied stream is returned in capitals.
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    if stream.codec_context.name != "vp9" or tags.get("alpha_mode") != "1":
         stream.thread_type = "AUTO"
         yield from container.decode(stream)
         return

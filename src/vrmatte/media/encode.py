@@ -1,4 +1,4 @@
-"""Writes one chunk of one file: a fresh encoder, a `.part` file, fsync, count. Knows no mattes."""
+"""Encoding of one chunk of one file: a new encoder, a draft, a check of the packet count, fsync."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from vrmatte.errors import ChunkError, OutputError, VrmatteError
-from vrmatte.files import ChunkFile, commit_file
+from vrmatte.files import ChunkFile, commit_file, draft_path
 from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
 from vrmatte.media.planes import grey_frame, straight_frame, video_frame
 
 _MOST_REORDERED_FRAMES = 16
-"""More than any codec holds back."""
+"""More frames than any codec reorders."""
 _LONGEST_REORDER_TICKS = 2**30
-"""What mp4 can say in 32 bits, with room to spare."""
+"""The range of mp4's 32-bit offsets, with a margin."""
 
 
 class ChunkWriter:
-    """Encodes frames into `path` by way of `path.part`; nothing appears under `path` before commit.
+    """Encoder of frames into a draft of `path`; nothing appears under `path` before `commit`.
 
-    Times inside a chunk start at 0; joining puts every frame back to its planned time.
+    Times inside a chunk start at 0; joining gives every frame its planned time again.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ChunkWriter:
         rate: Fraction,
     ) -> None:
         self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._draft = draft_path(path)
         self._spec = spec
         self._time_base = time_base
         self._first_pts: int | None = None
@@ -50,18 +50,18 @@ class ChunkWriter:
         self._packets = 0
         if color.full_range and not spec.holds_full_range:
             raise OutputError(
-                f"can't write {path}: {spec.encoder} holds pictures of video range only; choose "
-                "another file, or a source of video range"
+                f"can't write {path}: {spec.encoder} stores limited-range video only; choose "
+                "another deliverable, or a limited-range source"
             )
-        # An exact track time scale keeps every pts; 1/N is all that mp4 and mov can say. The other
-        # containers round to milliseconds, which keeps frames in order; more joining needs not.
+        # An exact track time scale keeps every pts; mp4 and mov can only express 1/N. The other
+        # containers round to milliseconds, which keeps frames in order; joining needs no more.
         options: dict[str, str] = {}
         if spec.container in ("mp4", "mov"):
             options["video_track_timescale"] = str(time_base.denominator)
         try:
-            self._part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+            self._draft.unlink(missing_ok=True)  # a link there would redirect the writing
             self._container = av.open(
-                file_url(self._part), "w", format=spec.container, options=options
+                file_url(self._draft), "w", format=spec.container, options=options
             )
         except WRITING_ERRORS as error:
             raise writing_error(error, path) from error
@@ -71,16 +71,16 @@ class ChunkWriter:
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = spec.layout.name
         self._stream.options = dict(spec.options)
-        tag_stream(self._stream, color)
+        _tag_stream(self._stream, color)
         context = self._stream.codec_context
         context.time_base = self._stream.time_base = Fraction(1, time_base.denominator)
         if spec.codec_tag:
             context.codec_tag = spec.codec_tag
 
     def write(self, picture: PlanarFrame | Matte | StraightFrame, pts: int) -> None:
-        """Encode one picture shown at `pts`.
+        """Encode one frame shown at `pts`.
 
-        Planes, with or without alpha, must be in the spec's layout; a matte makes a grey picture.
+        Planes, with or without alpha, must be in the spec's layout; a matte gives a grey frame.
         """
         if self._first_pts is None:
             self._first_pts = pts
@@ -98,16 +98,16 @@ class ChunkWriter:
         if not isinstance(picture, StraightFrame):
             return grey_frame(picture)
         layout = picture.picture.layout
-        if layout != self._spec.layout:  # a conversion would not know alpha from luma
-            raise ValueError(f"picture is {layout.name}; want {self._spec.layout.name}")
+        if layout != self._spec.layout:  # a conversion would confuse alpha and luma
+            raise ValueError(f"frame is {layout.name}; expected {self._spec.layout.name}")
         return straight_frame(picture)
 
     def commit(self) -> ChunkFile:
-        """Flush, count, fsync and rename; the chunk then exists, whole.
+        """Flush the encoder, check the packet count, fsync and rename the file.
 
         Raises:
             OutputError, DiskFullError: the file can't be written.
-            ChunkError: the encoder failed, or lost a frame.
+            ChunkError: the encoder failed or lost a frame.
         """
         self._encode(None)
         try:
@@ -116,18 +116,16 @@ class ChunkWriter:
             raise writing_error(error, self._path) from error
         if self._packets != self._frames:
             raise ChunkError(
-                f"{self._path}: {self._spec.encoder} made {self._packets} packets of "
-                f"{self._frames} frames"
+                f"{self._path}: {self._spec.encoder} encoded {self._frames} frames to "
+                f"{self._packets} packets"
             )
-        return commit_file(self._part, self._path, self._frames)
+        return commit_file(self._draft, self._path, self._frames)
 
     def discard(self) -> None:
         """Close and delete the unfinished file."""
-        with contextlib.suppress(
-            *WRITING_ERRORS
-        ):  # a full disk can't finish the file, and need not
+        with contextlib.suppress(*WRITING_ERRORS):  # on a full disk closing fails
             self._container.close()
-        self._part.unlink(missing_ok=True)
+        self._draft.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -155,25 +153,25 @@ class ChunkWriter:
             raise writing_error(error, self._path) from error
 
     def _coding_error(self, error: av.error.FFmpegError) -> VrmatteError:
-        """An encoder that refuses to begin has wrong settings; later it fails at these pictures."""
+        """Blame the settings for a failure at the first frame, and the frames for a later one."""
         if isinstance(error, OSError) or self._frames == 0:
             return writing_error(error, self._path)
         reason = error.strerror or str(error)
         return ChunkError(f"{self._spec.encoder} failed after {self._frames} frames: {reason}")
 
     def _repair_decode_time(self, packet: Packet[av.VideoStream]) -> None:
-        """Replace a decode time no muxer takes.
+        """Replace a decode time that no muxer accepts.
 
-        x265 makes them up from memory it never wrote where a chunk has fewer frames than it
-        reorders. Joining lays decode times anew, so any that rise and precede `pts` will do.
+        x265 takes it from uninitialised memory where a chunk has fewer frames than it reorders.
+        Joining computes decode times again, so any that rise and precede `pts` will do.
         """
         pts = packet.pts or 0
         if packet.dts is None or not pts - _LONGEST_REORDER_TICKS < packet.dts <= pts:
             packet.dts = self._packets - _MOST_REORDERED_FRAMES
 
 
-def tag_stream(stream: av.VideoStream, color: ColorTags) -> None:
-    """Set the colour description; FFmpeg does not pass it from frames to the encoder by itself."""
+def _tag_stream(stream: av.VideoStream, color: ColorTags) -> None:
+    """Set the colour description; FFmpeg doesn't pass it from frames to the encoder itself."""
     context = stream.codec_context
     context.color_primaries = color.primaries
     context.color_trc = color.transfer

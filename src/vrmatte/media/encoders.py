@@ -1,7 +1,8 @@
-"""Chooses the encoder for a file: codec, implementation, and settings that suit large frames.
+"""Choice of the encoder for a file: codec, implementation, and settings that suit large frames.
 
-A hardware encoder is used only after it has really encoded frames of the wanted size: FFmpeg lists
-encoders whether or not the machine has them, and NVENC's H.264 ends at 4096 wide (docs/formats.md).
+A hardware encoder is used only after it has encoded frames of the wanted size in a trial: FFmpeg
+lists encoders whether or not the machine has them, and NVENC's H.264 ends at 4096 pixels wide
+(docs/formats.md).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
 from vrmatte.settings.config import OutputConfig
 
-# The library never prints, but SVT-AV1 would tell its life on standard error.
+# The library never prints, but SVT-AV1 logs to standard error by default.
 os.environ.setdefault("SVT_LOG", "1")
 
 AlphaFormat = Literal["prores4444", "webm-alpha", "ffv1-alpha"]
-"""Files that hold pictures with straight alpha."""
+"""Deliverables with straight alpha."""
 Codec = Literal["h264", "hevc", "av1"]
 FileFormat = Literal["mp4", "mov", "matroska", "webm"]
-"""FFmpeg's names of the containers that files and their chunks are written to."""
+"""FFmpeg's names of the containers of files and their chunks."""
 
 _SOFTWARE: dict[str, str] = {"h264": "libx264", "hevc": "libx265", "av1": "libsvtav1"}
 _HARDWARE: dict[str, tuple[str, ...]] = {
@@ -52,20 +53,21 @@ _DEFAULT_QUALITY = {"h264": 18, "hevc": 20, "av1": 26}
 _QUALITY_OPTION = {"nvenc": "cq", "qsv": "global_quality", "amf": "qp_i"}
 _WIDEST_H264 = 4096
 _LOOKAHEAD_FRAMES, _LARGE_LOOKAHEAD_FRAMES = 10, 5
-"""The second for pictures wider than headsets take in H.264: each costs 28 MB at 6144x3072."""
+"""The second for frames wider than headsets decode in H.264: each costs 28 MB at 6144x3072."""
 _REPEATABLE_H264 = "sync-lookahead=0:cpu-independent=1"
-"""Without the second, x264's AVX-512 code makes another file of the same pictures now and then:
-seen in half of all runs at some widths (96, 320)."""
+"""Without the second, x264's AVX-512 code sometimes encodes the same frames to another file: in
+half of all runs at some widths (96, 320)."""
 _WIDEST_REORDERED = 4096
+_HEVC = f"rc-lookahead={_LOOKAHEAD_FRAMES}:frame-threads=1"
 _LARGE_HEVC = "bframes=0:rc-lookahead=2:frame-threads=1"
-"""A frame of 6144x3072 costs x265 170 MB (230 in 10 bit) from look-ahead to last reference: with
-B-frames and ten frames of look-ahead 2.1 GB, like this 1.0 GB."""
+"""A 6144x3072 frame costs x265 170 MB (230 in 10 bit) from look-ahead to last reference: 2.1 GB
+with B-frames and ten frames of look-ahead, 1.0 GB with these settings."""
 
 _VP9_DEFAULT_QUALITY = 18
 _VP9_DEFAULT_PRESET = 6
 _VP9_PRESETS = range(9)
 _VP9_FIRST_REALTIME = 6
-"""libvpx's own speeds: up to 5 for its careful mode, above for its quick one."""
+"""libvpx's speeds: up to 5 for its "good" mode, above for its "realtime" mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +80,24 @@ class EncoderSpec:
     options: tuple[tuple[str, str], ...]
     codec_tag: str | None
     container: FileFormat
-    """What its chunks are written to."""
+    """Container of its chunks."""
 
     @property
     def label(self) -> str:
-        """For people: "libx265 yuv420p10le crf=20 preset=veryfast"."""
-        told = ("crf", "cq", "preset", "cpu-used", "level", "profile", "alpha_bits")
-        shown = [f"{k}={v}" for k, v in self.options if k in told]
-        return " ".join([self.encoder, self.layout.name, *shown])
+        """Short description, such as "libx265 yuv420p10le crf=20 preset=veryfast"."""
+        shown = ("crf", "cq", "preset", "cpu-used", "level", "profile", "alpha_bits")
+        options = [f"{name}={value}" for name, value in self.options if name in shown]
+        return " ".join([self.encoder, self.layout.name, *options])
 
     @property
     def holds_full_range(self) -> bool:
-        """Whether pictures may use all codes; ProRes has no word for it."""
+        """True if frames may use all codes; ProRes has no flag for it."""
         return self.encoder != "prores_ks"
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderChoice:
-    """The encoder to use and what the user should know about the choice."""
+    """The encoder to use, and notices for the user about the choice."""
 
     spec: EncoderSpec
     notices: tuple[str, ...] = ()
@@ -108,16 +110,16 @@ MATTE_STORE = EncoderSpec(
     None,
     "matroska",
 )
-"""Lossless grey, every frame a key frame, with checksums per slice."""
+"""Lossless grey; every frame is a key frame, with a checksum per slice."""
 
 
 def choose_encoder(
     output: OutputConfig, width: int, height: int, bit_depth: int, rate: Fraction
 ) -> EncoderChoice:
-    """The encoder for frames of `width` x `height` with `bit_depth` (8 or 10).
+    """Choose the encoder for frames of `width` x `height` with `bit_depth` (8 or 10).
 
     Raises:
-        ConfigError: the codec asked for can't make such a file.
+        ConfigError: the requested codec can't encode such a file.
     """
     codec = _codec_for(output, width, bit_depth)
     layout = YUV420P if bit_depth == 8 else YUV420P10
@@ -136,8 +138,8 @@ def choose_encoder(
     refusal = trial_encode(spec, 256, 128)
     if refusal is not None:
         raise ConfigError(
-            f"{spec.encoder} refuses these settings ({refusal}): "
-            "check output.preset and output.quality"
+            f"{spec.encoder} rejects these settings ({refusal}). "
+            "Check output.preset and output.quality"
         )
     return EncoderChoice(spec, tuple(notices))
 
@@ -145,25 +147,25 @@ def choose_encoder(
 def alpha_encoder(
     name: AlphaFormat, bit_depth: int, width: int, height: int, rate: Fraction, output: OutputConfig
 ) -> EncoderChoice:
-    """The encoder of a file with straight alpha, for pictures of `bit_depth` (8 or 10).
+    """Choose the encoder of a file with straight alpha, for frames of `bit_depth` (8 or 10).
 
     Raises:
-        ConfigError: FFmpeg here can't make such a file.
+        ConfigError: this FFmpeg can't encode such a file.
     """
     if name == "webm-alpha":
         spec, notices = _vp9_spec(rate, output), _vp9_notices(bit_depth, output)
     else:
         spec = _prores_spec(output) if name == "prores4444" else _ffv1_spec(bit_depth)
         notices = tuple(
-            f"{name} has no steps of quality: output.{key} is not used for it"
+            f"{name} has no quality levels: output.{key} is ignored for it"
             for key in ("quality", "preset")
             if getattr(output, key) is not None
         )
     refusal = trial_encode(spec, min(width, 256), min(height, 128))
     if refusal is not None:
         raise ConfigError(
-            f"{name} can't be made here: {spec.encoder} refuses its settings ({refusal}); "
-            "deliver another file with alpha"
+            f"{name} can't be encoded here: {spec.encoder} rejects its settings ({refusal}). "
+            "Choose another deliverable with alpha"
         )
     return EncoderChoice(spec, notices)
 
@@ -172,13 +174,13 @@ def _prores_spec(output: OutputConfig) -> EncoderSpec:
     options = {
         "profile": "4444",
         "alpha_bits": str(output.prores_alpha_bits),
-        "vendor": "apl0",  # some editors take only what says it is Apple's
+        "vendor": "apl0",  # some editors only accept Apple's vendor code
     }
     return EncoderSpec("prores_ks", YUVA444P10, tuple(options.items()), None, "mov")
 
 
 def _ffv1_spec(bit_depth: int) -> EncoderSpec:
-    """Lossless, every frame a key frame, with checksums per slice; slices are coded in parallel."""
+    """Return lossless settings: key frames only, parallel slices, a checksum per slice."""
     options = {"level": "3", "slices": "24", "slicecrc": "1", "g": "1"}
     layout = YUVA420P if bit_depth == 8 else YUVA444P10
     return EncoderSpec("ffv1", layout, tuple(options.items()), None, "matroska")
@@ -188,13 +190,13 @@ def _vp9_spec(rate: Fraction, output: OutputConfig) -> EncoderSpec:
     speed = _vp9_speed(output)
     options = {
         "crf": str(_VP9_DEFAULT_QUALITY if output.quality is None else output.quality),
-        "b": "0",  # without it crf is only a bound
+        "b": "0",  # without it crf is only an upper bound
         "g": _gop(rate),
         "deadline": "good" if speed < _VP9_FIRST_REALTIME else "realtime",
         "cpu-used": str(speed),
         "row-mt": "1",
-        "tile-columns": "4",  # log2 of the most; libvpx takes as many as the width has room for
-        "auto-alt-ref": "0",  # picture and alpha are two streams that must stay in step
+        "tile-columns": "4",  # log2 of the maximum; libvpx uses as many as the width allows
+        "auto-alt-ref": "0",  # colour and alpha are two streams that must stay in step
         "lag-in-frames": "0",
     }
     return EncoderSpec("libvpx-vp9", YUVA420P, tuple(options.items()), None, "webm")
@@ -209,19 +211,19 @@ def _vp9_notices(bit_depth: int, output: OutputConfig) -> tuple[str, ...]:
     notices: list[str] = []
     if bit_depth > YUVA420P.bit_depth:
         notices.append(
-            f"webm-alpha holds 8 bit only: {bit_depth}-bit pictures are rounded for it. "
-            "prores4444 and ffv1-alpha keep 10 bit"
+            f"webm-alpha stores 8 bits only: {bit_depth}-bit frames are rounded for it. "
+            "prores4444 and ffv1-alpha keep 10 bits"
         )
     if output.preset is not None and output.preset != str(_vp9_speed(output)):
         notices.append(
-            f"webm-alpha takes presets 0 (slow) to {_VP9_PRESETS[-1]}: "
-            f"output.preset={output.preset} is not used for it"
+            f"webm-alpha accepts presets 0 (slow) to {_VP9_PRESETS[-1]}: "
+            f"output.preset={output.preset} is ignored for it"
         )
     return tuple(notices)
 
 
 def preview_encoder(rate: Fraction) -> EncoderChoice:
-    """H.264 in 8 bit that opens everywhere, for small pictures."""
+    """Return an 8-bit H.264 encoder for small frames, which plays everywhere."""
     options = {
         "crf": "24",
         "g": _gop(rate),
@@ -244,7 +246,7 @@ def _software_spec(
     name = _SOFTWARE[codec]
     if output.preset is not None and output.preset not in _PRESETS[name]:
         raise ConfigError(
-            f"output.preset can't be {output.preset!r}: {name} takes {', '.join(_PRESETS[name])}"
+            f"output.preset can't be {output.preset!r}: {name} accepts {', '.join(_PRESETS[name])}"
         )
     quality = _DEFAULT_QUALITY[codec] if output.quality is None else output.quality
     options = {
@@ -252,12 +254,11 @@ def _software_spec(
         "g": _gop(rate),
         "preset": output.preset or _DEFAULT_PRESET[name],
     }
-    look = f"rc-lookahead={_LOOKAHEAD_FRAMES}"
     if name == "libx264":
         frames = _LOOKAHEAD_FRAMES if width <= _WIDEST_H264 else _LARGE_LOOKAHEAD_FRAMES
         options["x264-params"] = f"rc-lookahead={frames}:{_REPEATABLE_H264}"
     elif name == "libx265":
-        effort = f"{look}:frame-threads=1" if width <= _WIDEST_REORDERED else _LARGE_HEVC
+        effort = _HEVC if width <= _WIDEST_REORDERED else _LARGE_HEVC
         options["x265-params"] = f"log-level=none:open-gop=0:{effort}"
     elif name == "libsvtav1":
         options["svtav1-params"] = f"lookahead={_LOOKAHEAD_FRAMES}"
@@ -284,33 +285,30 @@ def _hardware_spec(
 
 
 def _gop(rate: Fraction) -> str:
-    """Two seconds between key frames, so that players can seek."""
+    """Return the frames between key frames: two seconds, so that players can seek."""
     return str(max(1, round(2 * rate)))
 
 
 @cache
 def trial_encode(spec: EncoderSpec, width: int, height: int) -> str | None:
-    """Really encode two frames into the spec's own container.
-
-    None when that works, else the reason it doesn't, in few words.
-    """
+    """Encode two frames into the spec's container; return a short reason if that fails."""
     try:
         with av.open(BytesIO(), "w", format=spec.container) as container:
             stream = container.add_stream(spec.encoder, rate=30, options=dict(spec.options))
             assert isinstance(stream, av.VideoStream)
             stream.width, stream.height, stream.pix_fmt = width, height, spec.layout.name
-            container.start_encoding()  # a container that doesn't take the codec says so here
+            container.start_encoding()  # fails here if the container doesn't accept the codec
             packets = 0
             for index in range(2):
                 packets += len(stream.encode(_black_frame(spec, width, height, index)))
             packets += len(stream.encode(None))
-            return None if packets == 2 else f"{packets} of 2 frames came out"
+            return None if packets == 2 else f"2 frames gave {packets} packets"
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError) as error:
         return short_reason(error)
 
 
 def short_reason(error: Exception) -> str:
-    """What a library says of a failed trial, in few words."""
+    """Return the first line of a library's error, at most 120 characters."""
     reason = getattr(error, "strerror", None) or str(error)
     return (reason.splitlines() or [type(error).__name__])[0][:120]
 

@@ -1,8 +1,8 @@
-"""Joins finished chunks to one file, packet for packet, with the source's other streams beside.
+"""Joining of finished chunks to one file, packet by packet, with the source's other streams.
 
-Chunks carry no absolute time: every coded frame gets its planned presentation time by its rank, and
-decode times are laid anew over the whole file. So frame times are exact for any source timing, and
-no chunk border can bring two equal decode times (docs/formats.md, "Joining").
+Chunks have no absolute times: every coded frame gets its planned presentation time by its rank, and
+decode times are computed again for the whole file. So frame times are exact for any source timing,
+and no chunk border can cause two equal decode times (docs/formats.md, "Joining").
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from av.stream import Stream
 from vrmatte.errors import OutputError
 from vrmatte.frames import Timeline
 from vrmatte.media.containers.copied_streams import (
-    Container,
     CopiedStreams,
-    Span,
+    CopySpan,
     add_copies,
     choose_carried,
     copied_packets,
 )
 from vrmatte.media.containers.matroska_ticks import MatroskaClock, choose_clock, earliest_time
+from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import WRITING_ERRORS, file_url, open_input, writing_error
 from vrmatte.progress import Advanced, Finished, Observer, Started
 
@@ -39,30 +39,30 @@ _LARGEST_TIMESCALE = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest:
-    """What to join, and what to lay beside it."""
+    """Chunks to join, and the streams to copy beside them."""
 
     chunks: Sequence[Path]
     """Chunk files in order; together they hold exactly the timeline's frames."""
     timeline: Timeline
     target: Path
-    """Written as it is named; the caller commits it."""
-    container: Container
+    """Path to write to directly; the caller renames it."""
+    container: FileFormat
     rate: Fraction
     """Nominal frame rate, informative only."""
     source: Path | None
-    """Where the other streams come from; None: video only."""
+    """Source of the other streams; None for video only."""
     carry: tuple[int, ...] = ()
     """Indices of the source's streams to copy."""
     window: tuple[Fraction, Fraction] | None = None
-    """Seconds of the source to keep where only a part is processed; times then start at 0."""
+    """Range of the source in seconds where only part of it is processed; times then start at 0."""
 
 
 def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
-    """Write `request.target`; returns which of the other streams are in it.
+    """Write `request.target`; return the streams that were copied into it.
 
     Raises:
         OutputError, DiskFullError: the file can't be written.
-        OutputError: the chunks hold other frames than the timeline.
+        OutputError: the chunks and the timeline differ in their number of frames.
     """
     observer(Started("join", len(request.timeline), request.target.name))
     carried = CopiedStreams()
@@ -71,11 +71,11 @@ def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
     clock = _clock(request, carried)
     options = _mp4_options(request, carried)
     if clock:
-        # FFmpeg takes its ticks for milliseconds, and its own limits in seconds with them.
+        # FFmpeg takes the ticks for milliseconds, and applies its limits in seconds to them.
         options = {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
-        options["fflags"] = "+bitexact"  # without: a random identity in every file
+        options["fflags"] = "+bitexact"  # otherwise every file gets a random identity
     try:
-        request.target.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        request.target.unlink(missing_ok=True)  # a link there would redirect the writing
         with av.open(
             file_url(request.target), "w", format=request.container, options=options
         ) as output:
@@ -92,7 +92,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
 
 
 def _mp4_options(request: JoinRequest, carried: CopiedStreams) -> dict[str, str]:
-    """Time scales in which every track's times, and its late start, are whole numbers."""
+    """Return time scales in which the times and start of every track are whole numbers."""
     scale = request.timeline.time_base.denominator
     options = {"video_track_timescale": str(scale)}
     starts_late = request.timeline.pts[0] > 0 or any(begin > 0 for begin in carried.begins)
@@ -109,16 +109,17 @@ def _clock(request: JoinRequest, carried: CopiedStreams) -> MatroskaClock | None
     return choose_clock(earliest, (request.timeline.time_base, *carried.time_bases))
 
 
-def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -> Span | None:
-    """Which packets of the source a file keeps; None: all.
+def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -> CopySpan | None:
+    """Return the range of the source whose packets a file keeps; None for all.
 
     Args:
-        window: seconds of the source where only a part is processed.
-        tick: of a Matroska or WebM file's clock, which reaches back only so far; None for mp4, mov.
+        window: range of the source in seconds where only part of it is processed.
+        tick: seconds per tick of a Matroska or WebM file, whose times can't be arbitrarily early;
+            None for mp4 and mov.
     """
     if window is not None:
-        return Span(*window)
-    return None if tick is None else Span(earliest_time(tick))
+        return CopySpan(*window)
+    return None if tick is None else CopySpan(earliest_time(tick))
 
 
 def _join(
@@ -131,7 +132,7 @@ def _join(
     with open_input(request.chunks[0]) as first:
         video = output.add_stream_from_template(first.streams.video[0])
         video.codec_context.codec_tag = first.streams.video[0].codec_context.codec_tag
-        # Says that blocks have alpha beside them; without it no reader looks for it.
+        # Marks that blocks have alpha beside them; without it readers ignore the alpha.
         if "alpha_mode" in first.streams.video[0].metadata:
             video.metadata["alpha_mode"] = first.streams.video[0].metadata["alpha_mode"]
     video.time_base = Fraction(1, request.timeline.time_base.denominator)
@@ -158,7 +159,7 @@ def _mux_all(
     observer: Observer,
     video: Stream,
 ) -> None:
-    """Interleave by decode time, so that the muxer never has to hold much."""
+    """Interleave packets by decode time, so that the muxer buffers little."""
     done = 0
     for packet in heapq.merge(*tracks, key=_decode_seconds):
         is_video = packet.stream is video
@@ -171,7 +172,7 @@ def _mux_all(
 
 
 def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]]:
-    """All coded frames with planned presentation times and freshly laid decode times."""
+    """Yield all coded frames with planned presentation times and new decode times."""
     line = request.timeline
     unit = line.time_base.numerator
     offset = _origin(request, line.time_base)
@@ -182,8 +183,8 @@ def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]
     step = pts[1] - pts[0]
     if sum(map(len, ranks)) != len(line):
         raise OutputError(
-            f"{request.target.name}: the chunks hold {sum(map(len, ranks))} frames, planned were "
-            f"{len(line)}; run the same command again to make the broken chunk anew"
+            f"{request.target.name}: the chunks contain {sum(map(len, ranks))} frames instead of "
+            f"{len(line)}; run the same command again to repair the broken chunk"
         )
     index = first = 0
     for chunk, chunk_ranks in zip(request.chunks, ranks, strict=True):
@@ -200,7 +201,7 @@ def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]
 
 
 def _origin(request: JoinRequest, time_base: Fraction) -> int:
-    """What to subtract from every time, in `time_base` units."""
+    """Return the offset to subtract from every time, in `time_base` units."""
     return 0 if request.window is None else round(request.window[0] / time_base)
 
 
@@ -212,7 +213,7 @@ def _coded_frames(chunk: Path) -> Iterator[Packet[Any]]:
 
 
 def _display_ranks(chunk: Path) -> list[int]:
-    """Display rank of every coded frame, in coding order; holds times only, no pictures."""
+    """Return the display rank of every coded frame, in coding order; reads no frame data."""
     times = [packet.pts or 0 for packet in _coded_frames(chunk)]
     ranks = [0] * len(times)
     for rank, index in enumerate(sorted(range(len(times)), key=times.__getitem__)):

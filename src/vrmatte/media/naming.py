@@ -1,7 +1,7 @@
-"""Tags in file names that tell players how a video is to be shown: reading and removing them.
+"""Tags in file names from which players take layout and projection: reading and removing them.
 
-Tags stand in runs such as `_180x180_3dh_LR` or `_FISHEYE190_alpha`. A tag that is also an ordinary
-word or number counts only in company or at the end of the name.
+Tags form runs such as `_180x180_3dh_LR` or `_FISHEYE190_alpha`. A tag that is also an ordinary word
+or number counts only next to other tags or at the end of the name.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FISHEYE_FOV_DEG = {
     "mkx220": 220,
     "vrca220": 220,
 }
-"""Field of view of the full circle, by the names that cameras' and players' fisheyes go by."""
+"""Field of view of the full circle, by the names of fisheyes that cameras and players use."""
 _EYES: dict[str, Literal["side_by_side", "top_bottom"]] = {
     "lr": "side_by_side",
     "rl": "side_by_side",
@@ -41,7 +41,7 @@ _SPANS: dict[str, Literal["half_equirect", "equirect"]] = {
 _PACKED = frozenset({"alpha", "alphapacked"})
 
 _CLEAR = frozenset({"180x180", "vr180", "alphapacked"}) | (FISHEYE_FOV_DEG.keys() - {"fisheye"})
-"""Tags that are no ordinary words: they count wherever they stand."""
+"""Tags that are not ordinary words and count anywhere."""
 _CLEAR_AT_END = frozenset({"fisheye", "lr", "sbs", "3dh"})
 """Tags that count alone, but only at the end of a name."""
 _TAGS = FISHEYE_FOV_DEG.keys() | _EYES.keys() | _SPANS.keys() | _PACKED
@@ -54,14 +54,14 @@ _FALLBACK_STEM = "video"
 
 @dataclass(frozen=True, slots=True)
 class NameHint:
-    """What a file name says about the picture; none where it says nothing."""
+    """Layout and projection by a file name; None where it has no tag."""
 
     stereo: Literal["side_by_side", "top_bottom"] | None = None
     projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
     fov_deg: float | None = None
     """Field of view of the full fisheye circle."""
     lens: str | None = None
-    """Which of `FISHEYE_FOV_DEG` the name holds."""
+    """The key of `FISHEYE_FOV_DEG` in the name."""
     eyes_swapped: bool = False
     """The right eye comes first."""
     alpha_packed: bool = False
@@ -91,7 +91,7 @@ def projection_from_name(stem: str) -> NameHint:
 
 
 def strip_projection_tags(stem: str) -> str:
-    """Remove all projection tags, so that new ones may be appended; never empty, idempotent."""
+    """Remove all projection tags, so that new ones can be appended; never empty, idempotent."""
     while True:
         shorter = _strip_once(stem)
         if shorter == stem:
@@ -100,30 +100,30 @@ def strip_projection_tags(stem: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Neighbouring tags and where they stand in the name."""
+class _TagRun:
+    """Neighbouring tags and their position in the name."""
 
     start: int
     end: int
     tags: tuple[str, ...]
 
 
-def _tag_runs(stem: str) -> list[_Run]:
-    """All runs of neighbouring tags that mean a projection and are no ordinary words."""
-    runs: list[_Run] = []
+def _tag_runs(stem: str) -> list[_TagRun]:
+    """Return all runs of neighbouring tags that describe a projection."""
+    runs: list[_TagRun] = []
     for match in _TOKEN.finditer(stem):
         tag = match.group().lower()
         if tag not in _TAGS:
             continue
         last = runs[-1] if runs else None
         if last and _JOINTS.issuperset(stem[last.end : match.start()]):
-            runs[-1] = _Run(last.start, match.end(), (*last.tags, tag))
+            runs[-1] = _TagRun(last.start, match.end(), (*last.tags, tag))
         else:
-            runs.append(_Run(match.start(), match.end(), (tag,)))
+            runs.append(_TagRun(match.start(), match.end(), (tag,)))
     return [run for run in runs if _means_projection(run, stem)]
 
 
-def _means_projection(run: _Run, stem: str) -> bool:
+def _means_projection(run: _TagRun, stem: str) -> bool:
     tags = frozenset(run.tags)
     at_end = not _TOKEN.search(stem, run.end)
     if tags & _CLEAR:

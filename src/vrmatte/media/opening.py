@@ -1,4 +1,4 @@
-"""The one place where files are opened through FFmpeg: never as a URL, errors in our own words."""
+"""Opening of media files through FFmpeg: local files only, with vrmatte's errors and limits."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ LARGEST_SIDE_PX = 16384
 LONGEST_SECONDS = 24 * 3600
 
 MOST_FRAMES = LONGEST_SECONDS * 60
-"""Of one stream: 24 hours at 60 a second, 12 hours at 120. Times of as many take 40 MB."""
+"""Limit of a stream: 24 hours at 60 fps, or 12 at 120. The times of so many frames take 40 MB."""
 
 MOST_TRACKS = 256
 
 
 WRITING_ERRORS = (OSError, av.error.FFmpegError)
-"""What FFmpeg may raise while it writes a file."""
+"""Exceptions that FFmpeg raises while it writes a file."""
 
 
 _READ_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,avi,mxf,mxf_opatom,asf,asf_o,flv,nut"
-"""Demuxers that read one plain file. Playlists, image patterns and scripts name further files, so
-they aren't even begun with, whatever a file's name or content looks like."""
+"""Demuxers that read a single file. Playlists, image patterns and scripts refer to other files, so
+they are excluded, whatever a file's name or content looks like."""
 
 
 def file_url(path: Path) -> str:
-    """A name FFmpeg can only read as a local file, whatever characters are in it."""
+    """Return a URL that FFmpeg can only read as a local file, whatever characters it contains."""
     return f"file:{path.absolute()}"
 
 
@@ -53,8 +53,8 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
         raise InputError(f"{path}: no such file. Check the path of the source video") from error
     except av.error.ArgumentError as error:
         raise InputError(
-            f"{path}: is not a video file this program reads, or its header is broken; accepted "
-            "are MP4, MOV, Matroska, WebM, MPEG-TS, AVI, MXF, ASF, FLV and NUT"
+            f"{path}: not a supported video file, or its header is broken; accepted are MP4, MOV, "
+            "Matroska, WebM, MPEG-TS, AVI, MXF, ASF, FLV and NUT"
         ) from error
     except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise DamagedInputError(
@@ -69,7 +69,7 @@ def open_input(path: Path) -> Generator[av.container.InputContainer]:
 
 
 def writing_error(error: OSError | av.error.FFmpegError, path: Path) -> VrmatteError:
-    """Name what went wrong while FFmpeg wrote `path`; some of its errors are no OSError."""
+    """Convert an error of FFmpeg while writing `path`; some of them are no OSError."""
     if isinstance(error, OSError):
         return output_error(error, path)
     reason = error.strerror or str(error)

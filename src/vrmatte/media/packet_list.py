@@ -1,4 +1,4 @@
-"""What the packets of a file say before anything is decoded: times, key frames, what is missing."""
+"""Packets of a file, read without decoding: times, key frames, and signs of missing data."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PROGRESSIVE = (0, 1)
 """FFmpeg's field orders "unknown" and "progressive"."""
 PACKETS_PER_EVENT = 256
 _LONG_STILL = 16
-"""Times the usual: so long nobody records one picture among others."""
+"""A frame this many times longer than usual is unlikely to be recorded that way."""
 _EVEN_SHARE = 0.9
-"""Of all steps between frames, where a video is taken for one with a constant rate."""
+"""Share of equal steps between frames from which a frame rate counts as constant."""
 _TOLERANCE_SECONDS = 0.1
-"""Between a sound track's declared and found end: codec delay and padding stay below."""
+"""Allowed gap between an audio track's declared and actual end, above codec delay and padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class PacketList:
-    """What the packets of a file say, before anything is decoded."""
+    """Times and flags of a file's packets."""
 
     shown_pts: list[int]
     """Sorted times of the video packets that are not flagged as hidden."""
@@ -39,34 +39,34 @@ class PacketList:
     key_pts: list[int]
     """Sorted times of the shown key packets."""
     is_complete: bool
-    """Every video packet has a time of its own."""
+    """Every video packet has a distinct time."""
     is_progressive: bool
-    """No packet holds only half a frame."""
+    """No packet holds a single field of an interlaced frame."""
     end_seconds: dict[int, float]
-    """Where each stream's last whole packet ends."""
+    """End of each stream's last undamaged packet."""
     corrupt_others: int
-    """Packets of other streams that the container knows to be damaged."""
+    """Number of packets of other streams that the container marks as damaged."""
     corrupt_pts: list[int]
-    """Of video packets that the container knows to be damaged, in the order they are stored in."""
+    """Times of the video packets that the container marks as damaged, in stored order."""
     unreadable: str | None
-    """Why the file could not be read to its end."""
+    """Reason why the file can't be read to its end; None if it can."""
 
 
 def list_packets(
     source: SourceInfo, container: InputContainer, video: VideoStream, observer: Observer
 ) -> PacketList:
-    """Read all packets of an opened file, as far as it can be read.
+    """Read all packets of an open file, up to its end or the first read error.
 
     Raises:
-        InputError: there are more than any file has.
+        InputError: there are more packets than a real file can have.
     """
     shown: list[tuple[int, int]] = []
     keys: list[int] = []
     ends: dict[int, float] = {}
     count = timed = corrupt_others = 0
     corrupt: list[int] = []
-    reading = _Reading(source, container)
-    for packet in reading:
+    reader = _PacketReader(source, container)
+    for packet in reader:
         corrupt_others += packet.is_corrupt and packet.stream_index != video.index
         if packet.pts is not None and not packet.is_corrupt:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -94,12 +94,12 @@ def list_packets(
         end_seconds=ends,
         corrupt_others=corrupt_others,
         corrupt_pts=corrupt,
-        unreadable=reading.error,
+        unreadable=reader.error,
     )
 
 
-class _Reading:
-    """All packets of a file that hold something, until it ends or can't be read further."""
+class _PacketReader:
+    """Iterator over the non-empty packets of a file, up to its end or the first read error."""
 
     def __init__(self, source: SourceInfo, container: InputContainer) -> None:
         self._source, self._container = source, container
@@ -112,8 +112,8 @@ class _Reading:
                 count += 1
                 if count > MOST_FRAMES * MOST_TRACKS or count > self._source.size_bytes:
                     raise InputError(
-                        f"{self._source.path}: gives {count} packets and doesn't end; accepted are "
-                        "no more than the file has bytes. Remux it into a new file"
+                        f"{self._source.path}: gives more than {count - 1} packets, the limit for "
+                        "its size. Remux it into a new file"
                     )
                 if packet.size:
                     yield packet
@@ -122,7 +122,7 @@ class _Reading:
 
 
 def _average_step(pts: list[int], video: VideoStream) -> int:
-    """Duration of a frame in ticks, where packets don't say it."""
+    """Return the average duration of a frame in ticks, for packets without one."""
     if len(pts) > 1:
         return max(round((pts[-1] - pts[0]) / (len(pts) - 1)), 1)
     if video.average_rate and video.time_base:
@@ -133,7 +133,7 @@ def _average_step(pts: list[int], video: VideoStream) -> int:
 def losses(
     source: SourceInfo, container: InputContainer, video: VideoStream, packets: PacketList
 ) -> Iterator[str]:
-    """What the file declares of picture and sound, and is without."""
+    """Describe video and audio that the file declares but lacks, one message each."""
     if packets.unreadable:
         yield f"{source.path}: can't be read to its end: {packets.unreadable}"
     for stream in (video, *container.streams.audio):
@@ -151,12 +151,12 @@ def losses(
         if is_cut:
             yield (
                 f"{source.path}: is cut off: {present:.2f} of {max(declared, present):.2f} seconds "
-                f"of its {stream.type} are in the file"
+                f"of {stream.type} are present"
             )
     gaps = gaps_in(source, packets.shown_pts)
     if gaps:
         seconds = float(packets.shown_pts[gaps[0]] * source.time_base)
-        yield f"{source.path}: frames are missing at {len(gaps)} places, first at {seconds:.3f} s"
+        yield f"{source.path}: frames are missing ({len(gaps)} gaps, the first at {seconds:.3f} s)"
     if packets.corrupt_pts:
         yield (
             f"{source.path}: {len(packets.corrupt_pts)} stored frames are damaged, the first at "
@@ -165,12 +165,12 @@ def losses(
 
 
 def _frame_seconds(video: VideoStream, packets: PacketList) -> float:
-    """A little more than a frame lasts: less than that is rounding, not loss."""
+    """Return 1.5 times the duration of a frame; a smaller gap is rounding, not a loss."""
     return 1.5 * float(_average_step(packets.shown_pts, video) * (video.time_base or 0))
 
 
 def _clock_seconds(text: str) -> float | None:
-    """Seconds of a Matroska DURATION tag, "HH:MM:SS.nnnnnnnnn"."""
+    """Parse a Matroska DURATION tag, "HH:MM:SS.nnnnnnnnn", to seconds."""
     try:
         hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
@@ -179,10 +179,10 @@ def _clock_seconds(text: str) -> float | None:
 
 
 def gaps_in(source: SourceInfo, pts: Sequence[int]) -> list[int]:
-    """Frames before which others are missing, by their place in `pts`.
+    """Return the indices in `pts` of frames before which others are missing.
 
-    A transport stream has no index, so a lost frame leaves nothing but a step of twice the length.
-    Other containers have one, and uneven steps in them are what was recorded.
+    A transport stream has no index, so the only trace of a lost frame is a step of twice the
+    length. Other containers have an index, and uneven steps in them were recorded that way.
     """
     if "mpegts" not in source.container.split(",") or len(pts) < 3:
         return []
@@ -194,7 +194,7 @@ def gaps_in(source: SourceInfo, pts: Sequence[int]) -> list[int]:
 
 
 def longest_still(pts: Sequence[int]) -> int | None:
-    """The frame that is shown far longer than all others, as where an index was lost; or None."""
+    """Return the index of a frame shown far longer than all others, a sign of a lost index."""
     steps = np.diff(np.asarray(pts, np.int64))
     if len(steps) < 2 or steps.max() < _LONG_STILL * float(np.median(steps)):
         return None

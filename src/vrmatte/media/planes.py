@@ -1,4 +1,4 @@
-"""Between FFmpeg's frames and planes of samples; copies only where layouts differ."""
+"""Conversion between FFmpeg's frames and planes; copies only where layouts differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vrmatte.frames import (
 )
 
 _PRORES_FORMAT = "yuva444p12le"
-"""What ProRes 4444 is decoded to, though it is encoded from 10 bit."""
+"""Format to which FFmpeg decodes ProRes 4444, though it is encoded from 10 bits."""
 _STRAIGHT_LAYOUTS = {
     YUVA420P.name: YUVA420P,
     YUVA444P10.name: YUVA444P10,
@@ -29,7 +29,7 @@ _STRAIGHT_LAYOUTS = {
 
 
 def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> PlanarFrame:
-    """A decoded frame as planes in `layout`; converts only where the source has another layout."""
+    """Return the planes of a decoded frame, converted only if it isn't in `layout`."""
     if frame.format.name not in (layout.name, layout.name.replace("yuv4", "yuvj4")):
         # Same matrix and range on both sides: only bit depth and subsampling change.
         same_range = 2 if color.full_range else 1
@@ -42,19 +42,19 @@ def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> Plana
 
 
 def plane_view(plane: VideoPlane, sample_bytes: int) -> Plane:
-    """The samples of a plane as an array (H, W) on the frame's own memory."""
+    """Return the samples of a plane as an array (H, W), a view of the frame's memory."""
     dtype = np.uint8 if sample_bytes == 1 else np.uint16
     rows = np.frombuffer(cast(Any, plane), dtype).reshape(-1, plane.line_size // sample_bytes)
     return cast(Plane, rows[: plane.height, : plane.width])
 
 
 def video_frame(picture: PlanarFrame) -> VideoFrame:
-    """Copy planes into a frame of FFmpeg's, tags included."""
+    """Copy planes and colour tags into an FFmpeg frame."""
     return _filled_frame(picture, picture.y, picture.u, picture.v)
 
 
 def straight_frame(straight: StraightFrame) -> VideoFrame:
-    """Copy a picture and its alpha into a frame of FFmpeg's, tags included."""
+    """Copy planes, alpha and colour tags into an FFmpeg frame."""
     picture = straight.picture
     return _filled_frame(picture, picture.y, picture.u, picture.v, straight.alpha)
 
@@ -70,27 +70,27 @@ def _filled_frame(picture: PlanarFrame, *planes: Plane) -> VideoFrame:
 
 
 def straight_layout(frame: VideoFrame) -> PixelLayout | None:
-    """The layout in which `to_straight` gives a decoded frame; None: it can't, or has no alpha."""
+    """Return the layout for `to_straight`; None if the frame has no alpha or can't be converted."""
     return _STRAIGHT_LAYOUTS.get(frame.format.name)
 
 
 def to_straight(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> StraightFrame:
-    """A decoded frame with its alpha, in its `straight_layout`."""
+    """Return the planes and alpha of a decoded frame, in its `straight_layout`."""
     sample_bytes = np.dtype(layout.dtype).itemsize
     y, u, v, alpha = (plane_view(plane, sample_bytes) for plane in frame.planes)
     if frame.format.name == _PRORES_FORMAT:
-        y, u, v = (_ten_of_twelve_bits(plane) for plane in (y, u, v))
-        # FFmpeg fills the lower bits of alpha with its upper ones; taking them off is exact.
+        y, u, v = (_from_12_to_10_bits(plane) for plane in (y, u, v))
+        # FFmpeg fills the lower bits of alpha with its upper ones, so dropping them is exact.
         alpha = cast(Plane, alpha >> 2)
     return StraightFrame(PlanarFrame(y, u, v, layout, color, frame.pts or 0), alpha)
 
 
-def _ten_of_twelve_bits(plane: Plane) -> Plane:
+def _from_12_to_10_bits(plane: Plane) -> Plane:
     return cast(Plane, np.minimum((plane + 2) >> 2, YUVA444P10.peak))
 
 
 def grey_frame(matte: Matte) -> VideoFrame:
-    """Copy a matte into a full-range grey frame."""
+    """Copy a matte into a full-range grey FFmpeg frame."""
     frame = VideoFrame(matte.shape[1], matte.shape[0], "gray")
     plane_view(frame.planes[0], 1)[:] = matte
     frame.color_range = 2

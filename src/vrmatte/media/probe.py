@@ -1,6 +1,6 @@
-"""What a video file is: streams, times, colours, and how the eyes lie on the sphere.
+"""Description of a video file: streams, times, colours, and the layout and projection of the eyes.
 
-Looks at headers, checks them against limits, and only then decodes one single frame.
+Reads the headers, checks them against limits, and only then decodes a single frame.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
 from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
 from vrmatte.media.containers.geometry_evidence import (
-    Evidence,
+    GeometryEvidence,
     ProjectionName,
     StereoName,
     read_geometry,
@@ -53,12 +53,12 @@ class StreamInfo:
     language: str | None
     title: str | None
     detail: str
-    """For people: sample rate and channels, picture size, or the track's name."""
+    """Readable detail: sample rate and channels, frame size, or the track's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """A source video as its headers and first frame describe it."""
+    """A source video as described by its headers and first frame."""
 
     path: Path
     size_bytes: int
@@ -66,45 +66,45 @@ class SourceInfo:
     """FFmpeg's name of the format, e.g. "mov,mp4,m4a,3gp,3g2,mj2"."""
     video_index: int
     codec: str
-    """FFmpeg's name of the format, e.g. "hevc", whichever decoder reads it."""
+    """FFmpeg's name of the codec, e.g. "hevc", whichever decoder reads it."""
     width: int
     height: int
     pixel_format: str
-    """The source's own, e.g. "yuvj420p" or "yuv422p10le"."""
+    """Pixel format of the source, e.g. "yuvj420p" or "yuv422p10le"."""
     layout: PixelLayout
-    """The layout frames are worked on in: 4:2:0 with 8 bits, or 10 for anything deeper."""
+    """Layout in which frames are processed: 4:2:0 with 8 bits, or with 10 for deeper sources."""
     color: ColorTags
     time_base: Fraction
     average_rate: Fraction | None
     """Frames per second by the header; meaningless for variable rates, never used for timing."""
     frames_from_header: int | None
-    """A claim of the header, wrong after trims without re-encoding; `scan_timeline` counts."""
+    """Count in the header, wrong after trims without re-encoding; `scan_timeline` counts."""
     duration_seconds: float | None
     rotation_deg: int
-    """Counterclockwise turn that players apply, -180..180."""
+    """Counterclockwise rotation that players apply, -180..180."""
     start_pts: int | None
     stereo: StereoName
     eyes_swapped: bool
     """The right eye is first (left or on top)."""
     projection: ProjectionName
     projection_fov_deg: float | None
-    """Field of view across the picture: 180, 360, or a fisheye's full circle; none: not known."""
-    stereo_evidence: Evidence
-    projection_evidence: Evidence
-    fov_evidence: Evidence
-    """What a fisheye's field of view was read from; "assumed": nothing tells."""
+    """Horizontal field of view: 180, 360, or a fisheye's full circle; None if unknown."""
+    stereo_evidence: GeometryEvidence
+    projection_evidence: GeometryEvidence
+    fov_evidence: GeometryEvidence
+    """Evidence for a fisheye's field of view; "assumed" if there is none."""
     streams: tuple[StreamInfo, ...]
     chapters: int
     spherical: SphericalBoxes | None
 
     @property
     def evidence(self) -> str:
-        """What layout and projection were read from, for reports."""
+        """Evidence for layout and projection, for messages and reports."""
         return f"layout: {self.stereo_evidence}, projection: {self.projection_evidence}"
 
     @property
     def eye_projection(self) -> EyeProjection:
-        """What each eye shows, where eyes are squares side by side as high as the frame.
+        """Projection of each eye; the eyes are squares side by side, as high as the frame.
 
         Raises:
             ValueError: neither half-equirectangular nor fisheye.
@@ -119,11 +119,11 @@ class SourceInfo:
 def probe(
     path: Path, *, layout: str = "auto", projection: str = "auto", lens: str = "auto"
 ) -> SourceInfo:
-    """Describe a source video; `layout`, `projection` and `lens` as in `InputConfig`.
+    """Describe a source video; `layout`, `projection` and `lens` are as in `InputConfig`.
 
     Raises:
-        ConfigError: a lens named together with a projection that isn't a lens's.
-        InputError: missing, a directory, not a video this program reads, or beyond its limits.
+        ConfigError: a lens together with a projection other than fisheye.
+        InputError: missing, a directory, not a supported video, or beyond the limits.
         DamagedInputError: cut off before its index, or its first frame can't be decoded.
     """
     size_bytes = _checked_size(path)
@@ -176,11 +176,11 @@ def probe(
 def _checked_size(path: Path) -> int:
     try:
         if path.is_dir():
-            raise InputError(f"{path}: is a directory; give one video file")
+            raise InputError(f"{path}: is a directory, not a video file")
         if not path.exists():
             raise InputError(f"{path}: no such file. Check the path of the source video")
         if not path.is_file():
-            raise InputError(f"{path}: is no regular file; give one video file")
+            raise InputError(f"{path}: is not a regular file")
         size_bytes = path.stat().st_size
     except (OSError, ValueError) as error:
         raise InputError(f"{path!r}: can't be opened: {error}") from error
@@ -190,13 +190,13 @@ def _checked_size(path: Path) -> int:
 
 
 def main_video(path: Path, container: InputContainer) -> VideoStream:
-    """The largest real video stream; cover pictures and thumbnails don't count."""
+    """Return the largest video stream; cover images and thumbnails don't count."""
     real = [s for s in container.streams.video if not s.disposition & _PICTURES]
     if not real:
-        raise InputError(f"{path}: has no video stream; give a file with moving pictures")
+        raise InputError(f"{path}: has no video stream. Choose a video file")
     readable = [s for s in real if cast(Any, s.codec_context) is not None]
     if not readable:
-        raise InputError(f"{path}: its video codec is not supported; convert it to HEVC or H.264")
+        raise InputError(f"{path}: its video codec is not supported. Convert it to HEVC or H.264")
     default = Disposition.default
     return max(
         readable, key=lambda s: (s.width * s.height, bool(s.disposition & default), -s.index)
@@ -204,7 +204,7 @@ def main_video(path: Path, container: InputContainer) -> VideoStream:
 
 
 def _check_limits(path: Path, container: InputContainer, video: VideoStream) -> None:
-    """Refuse what a header claims beyond reason, before anything is decoded."""
+    """Refuse sizes and durations in the header beyond the limits, before decoding."""
     largest = LARGEST_SIDE_PX
     if not (0 < video.width <= largest and 0 < video.height <= largest):
         raise InputError(
@@ -220,8 +220,8 @@ def _check_limits(path: Path, container: InputContainer, video: VideoStream) -> 
 
 
 def _first_frame(path: Path, container: InputContainer, video: VideoStream) -> VideoFrame:
-    """Decode one frame: proof that it works, and the only place rotation and stereo tags show."""
-    reason = "no frames found"
+    """Decode one frame, as a test and because only frames carry rotation and stereo tags."""
+    reason = "it has no frames"
     video.codec_context.thread_count = 1
     for number, packet in enumerate(container.demux(video)):
         try:
@@ -232,14 +232,14 @@ def _first_frame(path: Path, container: InputContainer, video: VideoStream) -> V
         if number >= _PACKETS_TO_FIRST_FRAME:
             break
     raise DamagedInputError(
-        f"{path}: the first frame can't be decoded ({reason}). The file is cut off or damaged: "
-        "copy it again, or re-export it as HEVC or H.264"
+        f"{path}: the first frame can't be decoded ({reason}). The file is cut off or damaged. "
+        "Copy it again, or re-export it as HEVC or H.264"
     )
 
 
 def _working_layout(path: Path, frame: VideoFrame) -> PixelLayout:
-    """8-bit 4:2:0 for 8-bit sources, 10-bit 4:2:0 for deeper ones."""
-    depth = max((part.bits for part in frame.format.components), default=0)
+    """Choose 8-bit 4:2:0 for 8-bit sources, 10-bit 4:2:0 for deeper ones."""
+    depth = max((component.bits for component in frame.format.components), default=0)
     if not 8 <= depth <= 16:
         raise InputError(
             f"{path}: pixel format {frame.format.name} is not supported; accepted are 8 to 16 bits "
@@ -250,7 +250,7 @@ def _working_layout(path: Path, frame: VideoFrame) -> PixelLayout:
 
 def _time_base(path: Path, video: VideoStream) -> Fraction:
     if not video.time_base:
-        raise InputError(f"{path}: has no time base; remux it into MP4 or MOV first")
+        raise InputError(f"{path}: has no time base. Remux it into MP4 or MOV first")
     return video.time_base
 
 
@@ -274,9 +274,9 @@ def _color_tags(video: VideoStream, chroma_location: int) -> ColorTags:
 
 
 def _chroma_location(container: InputContainer, video: VideoStream) -> int:
-    """Chroma siting as FFmpeg's number, 0 where unspecified.
+    """Return the chroma location as FFmpeg's number, 0 where unspecified.
 
-    PyAV has no property for it; FFmpeg's description of the file tells it at its verbose level.
+    PyAV has no property for it; FFmpeg's description of the file has it at the verbose level.
     """
     with _dump_lock:
         level = av.logging.get_level()
@@ -288,14 +288,14 @@ def _chroma_location(container: InputContainer, video: VideoStream) -> int:
             av.logging.set_libav_level(av.logging.INFO)
             av.logging.set_level(level)
     line = re.search(rf"^ *Stream #0:{video.index}\b.*?: Video: (.*)$", text, re.MULTILINE)
-    told = re.search(
+    match = re.search(
         r"\([^()]*\b(" + "|".join(_CHROMA_LOCATIONS[1:]) + r")\)", line[1] if line else ""
     )
-    return _CHROMA_LOCATIONS.index(told[1]) if told else 0
+    return _CHROMA_LOCATIONS.index(match[1]) if match else 0
 
 
 def _stream_info(stream: Stream) -> StreamInfo:
-    """Describe a stream that is carried along."""
+    """Describe a stream other than the main video."""
     context: Any = cast(Any, stream).codec_context
     codec = getattr(stream, "name", None) or "unknown"
     title = stream.metadata.get("title")
@@ -318,5 +318,5 @@ def _stream_info(stream: Stream) -> StreamInfo:
 
 
 def _language(stream: Stream) -> str | None:
-    told = stream.metadata.get("language")
-    return None if told in (None, "", "und") else told
+    language = stream.metadata.get("language")
+    return None if language in (None, "", "und") else language

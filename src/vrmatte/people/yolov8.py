@@ -11,7 +11,6 @@ with a score per class, many for each person.
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ import numpy.typing as npt
 from vrmatte.errors import WeightsError
 from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session
-from vrmatte.models.weights import cache_dir
+from vrmatte.models.weights import cache_dir, digest_of_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import place_on_device
 from vrmatte.people.letterbox import PAD_CODE, STRIDES, fitted, laid_in, without_duplicates
@@ -144,7 +143,7 @@ def open_yolov8(
     exported, checkpoint = _users_file(f"{name}.onnx"), _users_file(f"{name}.pt")
     if exported is not None:
         detector = _from_onnx(name, open_network(exported))
-        digest = _sha256_of(exported)[:12]
+        digest = digest_of_weights(exported)[:12]
         observer(
             Notice(f"unverified weights: {exported} (SHA-256 {digest}…) is your own; {_LICENCE}")
         )
@@ -208,7 +207,7 @@ def _exported_classes(session: Session) -> dict[int, str] | None:
 
 
 def _refuse_unknown(name: str, path: Path) -> None:
-    digest = _sha256_of(path)
+    digest = digest_of_weights(path)
     if digest != YOLOV8_SHA256[name]:
         raise WeightsError(
             f"{path} has SHA-256 {digest[:12]}…, Ultralytics' own {name}.pt has "
@@ -263,11 +262,3 @@ def _users_file(file_name: str) -> Path | None:
     folders = [Path(folder)] if folder else []
     folders += [cache_dir() / "unverified", cache_dir()]
     return next((path for at in folders if (path := at / file_name).is_file()), None)
-
-
-def _sha256_of(path: Path) -> str:
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"can't read {path}: {error.strerror}") from error

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from vrmatte.errors import output_error
 from vrmatte.files import replace_text
 from vrmatte.jobs.failures import Failure, seconds_of
 from vrmatte.jobs.manifest import Manifest, Product
@@ -213,11 +211,5 @@ def write_report(report: RunReport, path: Path) -> None:
 
 def _draw_profile(profile: RunProfile, report: Path) -> None:
     stem = report.stem.removesuffix("_report")
-    path = report.with_name(f"{stem}_profile.png")
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)
-        write_png(profile_picture(f"{stem}: where the time of a frame goes", profile), part)
-        os.replace(part, path)
-    except OSError as error:
-        raise output_error(error, path) from error
+    picture = profile_picture(f"{stem}: where the time of a frame goes", profile)
+    write_png(picture, report.with_name(f"{stem}_profile.png"))

@@ -10,6 +10,7 @@ import numpy as np
 
 from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.errors import OutputError
+from vrmatte.files import write_atomically
 from vrmatte.frames import Matte, PlanarFrame, Rgb
 
 _GROUND = (64, 160, 255)
@@ -40,15 +41,13 @@ def contact_sheet(frame: PlanarFrame, matte: Matte, width: int = 1280) -> Rgb:
 
 
 def write_png(picture: Rgb, path: Path) -> None:
-    """Write an RGB picture.
+    """Write an RGB picture atomically.
 
     Raises:
-        OutputError: it can't be written.
+        OutputError, DiskFullError: it can't be written.
     """
     done, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    try:
-        if not done:
-            raise OSError("the picture can't be encoded")
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"can't write {path}: {error}") from error
+    if not done:
+        raise OutputError(f"can't write {path}: the picture can't be encoded")
+    with write_atomically(path) as draft:
+        draft.write_bytes(data.tobytes())

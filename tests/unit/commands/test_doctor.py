@@ -9,7 +9,7 @@ import pytest
 
 from vrmatte.commands import doctor
 from vrmatte.commands.doctor import Finding, can_run, examine
-from vrmatte.media.codec_trial import Trial
+from vrmatte.media.codec_trial import CodecTrial
 from vrmatte.media.encoders import EncoderSpec
 
 SIZE = (512, 256)
@@ -43,7 +43,7 @@ def test_every_kind_is_examined(tmp_path):
 
 
 def test_the_default_encoder_is_needed_at_the_size_asked_for(monkeypatch):
-    monkeypatch.setattr(doctor, "try_codec", lambda *_: Trial(None, None, 0))
+    monkeypatch.setattr(doctor, "try_codec", lambda *_: CodecTrial(None, None, 0))
     assert _needed_encoders((512, 256)) == {"FFV1 (matte store)", "H.264, software"}
     assert _needed_encoders((6144, 3072)) == {"FFV1 (matte store)", "HEVC, software"}
 
@@ -54,8 +54,10 @@ def _needed_encoders(size: tuple[int, int]) -> set[str]:
 
 @pytest.mark.parametrize("broken", ["encoding", "decoding"])
 def test_a_codec_that_fails_keeps_the_default_job_from_running(monkeypatch, broken):
-    def try_codec(_spec: EncoderSpec, _width: int, _height: int) -> Trial:
-        return Trial("refused", None, 0) if broken == "encoding" else Trial(None, "green", 0)
+    def try_codec(_spec: EncoderSpec, _width: int, _height: int) -> CodecTrial:
+        return (
+            CodecTrial("refused", None, 0) if broken == "encoding" else CodecTrial(None, "green", 0)
+        )
 
     monkeypatch.setattr(doctor, "try_codec", try_codec)
     findings = list(doctor._codecs(SIZE))

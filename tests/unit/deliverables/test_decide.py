@@ -279,7 +279,7 @@ def test_losses_are_told(scene):
     _, told = decide_deliverables(source, source.time_base, Fraction(30), config_of({}))
     assert len([text for text in told if text.startswith("preview shows HDR")]) == 1
     assert len([text for text in told if "brought to video range" in text]) == 1
-    assert len([text for text in told if text.startswith("webm-alpha holds 8 bit only")]) == 1
+    assert len([text for text in told if text.startswith("webm-alpha stores 8 bits only")]) == 1
 
 
 @pytest.mark.parametrize("name", ["nv12", "p010le"])

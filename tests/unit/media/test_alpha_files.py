@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from support.media_fixtures import NTSC, write_clip
-from vrmatte.errors import InputError, OutputError, VerificationError
+from support.straight_files import read_straight
+from vrmatte.errors import OutputError, VerificationError
 from vrmatte.frames import ColorTags, PlanarFrame, StraightFrame, Timeline
-from vrmatte.media.decode import read_straight
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.encoders import AlphaFormat, EncoderSpec, alpha_encoder
 from vrmatte.media.join import JoinRequest, join_chunks
@@ -184,7 +184,7 @@ def test_full_range_is_kept(tmp_path, name):
 
 
 def test_prores_says_that_it_has_no_full_range(tmp_path):
-    with pytest.raises(OutputError, match="prores_ks holds pictures of video range only"):
+    with pytest.raises(OutputError, match="prores_ks stores limited-range video only"):
         finish(tmp_path, CASES["prores16"], CFR, replace(BT709, full_range=True))
 
 
@@ -208,9 +208,7 @@ def test_swapped_planes_are_no_small_error(tmp_path, case):
 def test_a_file_without_alpha_is_refused(tmp_path):
     write_clip(tmp_path / "plain.mp4", frames=3)
     line = timeline([1001] * 3)
-    with pytest.raises(InputError, match="a frame is yuv420p"):
-        next(iter(read_straight(tmp_path / "plain.mp4")))
-    with pytest.raises(VerificationError, match="frame 0 has no alpha, it is yuv420p"):
+    with pytest.raises(VerificationError, match=r"frame 0 has no alpha \(it is yuv420p"):
         verify_frames(tmp_path / "plain.mp4", line, SIZE, ignore, has_alpha=True)
 
 
@@ -238,7 +236,7 @@ def stripped(source: Path, target: Path, without: range, *, marked: bool = True)
     [
         (range(12), True, "frame 0 has no alpha"),
         (range(7, 8), True, r"is shown at|decoded after frame 7"),  # what follows can't be either
-        (range(11, 12), True, "holds 11 frames, the source 12"),
+        (range(11, 12), True, "contains 11 frames instead of 12"),
         (range(0), False, "frame 0 has no alpha"),
     ],
 )
@@ -351,5 +349,5 @@ def test_what_webm_cant_carry_is_told(tmp_path):
     path, carried = join(tmp_path, case, chunks, CFR, source, (1,))
     assert carried.indices == ()
     (dropped,) = carried.dropped
-    assert (dropped.description, dropped.reason) == ("audio (aac)", "webm can't carry it")
+    assert (dropped.description, dropped.reason) == ("audio (aac)", "webm doesn't support it")
     assert verify_frames(path, CFR, SIZE, ignore, has_alpha=True) == 12

@@ -51,13 +51,13 @@ def test_another_picture_is_told(monkeypatch):
             plane.update(bytes(plane.buffer_size))
         return picture
 
-    after_encoding(monkeypatch, lambda picture: dark(trial._picture(512, 256)))
-    assert "of 255 off" in (try_codec(H264, 512, 256).decoding or "")
+    after_encoding(monkeypatch, lambda picture: dark(trial._test_image(512, 256)))
+    assert "/255" in (try_codec(H264, 512, 256).decoding or "")
 
 
 def test_another_size_is_told(monkeypatch):
-    after_encoding(monkeypatch, lambda picture: trial._picture(256, 128))
-    assert "256x128 came out" in (try_codec(H264, 512, 256).decoding or "")
+    after_encoding(monkeypatch, lambda picture: trial._test_image(256, 128))
+    assert "decoded frame is 256x128" in (try_codec(H264, 512, 256).decoding or "")
 
 
 def test_a_broken_file_is_told(monkeypatch):

@@ -142,7 +142,7 @@ def test_transport_streams_tell_lost_frames(tmp_path):
     held = {int(found.pts[i]) for i in indices(found)}
     offset = int(found.pts[0]) - int(line[1].pts[0])
     assert all(shown[t] == good[t - offset] for t in shown if t not in held)
-    with pytest.raises(DamagedInputError, match="frames are missing at 1 places"):
+    with pytest.raises(DamagedInputError, match=r"frames are missing \(1 gaps, the first at"):
         scan_timeline(source, ignore)
 
 
@@ -190,7 +190,7 @@ def test_sound_that_is_cut_costs_no_frame(tmp_path):
     told: list[object] = []
     found = read_timeline(probe(path), "hold", told.append)
     assert (len(found), found.held) == (30, ())
-    assert any(isinstance(e, Notice) and "of its audio" in e.text for e in told)
+    assert any(isinstance(e, Notice) and "seconds of audio" in e.text for e in told)
 
 
 @pytest.mark.faults
@@ -210,7 +210,7 @@ def test_a_file_without_a_whole_frame_is_refused(tmp_path):
     write_clip(path, frames=20, gop=250)
     source = probe(path)
     break_heads(path, range(20))
-    with pytest.raises(DamagedInputError, match="not one frame is whole"):
+    with pytest.raises(DamagedInputError, match="no frame is intact"):
         read_timeline(source, "hold", ignore)
 
 
@@ -263,7 +263,7 @@ def test_a_file_that_gives_packets_without_end_is_refused(tmp_path, monkeypatch)
     source = probe(path)
     monkeypatch.setattr("vrmatte.media.packet_list.MOST_FRAMES", 1)
     monkeypatch.setattr("vrmatte.media.packet_list.MOST_TRACKS", 10)
-    with pytest.raises(InputError, match="gives 11 packets and doesn't end"):
+    with pytest.raises(InputError, match="gives more than 10 packets"):
         scan_timeline(source, ignore)
 
 
@@ -293,4 +293,4 @@ def test_a_hole_in_matroska_is_told(tmp_path):
     told: list[object] = []
     line = scan_timeline(probe(path), told.append)
     assert len(line) < 60
-    assert any(isinstance(e, Notice) and "nothing is stored from 0.80" in e.text for e in told)
+    assert any(isinstance(e, Notice) and "only one frame from 0.80" in e.text for e in told)

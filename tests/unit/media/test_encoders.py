@@ -94,7 +94,7 @@ def test_hardware_encoders_get_their_own_words(monkeypatch, family, depth, layou
 
 def test_settings_no_encoder_takes_are_refused(monkeypatch):
     monkeypatch.setattr(encoders, "trial_encode", lambda *_: "broken")
-    with pytest.raises(ConfigError, match=r"libx264 refuses these settings \(broken\)"):
+    with pytest.raises(ConfigError, match=r"libx264 rejects these settings \(broken\)"):
         choose()
 
 
@@ -167,20 +167,20 @@ def test_quality_and_speed_of_webm(preset, deadline, speed):
 def test_what_a_file_with_alpha_cant_do_is_told():
     assert alpha("webm-alpha", 8).notices == alpha("prores4444").notices == ()
     (eight,) = alpha("webm-alpha", 10).notices
-    assert eight.startswith("webm-alpha holds 8 bit only: 10-bit pictures are rounded for it")
+    assert eight.startswith("webm-alpha stores 8 bits only: 10-bit frames are rounded for it")
     (preset,) = alpha("webm-alpha", 8, preset="slow").notices
-    assert preset.endswith("output.preset=slow is not used for it")
+    assert preset.endswith("output.preset=slow is ignored for it")
     assert [
         notice.split(":")[1] for notice in alpha("ffv1-alpha", quality=3, preset="1").notices
     ] == [
-        " output.quality is not used for it",
-        " output.preset is not used for it",
+        " output.quality is ignored for it",
+        " output.preset is ignored for it",
     ]
 
 
 def test_alpha_that_no_encoder_here_makes(monkeypatch):
     monkeypatch.setattr(encoders, "trial_encode", lambda *_: "broken")
-    with pytest.raises(ConfigError, match=r"webm-alpha can't be made here: libvpx-vp9 .*broken"):
+    with pytest.raises(ConfigError, match=r"webm-alpha can't be encoded here: libvpx-vp9 .*broken"):
         alpha("webm-alpha")
 
 

@@ -82,7 +82,7 @@ def test_a_single_frame(tmp_path):
 
 @pytest.mark.parametrize("frames", [(5, 5), (5, 8)])
 def test_other_numbers_of_frames_are_refused(tmp_path, frames):
-    with pytest.raises(OutputError, match="planned were 12; run the same command again"):
+    with pytest.raises(OutputError, match="instead of 12; run the same command again"):
         join(tmp_path, chunks(tmp_path, *frames), timeline(*UNEVEN))
 
 

@@ -174,7 +174,7 @@ def test_unusable_paths_are_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"can't be opened|no such file"):
         probe(Path("nul\0byte.mp4"))
     os.mkfifo(tmp_path / "pipe.mp4")
-    with pytest.raises(InputError, match="no regular file"):
+    with pytest.raises(InputError, match="not a regular file"):
         probe(tmp_path / "pipe.mp4")
 
 

@@ -161,7 +161,7 @@ def test_offline_the_wheel_is_named(monkeypatch):
 def test_a_wrong_cached_file_is_set_aside_and_fetched_again(site, cache):
     get_weights(NAME)
     (cache / NAME).write_bytes(b"rotten")
-    (cache / f"{NAME}.killed.part").write_bytes(b"left by a killed download")
+    (cache / f"{NAME}.part").write_bytes(b"left by a killed download")
     assert locate_weights(NAME) is None
     assert state_of(verify_weights())[NAME] == "damaged"
     assert get_weights(NAME).verified

@@ -1,1 +1,1 @@
-"""Boxes, indexes and time stamps inside container files, and streams copied between them."""
+"""Boxes, indexes and timestamps in container files, and streams copied between them."""

@@ -1,4 +1,4 @@
-"""The source's other streams: which of them a container takes, and their packets as they are."""
+"""Unchanged copies of the source's other streams, as far as the container accepts them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from av.stream import Discard, Stream
 from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import open_input
 
-Container = FileFormat
-
 _USUAL_LAYOUT = {1: "mono", 2: "stereo"}
-_PACKETS_TO_LOOK_AT = 4000
+_PACKETS_TO_SEARCH = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedStream:
-    """A stream of the source that the container can't carry."""
+    """A stream of the source that the container doesn't support."""
 
     stream_index: int
     description: str
@@ -36,42 +34,42 @@ class SkippedStream:
 
 @dataclass(frozen=True, slots=True)
 class CopiedStreams:
-    """What of the source's other streams goes into a file."""
+    """The source's other streams in a file, and those left out."""
 
     indices: tuple[int, ...] = ()
-    """Streams to copy."""
+    """Indices of the copied streams."""
     dropped: tuple[SkippedStream, ...] = ()
     begins: tuple[Fraction, ...] = ()
-    """Where the first packet of each lies, in seconds; below 0 where an edit list hides it."""
+    """Start of the first packet of each, in seconds; below 0 where an edit list hides it."""
     time_bases: tuple[Fraction, ...] = ()
-    """Of the streams, in their order."""
+    """Time base of each copied stream."""
     left_out_before: Fraction | None = None
-    """Packets that begin before this second are not in the file; None: all are."""
+    """Packets that begin before this time in seconds are left out; None if all are copied."""
 
     @property
     def earliest(self) -> Fraction:
-        """Where the first of all packets lies, in seconds."""
+        """Start of the first of all packets, in seconds."""
         return min(self.begins, default=Fraction(0))
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A stretch of the source in seconds; packets that begin in it are copied."""
+class CopySpan:
+    """A range of the source in seconds; packets that begin in it are copied."""
 
     start: Fraction
     end: Fraction | None = None
     """None: to the end of the source."""
 
     def holds(self, packet: Packet[Any]) -> bool:
-        """Whether a packet belongs to it; one without a time always does."""
+        """Return True if a packet begins in the range or has no time."""
         if packet.pts is None:
             return True
         begins = packet.pts * Fraction(packet.time_base or 1)
         return self.start <= begins and (self.end is None or begins < self.end)
 
 
-def choose_carried(source: Path, indices: Sequence[int], container: Container) -> CopiedStreams:
-    """Try each stream of `source` in a file of its own; chapter tracks are left to the muxer."""
+def choose_carried(source: Path, indices: Sequence[int], container: FileFormat) -> CopiedStreams:
+    """Mux each stream of `source` into a trial file; chapter tracks are left to the muxer."""
     carried: list[int] = []
     dropped: list[SkippedStream] = []
     with open_input(source) as opened:
@@ -79,11 +77,11 @@ def choose_carried(source: Path, indices: Sequence[int], container: Container) -
         streams = [stream for stream in wanted if stream.discard != Discard.all]
         first = _first_packets(opened, streams)
         for stream in streams:
-            if _is_taken(stream, first.get(stream.index), container):
+            if _is_accepted(stream, first.get(stream.index), container):
                 carried.append(stream.index)
             else:
                 codec = stream.codec_context.name if stream.codec_context else "unknown codec"
-                reason = f"{'mkv' if container == 'matroska' else container} can't carry it"
+                reason = f"{'mkv' if container == 'matroska' else container} doesn't support it"
                 dropped.append(SkippedStream(stream.index, f"{stream.type} ({codec})", reason))
         begins = [
             (first[i].pts or 0) * Fraction(first[i].time_base or 1) for i in carried if i in first
@@ -95,20 +93,20 @@ def choose_carried(source: Path, indices: Sequence[int], container: Container) -
 def _first_packets(
     source: av.container.InputContainer, streams: Sequence[Stream]
 ) -> dict[int, Packet[Any]]:
-    """The first packet of each stream; a stream as sparse as subtitles may have none so early."""
+    """Return the first packet of each stream; sparse streams such as subtitles may have none."""
     first: dict[int, Packet[Any]] = {}
     if not streams:
         return first
     for number, packet in enumerate(source.demux(list(streams))):
         if packet.size:
             first.setdefault(packet.stream_index, packet)
-        if len(first) == len(streams) or number >= _PACKETS_TO_LOOK_AT:
+        if len(first) == len(streams) or number >= _PACKETS_TO_SEARCH:
             break
     return first
 
 
-def _is_taken(stream: Stream, packet: Packet[Any] | None, container: Container) -> bool:
-    """Whether the container takes the stream: some say no only when a packet is in."""
+def _is_accepted(stream: Stream, packet: Packet[Any] | None, container: FileFormat) -> bool:
+    """Return True if the container accepts the stream; some refuse only at the first packet."""
     try:
         with av.open(BytesIO(), "w", format=container) as trial:
             copy = _add_copy(stream, trial)
@@ -124,7 +122,7 @@ def _is_taken(stream: Stream, packet: Packet[Any] | None, container: Container) 
 def _add_copy(stream: Stream, output: av.container.OutputContainer) -> Stream:
     copy = output.add_stream_from_template(stream)
     if isinstance(copy, AudioStream) and "channels" in copy.layout.name:
-        # Matroska stores the number of channels alone, mp4 wants to know which ones.
+        # Matroska only stores the number of channels, but mp4 needs their layout.
         usual = _USUAL_LAYOUT.get(copy.layout.nb_channels)
         if usual is not None:
             copy.codec_context.layout = usual
@@ -137,17 +135,17 @@ def add_copies(
     source: av.container.InputContainer,
     output: av.container.OutputContainer,
 ) -> dict[int, Stream]:
-    """Make room for the carried streams in `output`; keys are indices of the source."""
+    """Add the streams to `output`; return them by their index in the source."""
     return {index: _add_copy(source.streams[index], output) for index in carried.indices}
 
 
 def copied_packets(
     source: av.container.InputContainer,
     copies: dict[int, Stream],
-    span: Span | None,
+    span: CopySpan | None,
     origin: Fraction,
 ) -> Iterator[Packet[Any]]:
-    """The source's packets in `span`, with `origin` seconds taken off their times."""
+    """Yield the source's packets in `span`, with `origin` seconds subtracted from their times."""
     for packet in source.demux([source.streams[index] for index in copies]):
         if packet.size == 0 or (span is not None and not span.holds(packet)):
             continue
@@ -156,10 +154,3 @@ def copied_packets(
         packet.dts = None if packet.dts is None else packet.dts - offset
         packet.stream = copies[packet.stream_index]
         yield packet
-
-
-def codec_delay(stream: Stream) -> Fraction:
-    """Seconds of a decoder's run-in that the stream declares."""
-    if not isinstance(stream, AudioStream):
-        return Fraction(0)
-    return Fraction(stream.codec_context.delay, stream.codec_context.sample_rate or 1)

@@ -1,6 +1,6 @@
-"""Where the eyes lie in a frame and which projection they show, from the best evidence there is.
+"""Detection of the layout of the eyes and their projection, from the best available evidence.
 
-In this order: what the user says, spherical metadata, tags in the file name, the frame's shape.
+In this order: the user's setting, spherical metadata, tags in the file name, the frame's shape.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from vrmatte.media.naming import FISHEYE_FOV_DEG, NameHint, projection_from_name
 
 StereoName = Literal["side_by_side", "top_bottom", "mono"]
 ProjectionName = Literal["half_equirect", "fisheye", "equirect", "flat", "mesh"]
-Evidence = Literal["flag", "boxes", "name", "shape", "assumed"]
+GeometryEvidence = Literal["flag", "boxes", "name", "shape", "assumed"]
 
-ASSUMED_FOV_DEG = 180.0
-"""Of a fisheye whose field of view nothing tells: what a name tag without a number means."""
+_ASSUMED_FOV_DEG = 180.0
+"""Field of view of a fisheye without evidence: the meaning of a name tag without a number."""
 
 _STEREO_OF_BOX: dict[int, StereoName] = {
     0: "mono",
@@ -31,7 +31,7 @@ _STEREO_OF_BOX: dict[int, StereoName] = {
     4: "side_by_side",
 }
 _RIGHT_LEFT = 4
-# FFmpeg's AVStereo3DType and AVSphericalProjection, as found in frame side data.
+# FFmpeg's AVStereo3DType and AVSphericalProjection, as in the side data of frames.
 _STEREO_OF_SIDE_DATA: dict[int, StereoName] = {0: "mono", 1: "side_by_side", 2: "top_bottom"}
 _PROJECTION_OF_SIDE_DATA: dict[int, ProjectionName] = {
     0: "equirect",
@@ -45,26 +45,26 @@ _BOUND_LEFT, _BOUND_RIGHT = 4, 6
 """Positions in AVSphericalMapping."""
 _EYES_SWAPPED_FLAG = 1
 _LEAST_VR_WIDTH_PX = 2000
-"""Upright and square frames smaller than this are taken for phone videos."""
+"""Portrait and square frames narrower than this are taken for phone videos."""
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class FrameGeometry:
     """Layout and projection, each with the evidence for it."""
 
     stereo: StereoName
-    stereo_evidence: Evidence
+    stereo_evidence: GeometryEvidence
     eyes_swapped: bool
     projection: ProjectionName
-    projection_evidence: Evidence
+    projection_evidence: GeometryEvidence
     fov_deg: float | None
-    fov_evidence: Evidence
-    """What the field of view was read from; that of the projection wherever it follows from it."""
+    fov_evidence: GeometryEvidence
+    """Evidence for the field of view; that for the projection where one implies the other."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Metadata:
-    """What spherical boxes or their equivalent in other containers say."""
+class _SphericalMetadata:
+    """Content of spherical boxes or their equivalent in other containers."""
 
     stereo: StereoName | None = None
     eyes_swapped: bool = False
@@ -78,11 +78,11 @@ def read_geometry(
     layout: str,
     projection: str,
     lens: str = "auto",
-) -> Geometry:
-    """Weigh the evidence; `layout`, `projection` and `lens` are the user's word, or "auto".
+) -> FrameGeometry:
+    """Choose the best evidence; `layout`, `projection` and `lens` are the user's, or "auto".
 
     Raises:
-        ConfigError: a lens with a projection that no lens makes.
+        ConfigError: a lens together with a projection other than fisheye.
     """
     if lens != "auto":
         if projection not in ("auto", "fisheye"):
@@ -93,24 +93,24 @@ def read_geometry(
     metadata = _from_boxes(boxes) if boxes else _from_side_data(frame)
     name = projection_from_name(stem)
     stereo, stereo_evidence, swapped = _stereo(frame, metadata, name, layout)
-    found, evidence = _projection(frame, metadata, name, projection, stereo, stereo_evidence)
-    fov_deg, fov_evidence = {"half_equirect": 180.0, "equirect": 360.0}.get(found), evidence
-    if found == "fisheye":
+    shown, evidence = _projection(frame, metadata, name, projection, stereo, stereo_evidence)
+    fov_deg, fov_evidence = {"half_equirect": 180.0, "equirect": 360.0}.get(shown), evidence
+    if shown == "fisheye":
         fov_deg, fov_evidence = _fisheye_fov(name, lens)
-    return Geometry(stereo, stereo_evidence, swapped, found, evidence, fov_deg, fov_evidence)
+    return FrameGeometry(stereo, stereo_evidence, swapped, shown, evidence, fov_deg, fov_evidence)
 
 
-def _fisheye_fov(name: NameHint, lens: str) -> tuple[float, Evidence]:
+def _fisheye_fov(name: NameHint, lens: str) -> tuple[float, GeometryEvidence]:
     if lens != "auto":
         return float(FISHEYE_FOV_DEG[lens]), "flag"
     if name.fov_deg is not None:
         return name.fov_deg, "name"
-    return ASSUMED_FOV_DEG, "assumed"
+    return _ASSUMED_FOV_DEG, "assumed"
 
 
 def _stereo(
-    frame: VideoFrame, metadata: _Metadata, name: NameHint, layout: str
-) -> tuple[StereoName, Evidence, bool]:
+    frame: VideoFrame, metadata: _SphericalMetadata, name: NameHint, layout: str
+) -> tuple[StereoName, GeometryEvidence, bool]:
     if layout != "auto":
         return cast(StereoName, layout), "flag", False
     if metadata.stereo is not None:
@@ -121,7 +121,7 @@ def _stereo(
 
 
 def _stereo_of_shape(width: int, height: int) -> StereoName:
-    """Two square eyes side by side; or above each other, square or (in 360 degrees) 2:1."""
+    """Guess the layout: square eyes side by side; or one above the other, square or 2:1 (360)."""
     if width == 2 * height:
         return "side_by_side"
     if width >= _LEAST_VR_WIDTH_PX and height in (width, 2 * width):
@@ -131,12 +131,12 @@ def _stereo_of_shape(width: int, height: int) -> StereoName:
 
 def _projection(
     frame: VideoFrame,
-    metadata: _Metadata,
+    metadata: _SphericalMetadata,
     name: NameHint,
     projection: str,
     stereo: StereoName,
-    stereo_evidence: Evidence,
-) -> tuple[ProjectionName, Evidence]:
+    stereo_evidence: GeometryEvidence,
+) -> tuple[ProjectionName, GeometryEvidence]:
     if projection != "auto":
         return cast(ProjectionName, projection), "flag"
     if metadata.projection is not None:
@@ -152,18 +152,18 @@ def _projection(
     return ("equirect" if width == 2 * height else "flat"), "shape"
 
 
-def _from_boxes(boxes: SphericalBoxes) -> _Metadata:
+def _from_boxes(boxes: SphericalBoxes) -> _SphericalMetadata:
     projection: ProjectionName | None = None
     if boxes.projection == "mshp":
         projection = "mesh"
     elif boxes.projection == "equi":
         projection = "half_equirect" if boxes.is_half_equirect else "equirect"
     stereo = None if boxes.stereo_mode is None else _STEREO_OF_BOX.get(boxes.stereo_mode)
-    return _Metadata(stereo, boxes.stereo_mode == _RIGHT_LEFT, projection)
+    return _SphericalMetadata(stereo, boxes.stereo_mode == _RIGHT_LEFT, projection)
 
 
-def _from_side_data(frame: VideoFrame) -> _Metadata:
-    """The same from FFmpeg's view of the stream, for Matroska and Apple's own boxes."""
+def _from_side_data(frame: VideoFrame) -> _SphericalMetadata:
+    """Read the equivalent from FFmpeg's side data, for Matroska and Apple's boxes."""
     stereo3d = _numbers(frame, SideDataType.STEREO3D)
     spherical = _numbers(frame, SideDataType.SPHERICAL)
     projection = _PROJECTION_OF_SIDE_DATA.get(spherical[0]) if spherical else None
@@ -172,10 +172,10 @@ def _from_side_data(frame: VideoFrame) -> _Metadata:
         projection = "half_equirect" if abs(cut / 2**32 - 0.5) < 0.01 else "equirect"
     stereo = _STEREO_OF_SIDE_DATA.get(stereo3d[0]) if stereo3d else None
     swapped = len(stereo3d) > 1 and bool(stereo3d[1] & _EYES_SWAPPED_FLAG)
-    return _Metadata(stereo, swapped, projection)
+    return _SphericalMetadata(stereo, swapped, projection)
 
 
 def _numbers(frame: VideoFrame, kind: SideDataType) -> tuple[int, ...]:
-    """The 32-bit fields of one side data structure, in order; empty where there is none."""
+    """Return the 32-bit fields of a side data structure, in order; empty if it is absent."""
     data = cast(Mapping[SideDataType, SideData], frame.side_data).get(kind)
     return tuple(memoryview(bytes(data)).cast("I")) if data else ()

@@ -1,14 +1,14 @@
-"""Gives a Matroska or WebM file a clock so fine that frame times survive exactly.
+"""A clock for Matroska and WebM files that is fine enough to keep frame times exactly.
 
-FFmpeg always writes Matroska (of which WebM is a part) on a millisecond clock, which rounds
-29.97 fps to steps of 33 and 34 ms. All times in the format are multiples of one element,
-TimestampScale (RFC 9559, 5.1.2.9). So the file is written with finer ticks where FFmpeg believes in
-milliseconds, and that element is corrected afterwards, with the per-track DURATION tags, which are
-text.
+FFmpeg always writes Matroska (WebM is a subset) on a millisecond clock, which rounds 29.97 fps to
+steps of 33 and 34 ms. All times in the format are multiples of one element, TimestampScale
+(RFC 9559, 5.1.2.9). So the file is written with finer ticks that FFmpeg takes for milliseconds, and
+that element is corrected afterwards, as are the DURATION tags of the tracks, which are text.
 
-A tick shorter than the source's own gives every source time back by rounding. Microseconds do for
-all; but a block lies at most 32768 ticks before the first cluster, which begins at 0 (5.1.3.5), and
-a trimmed video's edit list may hide more sound than 33 ms. Then ticks are ten times as long.
+If a tick is shorter than the source's, rounding restores every source time. Microseconds are enough
+for all sources; but a block may start at most 32768 ticks before the first cluster, which begins at
+0 (5.1.3.5), and the edit list of a trimmed video may hide more than 33 ms of audio. Then ticks are
+ten times as long.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from av.audio.stream import AudioStream
 from av.packet import Packet
+from av.stream import Stream
 
 from vrmatte.errors import OutputError
-from vrmatte.media.containers.copied_streams import codec_delay
 
 _TICKS_PER_SECOND = (1_000_000, 100_000)
 _FFMPEG_TICKS_PER_SECOND = 1000
 _TICKS_BEFORE_ZERO = 32_000
-"""The format's limit, less what decode order may add."""
+"""The limit of the format, minus a margin for decode order."""
 
 _TIMESTAMP_SCALE = bytes.fromhex("2ad7b183")  # element id, then size 3
 _DURATION = re.compile(rb"DURATIOND\x87\x93([\d:.]{18,19})\x00?")
@@ -38,19 +39,19 @@ _HEAD_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class MatroskaClock:
-    """The ticks of one Matroska file."""
+    """The clock of one Matroska file."""
 
     ticks_per_second: int
 
     @property
     def tick(self) -> Fraction:
-        """Seconds of a tick."""
+        """Duration of a tick in seconds."""
         return Fraction(1, self.ticks_per_second)
 
     def rescale(self, packet: Packet[Any]) -> None:
-        """Put a packet on this clock, in ticks that FFmpeg takes for milliseconds."""
+        """Convert a packet to this clock, in ticks that FFmpeg takes for milliseconds."""
         scale = Fraction(packet.time_base or 1) * self.ticks_per_second
-        delay = codec_delay(packet.stream)
+        delay = _codec_delay(packet.stream)
         duration = packet.duration or 0
         pts, dts = packet.pts, packet.dts
         packet.time_base = Fraction(1, _FFMPEG_TICKS_PER_SECOND)
@@ -59,14 +60,14 @@ class MatroskaClock:
         packet.duration = round(duration * scale)
 
     def _ticks(self, time: int, scale: Fraction, delay: Fraction) -> int:
-        """A time as FFmpeg is to be told it.
+        """Convert a time to the value to pass to FFmpeg.
 
-        Readers take a codec's delay off, so it is stored on top; FFmpeg adds it in milliseconds.
+        Readers subtract the codec's delay, so it is stored on top; FFmpeg adds it in milliseconds.
         """
         ticks = round(time * scale)
         added = math.floor(delay * _FFMPEG_TICKS_PER_SECOND + Fraction(1, 2))
         stored = ticks + round(delay * self.ticks_per_second)
-        # A millisecond source rounds its delay; what that puts before 0 no reader could tell.
+        # A millisecond source rounds its delay, which may move a time just below 0; clamp it.
         if delay and -scale < stored < 0:
             stored = 0
         return stored - added
@@ -75,7 +76,7 @@ class MatroskaClock:
         """Correct the clock of a file that FFmpeg wrote with these ticks, in place.
 
         Raises:
-            OutputError: the file is not what FFmpeg writes.
+            OutputError: the header differs from FFmpeg's.
         """
         with path.open("rb+") as file:
             head = file.read(_HEAD_BYTES)
@@ -89,19 +90,19 @@ class MatroskaClock:
                 file.write(self._real_duration(match))
 
     def _real_duration(self, match: re.Match[bytes]) -> bytes:
-        """The text of the true duration, in the format's 18 characters and a zero."""
+        """Return the true duration as the format's 18 characters and a zero byte."""
         hours, minutes, seconds = match.group(1).decode().split(":")
-        believed = (int(hours) * 60 + int(minutes)) * 60 + float(seconds)
+        written = (int(hours) * 60 + int(minutes)) * 60 + float(seconds)
         factor = _FFMPEG_TICKS_PER_SECOND / self.ticks_per_second
-        whole, nanoseconds = divmod(round(believed * factor * 1e9), 10**9)
+        whole, nanoseconds = divmod(round(written * factor * 1e9), 10**9)
         text = f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}.{nanoseconds:09}"
         return text.encode() + b"\x00"
 
 
 def choose_clock(earliest: Fraction, time_bases: Iterable[Fraction]) -> MatroskaClock:
-    """The finest clock that reaches back to `earliest` seconds and is exact for all time bases.
+    """Choose the finest clock that reaches back to `earliest` seconds and is exact for all bases.
 
-    Where there is none it is the finest clock: packets before `earliest_time` can't be carried.
+    If there is none, return the coarsest exact clock; packets before `earliest_time` are lost.
     """
     shortest = min(time_bases)
     for ticks_per_second in _TICKS_PER_SECOND:
@@ -113,8 +114,15 @@ def choose_clock(earliest: Fraction, time_bases: Iterable[Fraction]) -> Matroska
 
 
 def earliest_time(tick: Fraction) -> Fraction:
-    """The earliest time in seconds that a Matroska file with such ticks can hold."""
+    """Return the earliest time in seconds that a Matroska file with such ticks can store."""
     return -_TICKS_BEFORE_ZERO * tick
+
+
+def _codec_delay(stream: Stream) -> Fraction:
+    """Return the decoder delay that the stream declares, in seconds."""
+    if not isinstance(stream, AudioStream):
+        return Fraction(0)
+    return Fraction(stream.codec_context.delay, stream.codec_context.sample_rate or 1)
 
 
 def _scale_bytes(ticks_per_second: int) -> bytes:

@@ -1,7 +1,7 @@
-"""Refuses MP4 and MOV files whose index claims more than the file can hold, before it is read.
+"""Check of the index of MP4 and MOV files, before FFmpeg allocates memory for it.
 
-FFmpeg makes room for every sample an index claims, and a claim costs few bytes: "200 million
-samples of one byte each" is 20 bytes long and takes five gigabytes.
+FFmpeg allocates memory for every sample that an index claims, and a claim is short: "200 million
+samples of one byte each" takes 20 bytes in the file and five gigabytes of memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vrmatte.media.opening import MOST_FRAMES, MOST_TRACKS
 
 _PARENTS = frozenset({b"moov", b"trak", b"mdia", b"minf", b"stbl", b"moof", b"traf"})
 _TABLES = {b"stco": 4, b"co64": 8, b"stsc": 12, b"stss": 4, b"stts": 8, b"ctts": 8}
-"""Bytes of an entry of each table."""
+"""Bytes per entry of each table."""
 _FIRST_BOXES = frozenset(
     {b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"pnot", b"sidx"}
 )
@@ -31,40 +31,40 @@ _PCM_BLOCK_SAMPLES = 1024
 
 
 def check_claims(path: Path) -> None:
-    """Look at the counts in a file's index; files of other containers pass.
+    """Check the counts in a file's index; files of other containers pass.
 
     Raises:
-        InputError: it claims more samples than are accepted, or than its bytes can mean.
+        InputError: the index claims more samples than are accepted, or than the file can contain.
     """
     try:
         with path.open("rb") as file:
             if file.read(_HEADER_BYTES)[4:] in _FIRST_BOXES:
-                _Index(path, file).check()
+                _IndexCheck(path, file).check()
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
 
 
 @dataclass(slots=True)
-class _Track:
-    """What the index says of one track; counts alone are held."""
+class _TrackClaims:
+    """Counts that the index claims for one track."""
 
     handlers: set[bytes] = field(default_factory=set)
     is_per_tick: bool = False
     """Every sample lasts one tick."""
     samples: int = 0
-    """The most that any table speaks of."""
+    """The largest number in any table."""
     chunks: int = 0
     largest_chunk: int = 0
-    """Samples in it."""
+    """Samples in the largest chunk."""
 
     @property
     def is_pcm(self) -> bool:
-        """Sound of which FFmpeg keeps an index by the block, not by the sample."""
+        """True for audio that FFmpeg indexes by block, not by sample."""
         return self.is_per_tick and b"soun" in self.handlers and b"vide" not in self.handlers
 
     @property
     def index_entries(self) -> int:
-        """How many FFmpeg makes room for."""
+        """Number of index entries that FFmpeg allocates."""
         return (
             self.chunks * (self.largest_chunk // _PCM_BLOCK_SAMPLES + 1)
             if self.is_pcm
@@ -72,52 +72,52 @@ class _Track:
         )
 
 
-class _Index:
-    """The boxes of one file."""
+class _IndexCheck:
+    """Walk through the boxes of one file."""
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self._path, self._file = path, file
         self._size = file.seek(0, os.SEEK_END)
         self._boxes = self._tracks = self._fragment_samples = 0
-        self._track = _Track()
+        self._track = _TrackClaims()
 
     def check(self) -> None:
-        """Look at every box."""
+        """Check every box."""
         self._walk(0, self._size, 0)
 
     def _walk(self, start: int, end: int, depth: int) -> None:
         for kind, body, box_end in self._children(start, end):
             if kind == b"trak":
-                self._track = _Track()
+                self._track = _TrackClaims()
                 self._tracks += 1
                 if self._tracks > MOST_TRACKS:
-                    raise self._too_much(f"more than {MOST_TRACKS} tracks")
+                    raise self._refusal(f"more than {MOST_TRACKS} tracks")
             if kind in _PARENTS and depth < len(_PARENTS):
                 self._walk(body, box_end, depth + 1)
             elif kind == b"cmov":
-                raise self._too_much("a compressed index, whose size can't be told before")
+                raise self._refusal("a compressed index of unknown size")
             elif kind in _TABLES:
-                self._look_at_table(kind, body, box_end)
+                self._check_table(kind, body, box_end)
             elif kind == b"stsz":
-                told = self._numbers(body, 3)
-                self._track.samples = max(self._track.samples, *told[2:], 0)
+                sample_count = self._numbers(body, 3)[2:]
+                self._track.samples = max(self._track.samples, *sample_count, 0)
             elif kind == b"hdlr":
                 self._track.handlers.add(
                     b"".join(n.to_bytes(4) for n in self._numbers(body, 3)[2:])
                 )
             elif kind == b"trun":
-                # A sample of a fragment may need no byte of its own, so they are counted together.
+                # Samples of fragments may take no bytes, so those of all fragments are counted.
                 self._fragment_samples += sum(self._numbers(body, 2)[1:])
                 self._check_count(self._fragment_samples)
             if kind in (b"stbl", b"trak"):
                 self._check_count(self._track.index_entries)
 
     def _children(self, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-        """Kind, start of the body and end of every box in a span; a broken one ends it."""
+        """Yield kind, start of the body and end of every box in a range, up to a broken one."""
         while start + _HEADER_BYTES <= end:
             self._boxes += 1
             if self._boxes > _MOST_BOXES:
-                raise self._too_much(f"more than {_MOST_BOXES} boxes")
+                raise self._refusal(f"more than {_MOST_BOXES} boxes")
             self._file.seek(start)
             header = self._file.read(16)
             size, kind, body = int.from_bytes(header[:4]), header[4:8], start + _HEADER_BYTES
@@ -138,11 +138,11 @@ class _Index:
         data = self._file.read(4 * count)
         return np.frombuffer(data[: len(data) // 4 * 4], ">u4").astype(np.int64)
 
-    def _look_at_table(self, kind: bytes, body: int, end: int) -> None:
+    def _check_table(self, kind: bytes, body: int, end: int) -> None:
         entries = sum(self._numbers(body, 2)[1:])
         if entries * _TABLES[kind] > end - body:
-            if end < self._size:  # a file cut off inside its index is damaged, not hostile
-                raise self._too_much(f"{entries} entries in a table of {end - body} bytes")
+            if end < self._size:  # a file cut off in its index is damaged, not malicious
+                raise self._refusal(f"{entries} entries in a table of {end - body} bytes")
             return
         track = self._track
         if kind in (b"stco", b"co64"):
@@ -157,7 +157,7 @@ class _Index:
                 track.is_per_tick = entries == 1 and self._numbers(body, 4)[3:] == [1]
 
     def _blocks(self, at: int, entries: int, columns: int) -> Iterator[npt.NDArray[np.int64]]:
-        """A table's entries, block by block."""
+        """Yield a table's entries in blocks."""
         self._file.seek(at)
         for first in range(0, entries, _BLOCK_ENTRIES):
             numbers = self._rest_of_numbers(columns * min(_BLOCK_ENTRIES, entries - first))
@@ -165,11 +165,11 @@ class _Index:
 
     def _check_count(self, samples: int) -> None:
         if samples > min(MOST_FRAMES, self._size):
-            raise self._too_much(f"{samples} samples in one track")
+            raise self._refusal(f"{samples} samples in one track")
 
-    def _too_much(self, what: str) -> InputError:
+    def _refusal(self, claim: str) -> InputError:
         return InputError(
-            f"{self._path}: its index claims {what}; accepted are {MOST_FRAMES} samples in each of "
-            f"{MOST_TRACKS} tracks, and no more than the file has bytes. The index is broken: "
-            "remux the video into a new file"
+            f"{self._path}: its index claims {claim}; accepted are up to {MOST_FRAMES} samples in "
+            f"each of {MOST_TRACKS} tracks, and no more than the file has bytes. The index is "
+            "broken: remux the video into a new file"
         )

@@ -1,13 +1,14 @@
-"""Spherical video boxes of MP4 and MOV files: st3d and sv3d read, and boxes put into their place.
+"""Spherical video boxes of MP4 and MOV files: reading st3d and sv3d, and writing them with Apple's.
 
-FFmpeg reads these boxes but drops them on re-encoding, and does not tell a camera's mesh projection
-from an equirectangular one. Layout of the boxes: Google's "Spherical Video V2" description.
+FFmpeg reads these boxes but drops them on re-encoding, and doesn't distinguish a camera's mesh
+projection from an equirectangular one. Layout of the boxes: Google's "Spherical Video V2".
 """
 
 from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vrmatte.errors import InputError, OutputError, output_error
+from vrmatte.files import write_atomically
 
 StereoLayout = Literal["side_by_side", "mono"]
-"""Both eyes in one frame, left one first; or one picture, shown to both eyes."""
+"""Both eyes in one frame, the left one first; or one image, shown to both eyes."""
 
-WRITTEN_KINDS = frozenset({b"st3d", b"sv3d", b"vexu", b"hfov"})
-"""What stands in a sample entry after writing; older boxes of these kinds must go."""
+_WRITTEN_KINDS = frozenset({b"st3d", b"sv3d", b"vexu", b"hfov"})
+"""Boxes that are written; existing ones of these kinds are removed."""
 
 _VERSION = bytes(4)
 
@@ -35,7 +37,7 @@ _FIELD_OF_VIEW_MILLIDEG = 180_000
 
 
 def google_boxes(stereo: StereoLayout) -> bytes:
-    """Boxes st3d and sv3d: half of the sphere, left and right quarters cut away."""
+    """Build st3d and sv3d for half of the sphere: the left and right quarters are cut away."""
     st3d = _box(b"st3d", _VERSION, bytes([_GOOGLE_STEREO[stereo]]))
     source = _box(b"svhd", _VERSION, b"vrmatte\0")
     pose = _box(b"prhd", _VERSION, bytes(12))
@@ -44,9 +46,9 @@ def google_boxes(stereo: StereoLayout) -> bytes:
 
 
 def apple_boxes(stereo: StereoLayout) -> bytes:
-    """Boxes vexu and hfov; a mono picture has none about eyes and packing.
+    """Build vexu and hfov; mono video has no boxes about eyes and packing.
 
-    They must stand behind Google's: FFmpeg refuses a file whose st3d follows a vexu.
+    They must follow Google's: FFmpeg refuses a file whose st3d comes after a vexu.
     """
     projection = _box(b"proj", _box(b"prji", _VERSION, b"hequ"))
     views = b""
@@ -65,7 +67,7 @@ def _box(kind: bytes, *parts: bytes) -> bytes:
 SphericalProjection = Literal["equi", "mshp", "cbmp"]
 
 _MOST_BOXES = 100_000
-"""Siblings looked at before a file is taken for a hostile one."""
+"""Limit of sibling boxes, above which a file is taken for malicious."""
 _VISUAL_ENTRY_BYTES = 78
 """Fixed part of a video sample entry, between its header and its child boxes."""
 _LARGEST_INDEX_BYTES = 1 << 30
@@ -75,27 +77,27 @@ _WHOLE = float(1 << 32)
 
 @dataclass(frozen=True, slots=True)
 class SphericalBoxes:
-    """What a video track says about its place on the sphere."""
+    """Layout and projection of a video track."""
 
     stereo_mode: int | None
-    """0 mono, 1 top-bottom, 2 left-right, 3 custom (in the mesh), 4 right-left; none: no st3d."""
+    """0 mono, 1 top-bottom, 2 left-right, 3 custom (in the mesh), 4 right-left; None: no st3d."""
     projection: SphericalProjection | None
-    """Which projection box stands in sv3d, if any."""
+    """The projection box in sv3d, if any."""
     bounds: tuple[float, float, float, float] | None = None
-    """Parts of the sphere cut away at top, bottom, left, right, 0..1; only for "equi"."""
+    """Fractions of the sphere cut away at top, bottom, left, right, 0..1; only for "equi"."""
     pose_deg: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Yaw, pitch and roll of the picture."""
+    """Yaw, pitch and roll."""
 
     @property
     def is_half_equirect(self) -> bool:
-        """True where the picture spans 180 of 360 degrees across (within 1 %)."""
+        """True if the frame spans 180 of 360 degrees horizontally (within 1 %)."""
         if self.projection != "equi" or self.bounds is None:
             return False
         return abs(self.bounds[2] + self.bounds[3] - 0.5) < 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class _Box:
+class _Mp4Box:
     kind: bytes
     start: int
     body: int
@@ -103,39 +105,39 @@ class _Box:
 
 
 def read_boxes(path: Path) -> SphericalBoxes | None:
-    """Spherical boxes of the first video track that has some; none for other containers.
+    """Read the spherical boxes of the first video track that has any; None for other containers.
 
-    Nothing is allocated by sizes found in the file, and broken structures read as absent.
+    No memory is allocated by sizes in the file, and broken structures count as absent.
 
     Raises:
         InputError: the file can't be read.
     """
     try:
         with path.open("rb") as file:
-            whole = _Box(b"file", 0, 0, file.seek(0, os.SEEK_END))
+            whole = _Mp4Box(b"file", 0, 0, file.seek(0, os.SEEK_END))
             moov = _child(file, whole, b"moov")
             for _, entry in _video_entries(file, moov) if moov else ():
-                found = _read_entry(file, entry)
-                if found is not None:
-                    return found
+                boxes = _read_entry(file, entry)
+                if boxes is not None:
+                    return boxes
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
     return None
 
 
 def inject_boxes(path: Path, stereo: StereoLayout = "side_by_side", *, apple: bool = False) -> None:
-    """Mark an MP4 or MOV file in place as half-equirectangular, 180 degrees each way.
+    """Mark an MP4 or MOV file in place as half-equirectangular, 180 degrees in both directions.
 
     Existing boxes of these kinds are replaced. A file whose index comes last is edited at its end;
-    one whose index comes first is written anew beside it and then takes its place.
+    one whose index comes first is replaced atomically by a new file.
 
     Args:
-        path: the file, finished and not fragmented; all its video tracks are marked.
-        stereo: "mono" for a file that holds one eye.
-        apple: also write Apple's boxes, behind Google's.
+        path: a finished, unfragmented file; all its video tracks are marked.
+        stereo: "mono" for a file with one eye.
+        apple: also write Apple's boxes, after Google's.
 
     Raises:
-        OutputError: not such a file, fragmented, or it can't be written.
+        OutputError: not an MP4 or MOV file, fragmented, or it can't be written.
         DiskFullError: no space left.
     """
     boxes = google_boxes(stereo) + (apple_boxes(stereo) if apple else b"")
@@ -157,11 +159,8 @@ def inject_boxes(path: Path, stereo: StereoLayout = "side_by_side", *, apple: bo
         raise output_error(error, path) from error
 
 
-# --- reading -------------------------------------------------------------------------------------
-
-
-def _children(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
-    """Boxes between two offsets; stops at the first that does not fit."""
+def _children(file: BinaryIO, start: int, end: int) -> Iterator[_Mp4Box]:
+    """Yield the boxes between two offsets, up to the first that doesn't fit."""
     position = start
     for _ in range(_MOST_BOXES):
         if position + 8 > end:
@@ -177,26 +176,26 @@ def _children(file: BinaryIO, start: int, end: int) -> Iterator[_Box]:
             size = end - position  # the last box of a file may leave its size open
         if size < body - position or size > end - position:
             return
-        yield _Box(header[4:8], position, body, position + size)
+        yield _Mp4Box(header[4:8], position, body, position + size)
         position += size
 
 
-def _child(file: BinaryIO, parent: _Box, kind: bytes) -> _Box | None:
+def _child(file: BinaryIO, parent: _Mp4Box, kind: bytes) -> _Mp4Box | None:
     boxes = _children(file, parent.body, parent.end)
     return next((box for box in boxes if box.kind == kind), None)
 
 
-def _descend(file: BinaryIO, box: _Box, *kinds: bytes) -> _Box | None:
-    found: _Box | None = box
+def _descend(file: BinaryIO, box: _Mp4Box, *kinds: bytes) -> _Mp4Box | None:
+    inner: _Mp4Box | None = box
     for kind in kinds:
-        if found is None:
+        if inner is None:
             return None
-        found = _child(file, found, kind)
-    return found
+        inner = _child(file, inner, kind)
+    return inner
 
 
-def _read_at(file: BinaryIO, box: _Box, offset: int, count: int) -> bytes:
-    """`count` bytes of a box's body, or nothing where it is too short."""
+def _read_at(file: BinaryIO, box: _Mp4Box, offset: int, count: int) -> bytes:
+    """Return `count` bytes of a box's body, or none if it is too short."""
     if box.body + offset + count > box.end:
         return b""
     file.seek(box.body + offset)
@@ -204,13 +203,13 @@ def _read_at(file: BinaryIO, box: _Box, offset: int, count: int) -> bytes:
     return data if len(data) == count else b""
 
 
-def _is_video(file: BinaryIO, trak: _Box) -> bool:
+def _is_video(file: BinaryIO, trak: _Mp4Box) -> bool:
     handler = _descend(file, trak, b"mdia", b"hdlr")
     return handler is not None and _read_at(file, handler, 8, 4) == b"vide"
 
 
-def _video_entries(file: BinaryIO, moov: _Box) -> Iterator[tuple[list[_Box], _Box]]:
-    """Sample entries of all video tracks, each with the boxes around it, outermost first."""
+def _video_entries(file: BinaryIO, moov: _Mp4Box) -> Iterator[tuple[list[_Mp4Box], _Mp4Box]]:
+    """Yield the sample entries of all video tracks, each with its parent boxes, outermost first."""
     for trak in _children(file, moov.body, moov.end):
         if trak.kind != b"trak" or not _is_video(file, trak):
             continue
@@ -226,7 +225,7 @@ def _video_entries(file: BinaryIO, moov: _Box) -> Iterator[tuple[list[_Box], _Bo
                     yield around, entry
 
 
-def _read_entry(file: BinaryIO, entry: _Box) -> SphericalBoxes | None:
+def _read_entry(file: BinaryIO, entry: _Mp4Box) -> SphericalBoxes | None:
     stereo_mode: int | None = None
     projection: SphericalProjection | None = None
     bounds: tuple[float, float, float, float] | None = None
@@ -236,27 +235,24 @@ def _read_entry(file: BinaryIO, entry: _Box) -> SphericalBoxes | None:
         if box.kind == b"st3d" and (mode := _read_at(file, box, 4, 1)):
             seen, stereo_mode = True, mode[0]
         proj = _child(file, box, b"proj") if box.kind == b"sv3d" else None
-        for part in _children(file, proj.body, proj.end) if proj else ():
+        for inner in _children(file, proj.body, proj.end) if proj else ():
             seen = True
-            if part.kind == b"prhd" and (data := _read_at(file, part, 4, 12)):
+            if inner.kind == b"prhd" and (data := _read_at(file, inner, 4, 12)):
                 yaw, pitch, roll = (angle / 65536 for angle in struct.unpack(">3i", data))
                 pose_deg = (yaw, pitch, roll)
-            elif part.kind == b"equi" and (data := _read_at(file, part, 4, 16)):
+            elif inner.kind == b"equi" and (data := _read_at(file, inner, 4, 16)):
                 top, bottom, left, right = (edge / _WHOLE for edge in struct.unpack(">4I", data))
                 projection, bounds = "equi", (top, bottom, left, right)
-            elif part.kind in (b"mshp", b"cbmp"):
-                projection = "mshp" if part.kind == b"mshp" else "cbmp"
+            elif inner.kind in (b"mshp", b"cbmp"):
+                projection = "mshp" if inner.kind == b"mshp" else "cbmp"
     return SphericalBoxes(stereo_mode, projection, bounds, pose_deg) if seen else None
 
 
-# --- writing -------------------------------------------------------------------------------------
-
-
-def _index_of(path: Path, boxes: list[_Box]) -> _Box:
-    """The moov box of a file that can be edited."""
+def _index_of(path: Path, boxes: list[_Mp4Box]) -> _Mp4Box:
+    """Return the moov box of a file that can be edited."""
     moov = next((box for box in boxes if box.kind == b"moov"), None)
     if moov is None or moov.end - moov.start > _LARGEST_INDEX_BYTES:
-        raise OutputError(f"{path}: spherical boxes need a finished MP4 or MOV file; this is none")
+        raise OutputError(f"{path}: not a finished MP4 or MOV file, which spherical boxes need")
     if any(box.kind == b"moof" for box in boxes):
         raise OutputError(
             f"{path}: spherical boxes can't be added to a fragmented MP4; write a plain one"
@@ -265,18 +261,18 @@ def _index_of(path: Path, boxes: list[_Box]) -> _Box:
 
 
 def _with_boxes(path: Path, moov: bytes, boxes: bytes) -> bytearray:
-    """The moov box with `boxes` at the end of every video sample entry."""
+    """Return the moov box with `boxes` at the end of every video sample entry."""
     file = io.BytesIO(moov)
     whole = next(_children(file, 0, len(moov)))
     entries = list(_video_entries(file, whole))
     if not entries:
-        raise OutputError(f"{path}: has no video track to write spherical boxes into")
+        raise OutputError(f"{path}: has no video track for spherical boxes")
     result = bytearray(moov)
-    for around, entry in reversed(entries):  # from the end, so that earlier offsets stay true
+    for around, entry in reversed(entries):  # from the end, so that earlier offsets stay valid
         start = entry.body + _VISUAL_ENTRY_BYTES
         present = list(_children(file, start, entry.end))
         last = present[-1].end if present else start
-        kept = [box for box in present if box.kind not in WRITTEN_KINDS]
+        kept = [box for box in present if box.kind not in _WRITTEN_KINDS]
         content = b"".join(moov[box.start : box.end] for box in kept) + boxes
         result[start:last] = content
         for box in (*around, entry):
@@ -284,8 +280,8 @@ def _with_boxes(path: Path, moov: bytes, boxes: bytes) -> bytearray:
     return result
 
 
-def _grow(data: bytearray, box: _Box, by: int) -> None:
-    """Add to the size a box states; its start must not have moved."""
+def _grow(data: bytearray, box: _Mp4Box, by: int) -> None:
+    """Increase the size field of a box, whose start must not have moved."""
     if box.body - box.start == 16:
         (size,) = struct.unpack_from(">Q", data, box.start + 8)
         struct.pack_into(">Q", data, box.start + 8, size + by)
@@ -295,7 +291,7 @@ def _grow(data: bytearray, box: _Box, by: int) -> None:
 
 
 def _shift_offsets(path: Path, moov: bytearray, *, after: int, by: int) -> None:
-    """Move the chunk offsets of all tracks that point behind file offset `after`."""
+    """Shift the chunk offsets of all tracks that point behind file offset `after`."""
     file = io.BytesIO(bytes(moov))
     whole = next(_children(file, 0, len(moov)))
     for trak in _children(file, whole.body, whole.end):
@@ -317,7 +313,7 @@ def _shift_offsets(path: Path, moov: bytearray, *, after: int, by: int) -> None:
                 struct.pack_into(code, moov, position, moved)
 
 
-def _rewrite_from(path: Path, moov: _Box, new: bytes) -> None:
+def _rewrite_from(path: Path, moov: _Mp4Box, new: bytes) -> None:
     """Replace an index that no media data follows."""
     with path.open("r+b") as file:
         file.seek(moov.end)
@@ -329,19 +325,10 @@ def _rewrite_from(path: Path, moov: _Box, new: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _replace_middle(path: Path, moov: _Box, new: bytes) -> None:
+def _replace_middle(path: Path, moov: _Mp4Box, new: bytes) -> None:
     """Replace an index that media data follows."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
-        with path.open("rb") as source, part.open("xb") as target:
-            target.write(source.read(moov.start))
-            target.write(new)
-            source.seek(moov.end)
-            while block := source.read(_COPY_BLOCK_BYTES):
-                target.write(block)
-            target.flush()
-            os.fsync(target.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with write_atomically(path) as draft, path.open("rb") as source, draft.open("xb") as target:
+        target.write(source.read(moov.start))
+        target.write(new)
+        source.seek(moov.end)
+        shutil.copyfileobj(source, target, _COPY_BLOCK_BYTES)

@@ -1,7 +1,7 @@
-"""OpenEXR files of half floats, ZIP compressed, with colours and alpha said in the header.
+"""OpenEXR files with half floats and ZIP compression; the header describes colours and alpha.
 
-FFmpeg's encoder wants a whole picture in single precision (300 MB at 6144x3072) and can't write
-chromaticities or remarks; the format is small enough to be written here.
+FFmpeg's encoder needs a whole image in single precision (300 MB at 6144x3072) and can't write
+chromaticities or comments; the format is simple enough to be written here.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.colorimetry import known_code
 from vrmatte.frames import ColorTags
 
 _MAGIC_AND_VERSION = struct.pack("<II", 20000630, 2)
@@ -26,9 +27,9 @@ _HALF = 1
 _CHANNELS = (
     b"".join(b"%c\0" % name + struct.pack("<iB3xii", _HALF, 0, 1, 1) for name in b"ABGR") + b"\0"
 )
-"""In the alphabet's order, as the format demands."""
+"""In alphabetical order, as the format requires."""
 _LEVEL = 4
-"""What OpenEXR itself uses: half the time of zlib's own default for 2 % larger files."""
+"""OpenEXR's default: half the time of zlib's default, for 2 % larger files."""
 _PQ = 16
 _WHITE_NITS = 203.0
 _D65 = (0.3127, 0.3290)
@@ -45,10 +46,8 @@ _CHROMATICITIES: dict[int, tuple[float, ...]] = {
     22: (0.630, 0.340, 0.295, 0.605, 0.155, 0.077, *_D65),
 }
 """x and y of red, green, blue and white by H.273 code."""
-_BT709 = 1
-_SAYS_NOTHING = (0, 2, 3)
 
-STRAIGHT_REMARK = (
+_STRAIGHT_COMMENT = (
     "R, G and B are straight (not multiplied by A); multiply them by A where a program "
     "expects associated alpha. 1.0 is diffuse white."
 )
@@ -61,14 +60,14 @@ def write_exr(
     seconds: str,
     paint: Callable[[int, int], npt.NDArray[np.float16]],
 ) -> None:
-    """Write one picture; blocks are painted and packed by several threads at a time.
+    """Write one image; several threads render and compress blocks in parallel.
 
     Args:
         file: seekable.
         size: width and height.
-        color: the video's tags; unspecified primaries are said to be BT.709's.
-        seconds: when the picture is shown, as text.
-        paint: gives rows first..last-1 as RGBA, shape (rows, W, 4), linear light.
+        color: tags of the video; unspecified primaries are written as BT.709.
+        seconds: presentation time, as text.
+        paint: renders rows first..last-1 as RGBA, shape (rows, W, 4), linear light.
     """
     height = size[1]
     file.write(_header(size, color, seconds))
@@ -91,12 +90,12 @@ def write_exr(
 
 
 def read_exr(content: bytes) -> npt.NDArray[np.float16]:
-    """The picture of a file that `write_exr` wrote, shape (H, W, 4), every block proven.
+    """Decode a file that `write_exr` wrote, with a check of every block; shape (H, W, 4).
 
-    Read here and not by FFmpeg, which takes blocks that are damaged or missing for black.
+    FFmpeg isn't used, since it decodes damaged or missing blocks as black.
 
     Raises:
-        ValueError: it isn't a whole picture of that kind.
+        ValueError: the content is damaged or of another kind.
     """
     try:
         attributes, table = _read_header(content)
@@ -108,9 +107,9 @@ def read_exr(content: bytes) -> npt.NDArray[np.float16]:
         end = table + 8 * len(starts)
         offsets = struct.unpack_from(f"<{len(starts)}Q", content, table)
         for first, offset in zip(starts, offsets, strict=True):
-            told, length = struct.unpack_from("<iI", content, offset)
-            if (told, offset) != (first, end):
-                raise ValueError(f"block of row {first} is elsewhere")
+            row, length = struct.unpack_from("<iI", content, offset)
+            if (row, offset) != (first, end):
+                raise ValueError(f"the block of row {first} is misplaced")
             end = offset + 8 + length
             _unpack(content[offset + 8 : end], picture[first : first + _ROWS_PER_BLOCK])
     except (struct.error, zlib.error, KeyError, ValueError) as error:
@@ -121,7 +120,7 @@ def read_exr(content: bytes) -> npt.NDArray[np.float16]:
 
 
 def _packed(rows: npt.NDArray[np.float16]) -> bytes:
-    """A block as the format wants it: by row and channel, low bytes, high bytes, differences."""
+    """Compress a block: by row and channel, low bytes before high bytes, as differences."""
     by_channel = rows[..., ::-1].transpose(0, 2, 1)  # as in _CHANNELS
     plain = np.ascontiguousarray(by_channel, "<f2").view(np.uint8).reshape(-1)
     halves = np.concatenate([plain[::2], plain[1::2]])
@@ -131,7 +130,7 @@ def _packed(rows: npt.NDArray[np.float16]) -> bytes:
 
 
 def _unpack(block: bytes, rows: npt.NDArray[np.float16]) -> None:
-    """Undo `_packed` into `rows`."""
+    """Decompress a block of `_packed` into `rows`."""
     if len(block) < rows.nbytes:
         halves = np.frombuffer(zlib.decompress(block), np.uint8).copy()
         halves[1:] -= np.uint8(128)
@@ -142,9 +141,9 @@ def _unpack(block: bytes, rows: npt.NDArray[np.float16]) -> None:
 
 
 def _read_header(content: bytes) -> tuple[dict[str, bytes], int]:
-    """Attributes by name, and where the table of blocks begins."""
+    """Return the attributes by name, and the offset of the block table."""
     if not content.startswith(_MAGIC_AND_VERSION):
-        raise ValueError("no OpenEXR picture")
+        raise ValueError("not an OpenEXR file")
     attributes: dict[str, bytes] = {}
     at = len(_MAGIC_AND_VERSION)
     while content[at : at + 1] != b"\0":
@@ -168,17 +167,17 @@ def _header(size: tuple[int, int], color: ColorTags, seconds: str) -> bytes:
         ("pixelAspectRatio", "float", struct.pack("<f", 1)),
         ("screenWindowCenter", "v2f", struct.pack("<2f", 0, 0)),
         ("screenWindowWidth", "float", struct.pack("<f", 1)),
-        ("comments", "string", STRAIGHT_REMARK.encode()),
+        ("comments", "string", _STRAIGHT_COMMENT.encode()),
         ("presentationSeconds", "string", seconds.encode()),
     ]
-    primaries = _BT709 if color.primaries in _SAYS_NOTHING else color.primaries
+    primaries = known_code(color.primaries)
     if primaries in _CHROMATICITIES:
-        places = struct.pack("<8f", *_CHROMATICITIES[primaries])
-        attributes.append(("chromaticities", "chromaticities", places))
+        chromaticities = struct.pack("<8f", *_CHROMATICITIES[primaries])
+        attributes.append(("chromaticities", "chromaticities", chromaticities))
     if color.transfer == _PQ:
         attributes.append(("whiteLuminance", "float", struct.pack("<f", _WHITE_NITS)))
-    told = b"".join(
+    packed = b"".join(
         name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<I", len(value)) + value
         for name, kind, value in attributes
     )
-    return _MAGIC_AND_VERSION + told + b"\0"
+    return _MAGIC_AND_VERSION + packed + b"\0"

@@ -1,4 +1,4 @@
-"""PNG files with straight alpha, 8 or 16 bit, and what their colours mean (cICP, cHRM, gAMA)."""
+"""PNG files with straight alpha, 8 or 16 bit, and colour chunks (cICP, cHRM, gAMA)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 
+from vrmatte.colorimetry import known_code
 from vrmatte.frames import ColorTags
 
 _ROWS_AT_ONCE = 64
 _FORMATS = {8: "rgba", 16: "rgba64be"}
 _OPTIONS = {"pred": "up", "compression_level": "1"}
-"""A tenth of the time of the smallest files, which are 5 to 10 % smaller."""
-_SAYS_NOTHING = (0, 2, 3)
-_BT709 = 1
+"""A tenth of the time of the best compression, which is 5 to 10 % smaller."""
 _RGB = 0
 _FULL_RANGE = 2
 
@@ -33,15 +32,15 @@ def write_png(
     color: ColorTags,
     paint: Callable[[int, int], npt.NDArray[Any]],
 ) -> None:
-    """Write one picture; the same one gives the same bytes, whatever was written before.
+    """Write one image; the output depends on the arguments only, not on earlier images.
 
     Args:
         file: where to write it.
         size: width and height.
         bits: 8 or 16 per sample.
-        color: the video's tags: primaries and transfer are told in the file, PQ and HLG too;
-            unspecified ones as BT.709.
-        paint: gives rows first..last-1 as RGBA, shape (rows, W, 4), uint8 or uint16.
+        color: tags of the video. Primaries and transfer are written to the file, including PQ and
+            HLG; unspecified ones are written as BT.709.
+        paint: renders rows first..last-1 as RGBA, shape (rows, W, 4), uint8 or uint16.
     """
     width, height = size
     frame = VideoFrame(width, height, _FORMATS[bits])
@@ -61,15 +60,15 @@ def write_png(
 
 
 def read_png(content: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
-    """The picture of a file that `write_png` wrote, shape (H, W, 4).
+    """Decode a file that `write_png` wrote; shape (H, W, 4).
 
     Raises:
-        ValueError: it isn't a whole picture of that kind.
+        ValueError: the content is damaged or of another kind.
     """
     frame = decode_picture("png", content)
     bits = {name: bits for bits, name in _FORMATS.items()}.get(frame.format.name)
     if bits is None:
-        raise ValueError(f"is {frame.format.name}")
+        raise ValueError(f"pixel format is {frame.format.name}")
     rows = _row_bytes(frame.planes[0], 4 * frame.width * bits // 8)
     flat = np.ascontiguousarray(rows)
     if bits == 8:
@@ -78,7 +77,7 @@ def read_png(content: bytes) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
 
 
 def decode_picture(codec: str, content: bytes) -> VideoFrame:
-    """The one picture of a file, decoded from memory: no file name can mislead FFmpeg.
+    """Decode a single image from memory, so that no file name can mislead FFmpeg.
 
     Raises:
         ValueError: FFmpeg can't decode it.
@@ -92,7 +91,7 @@ def decode_picture(codec: str, content: bytes) -> VideoFrame:
     except av.error.FFmpegError as error:
         raise ValueError(error.strerror or str(error)) from error
     if len(frames) != 1:
-        raise ValueError(f"holds {len(frames)} pictures")
+        raise ValueError(f"contains {len(frames)} images")
     return frames[0]
 
 
@@ -104,14 +103,14 @@ def _encoder(size: tuple[int, int], bits: int, color: ColorTags) -> VideoCodecCo
     encoder.sample_aspect_ratio = Fraction(1)
     encoder.thread_count = 1
     encoder.options = dict(_OPTIONS)
-    encoder.color_primaries = _BT709 if color.primaries in _SAYS_NOTHING else color.primaries
-    encoder.color_trc = _BT709 if color.transfer in _SAYS_NOTHING else color.transfer
+    encoder.color_primaries = known_code(color.primaries)
+    encoder.color_trc = known_code(color.transfer)
     encoder.colorspace = _RGB
     encoder.color_range = _FULL_RANGE
     return encoder
 
 
-def _row_bytes(plane: VideoPlane, wanted: int) -> npt.NDArray[np.uint8]:
-    """The rows of a packed plane as bytes (H, wanted), on the frame's own memory."""
+def _row_bytes(plane: VideoPlane, count: int) -> npt.NDArray[np.uint8]:
+    """Return the rows of a packed plane as bytes (H, count), a view of the frame's memory."""
     rows = np.frombuffer(cast(Any, plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, :wanted]
+    return rows[: plane.height, :count]

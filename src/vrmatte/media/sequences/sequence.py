@@ -1,7 +1,7 @@
-"""Writes one chunk of an image sequence: a file per frame, each whole or absent. Knows no mattes.
+"""Writing of one chunk of an image sequence: one file per frame, each written atomically.
 
-Frames that an earlier, killed attempt left are kept, if it was made from the same key. The chunk's
-piece is a small listing of its frames and their digests, written last.
+Frames from an earlier, interrupted attempt are kept if it had the same key. The file of the chunk
+is a small listing of its frames and their digests, written last.
 """
 
 from __future__ import annotations
@@ -16,21 +16,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self, cast
 
+import av.error
 import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import (
+    DRAFT_SUFFIX,
+    ChunkFile,
+    commit_text,
+    replace_text,
+    sha256_of,
+    sync_directory,
+    write_atomically,
+)
 from vrmatte.frames import ColorTags, StraightFrame
-from vrmatte.media.opening import WRITING_ERRORS, writing_error
+from vrmatte.media.opening import writing_error
 from vrmatte.media.sequences.exr import read_exr, write_exr
 from vrmatte.media.sequences.png import read_png, write_png
 
 SequenceKind = Literal["png", "exr"]
 
 PaintRows = Callable[[StraightFrame, int, int], npt.NDArray[Any]]
-"""Gives rows first..last-1 of a frame as RGBA, shape (rows, W, 4): uint8 or uint16 for png, float16
-in linear light for exr."""
+"""Renders rows first..last-1 of a frame as RGBA, shape (rows, W, 4): uint8 or uint16 for png,
+float16 in linear light for exr."""
 
 RgbaPicture = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float16]
 """Shape (H, W, 4), alpha straight."""
@@ -41,52 +50,52 @@ _LARGEST_LISTING_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class SequenceSpec:
-    """What all files of a sequence have in common; plain values, part of a chunk's key."""
+    """Properties of all files of a sequence; plain values, part of a chunk's key."""
 
     kind: SequenceKind
     stem: str
-    """What file names begin with."""
+    """Prefix of file names."""
     size: tuple[int, int]
     """Width and height."""
     bits: int
-    """Per sample: 8 or 16 in png, 16 (half floats) in exr."""
+    """Bits per sample: 8 or 16 in png, 16 (half floats) in exr."""
     color: ColorTags
-    """Of the video; primaries and transfer are told in each file."""
+    """Tags of the video; primaries and transfer are written to each file."""
     time_base: Fraction
 
     def file_name(self, number: int) -> str:
-        """Name of the file of a frame, counted in the whole source."""
+        """Return the file name of a frame, numbered within the whole source."""
         return f"{self.stem}_{number:06d}.{self.kind}"
 
 
 @dataclass(frozen=True, slots=True)
 class FrameFile:
-    """One frame's file, as listings remember it."""
+    """File of one frame, as recorded in listings."""
 
     number: int
-    """Frame number, counted in the whole source."""
+    """Frame number within the whole source."""
     file: str
     bytes: int
     sha256: str
 
 
 class SequenceWriter:
-    """Writes frames into `folder`, and on commit their listing beside it, `folder.json`."""
+    """Writer of frames into `folder`, and on commit of their listing beside it, `folder.json`."""
 
     def __init__(
         self, folder: Path, spec: SequenceSpec, numbers: range, key: str, paint: PaintRows
     ) -> None:
-        """Make the folder; keep what an earlier attempt at the same key left there.
+        """Create the folder, and keep frames of an earlier attempt with the same key.
 
         Args:
-            folder: for this chunk's frames alone.
-            spec: what all files have in common.
-            numbers: the frames of the chunk, counted in the whole source.
-            key: identity of everything that shapes the pictures.
-            paint: turns frames into RGBA.
+            folder: folder for the frames of this chunk only.
+            spec: properties of all files.
+            numbers: frames of the chunk, numbered within the whole source.
+            key: digest of everything that determines the images.
+            paint: converts frames to RGBA.
 
         Raises:
-            OutputError, DiskFullError: the folder can't be made.
+            OutputError, DiskFullError: the folder can't be created.
         """
         self._folder = folder
         self._spec = spec
@@ -99,31 +108,27 @@ class SequenceWriter:
             raise output_error(error, folder) from error
 
     def has(self, number: int) -> bool:
-        """Whether a frame's file is there already, whole; it need not be composed then."""
+        """Return True if a frame is complete already and need not be composed."""
         return (self._folder / self._spec.file_name(number)).is_file()
 
     def write(self, straight: StraightFrame, pts: int, number: int) -> None:
         """Write frame `number`, shown at `pts`.
 
         Raises:
-            OutputError, DiskFullError: the file can't be written; nothing of it stays.
+            OutputError, DiskFullError: the file can't be written; no part of it is left.
         """
         path = self._folder / self._spec.file_name(number)
-        part = path.with_name(path.name + ".part")
         try:
-            with part.open("wb") as file:
-                self._write_picture(file, straight, pts)
-                file.flush()
-                os.fsync(file.fileno())
-            frame = _frame_file(number, part, path.name)
-            part.replace(path)
-        except WRITING_ERRORS as error:
-            part.unlink(missing_ok=True)
+            with write_atomically(path, sync_folder=False) as draft:
+                with draft.open("wb") as file:
+                    self._write_image(file, straight, pts)
+                frame = _frame_file(number, draft, path.name)
+        except av.error.FFmpegError as error:
             raise writing_error(error, path) from error
         self._written[number] = frame
 
     def commit(self) -> ChunkFile:
-        """Write the listing; the chunk then exists, whole.
+        """Write the listing, which completes the chunk.
 
         Raises:
             OutputError: a frame is missing, or the listing can't be written.
@@ -135,18 +140,15 @@ class SequenceWriter:
                 f"{self._folder}: frame {missing} is missing; run the same command again"
             )
         listing = self._folder.with_name(self._folder.name + ".json")
-        part = listing.with_name(listing.name + ".part")
         try:
             sync_directory(self._folder)
             frames = [self._frame(number) for number in self._numbers]
-            part.write_text(listing_text({"kind": self._spec.kind}, frames), encoding="utf-8")
         except OSError as error:
-            part.unlink(missing_ok=True)
             raise output_error(error, listing) from error
-        return commit_file(part, listing, len(frames))
+        return commit_text(listing, listing_text({"kind": self._spec.kind}, frames), len(frames))
 
     def discard(self) -> None:
-        """Delete half-written files; whole frames stay for the next attempt."""
+        """Delete incomplete files; complete frames are kept for the next attempt."""
         _remove_parts(self._folder)
 
     def __enter__(self) -> Self:
@@ -162,11 +164,11 @@ class SequenceWriter:
             self.discard()
 
     def _frame(self, number: int) -> FrameFile:
-        """A frame of this attempt, or of an earlier one."""
+        """Describe a frame of this attempt or an earlier one."""
         name = self._spec.file_name(number)
         return self._written.get(number) or _frame_file(number, self._folder / name, name)
 
-    def _write_picture(self, file: BinaryIO, straight: StraightFrame, pts: int) -> None:
+    def _write_image(self, file: BinaryIO, straight: StraightFrame, pts: int) -> None:
         def paint(first: int, last: int) -> npt.NDArray[Any]:
             return self._paint(straight, first, last)
 
@@ -178,10 +180,10 @@ class SequenceWriter:
 
 
 def read_sequence_frame(path: Path) -> RgbaPicture:
-    """The picture of one file of a sequence, decoded by FFmpeg.
+    """Decode one file of a sequence.
 
     Raises:
-        VerificationError: the file is missing, or no whole picture of the kind its name tells.
+        VerificationError: the file is missing, damaged, or not of the kind that its suffix says.
     """
     try:
         content = path.read_bytes()
@@ -191,7 +193,7 @@ def read_sequence_frame(path: Path) -> RgbaPicture:
 
 
 def seconds_text(pts: int, time_base: Fraction) -> str:
-    """A time in seconds, exact: "1001/30000"."""
+    """Format a time in seconds as an exact fraction: "1001/30000"."""
     seconds = pts * time_base
     return f"{seconds.numerator}/{seconds.denominator}"
 
@@ -201,19 +203,19 @@ def listing_text(
     frames: Sequence[FrameFile],
     more: Callable[[int], Mapping[str, object]] = lambda _: {},
 ) -> str:
-    """JSON of facts and frames, one frame per line; `more` adds to each by its place."""
+    """Format facts and frames as JSON, one frame per line; `more` adds fields to each by index."""
     head = "".join(f" {json.dumps(name)}: {json.dumps(value)},\n" for name, value in facts.items())
     lines = ",\n".join(
-        "  " + json.dumps(asdict(frame) | dict(more(place))) for place, frame in enumerate(frames)
+        "  " + json.dumps(asdict(frame) | dict(more(index))) for index, frame in enumerate(frames)
     )
     return f'{{\n{head} "frames": [\n{lines}\n ]\n}}\n'
 
 
 def read_listing(path: Path) -> tuple[dict[str, Any], list[FrameFile]]:
-    """Facts and frames of a listing.
+    """Read the facts and frames of a listing.
 
     Raises:
-        VerificationError: it is missing or damaged.
+        VerificationError: the listing is missing or damaged.
     """
     try:
         if path.stat().st_size > _LARGEST_LISTING_BYTES:
@@ -224,20 +226,20 @@ def read_listing(path: Path) -> tuple[dict[str, Any], list[FrameFile]]:
             for f in facts["frames"]
         ]
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise VerificationError(f"{path}: is missing or damaged ({str(error)[:200]})") from error
+        raise VerificationError(f"{path}: missing or damaged ({str(error)[:200]})") from error
     return facts, frames
 
 
-def _plain_name(told: object) -> str:
-    """A file's name as listed; one with a path in it would be read, moved or deleted elsewhere."""
-    name = str(told)
+def _plain_name(listed: object) -> str:
+    """Return a listed file name; refuse one with a path, which would lead out of the folder."""
+    name = str(listed)
     if name in ("", ".", "..") or not name.isprintable() or not {"/", "\\"}.isdisjoint(name):
-        raise ValueError(f"{name[:60]!r} is no plain file name")
+        raise ValueError(f"{name[:60]!r} is not a plain file name")
     return name
 
 
 def holds_all_frames(listing: Path) -> bool:
-    """Whether every frame of a finished folder's listing lies beside it with its size."""
+    """Return True if all frames of a finished folder's listing exist with their sizes."""
     try:
         frames = read_listing(listing)[1]
         sizes = {entry.name: entry.stat().st_size for entry in os.scandir(listing.parent)}
@@ -247,9 +249,9 @@ def holds_all_frames(listing: Path) -> bool:
 
 
 def drop_broken_frames(listing: Path) -> bool:
-    """Delete a chunk's frames that differ from their digests, and then its listing.
+    """Delete the frames of a chunk that differ from their digests, and then its listing.
 
-    The next attempt makes those frames anew and keeps the others. True if any was broken.
+    The next attempt writes those frames again and keeps the others. Returns True if any was broken.
     """
     folder = listing.with_suffix("")
     broken = False
@@ -264,32 +266,30 @@ def drop_broken_frames(listing: Path) -> bool:
 
 
 def drop_frames(listing: Path) -> None:
-    """Delete a chunk's frames and listing, once the sequence they went into is finished.
+    """Delete the frames and listing of a chunk whose sequence is finished.
 
-    The listing goes last: while it is there, a killed attempt is found and done again.
+    The listing is deleted last: as long as it exists, an interrupted deletion is repeated.
     """
     shutil.rmtree(listing.with_suffix(""), ignore_errors=True)
     listing.unlink(missing_ok=True)
 
 
 def _make_folder(folder: Path, key: str) -> None:
-    if folder.is_symlink():  # everything in it is about to go
+    if folder.is_symlink():  # files in it may be deleted below
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    told = folder / _KEY_FILE
-    if not told.is_file() or told.read_text(encoding="utf-8") != key:
-        # The old key goes last, so that a kill in between leaves no frame under the new one.
+    key_file = folder / _KEY_FILE
+    if not key_file.is_file() or key_file.read_text(encoding="utf-8") != key:
+        # The old key goes last, so that after a kill no old frame counts as one of the new key.
         for path in folder.iterdir():
-            if path != told:
+            if path != key_file:
                 path.unlink()
-        part = told.with_name(told.name + ".part")
-        part.write_text(key, encoding="utf-8")
-        commit_file(part, told, 0)
+        replace_text(key_file, key)
     _remove_parts(folder)
 
 
 def _remove_parts(folder: Path) -> None:
-    for part in folder.glob("*.part"):
+    for part in folder.glob(f"*{DRAFT_SUFFIX}"):
         part.unlink(missing_ok=True)
 
 

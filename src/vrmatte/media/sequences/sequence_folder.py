@@ -1,7 +1,7 @@
-"""Makes one folder of a sequence's chunks, proves it, and gives it its name.
+"""Joining of the chunks of a sequence into one folder: gathering, verification and renaming.
 
-Frames are hard-linked where the file system can, else moved. Every step may be cut off by a kill
-and be done again: what is in place already is recognised by its size, and by its digest at the end.
+Frames are hard-linked where the file system supports it, else moved. Every step can be interrupted
+and repeated: files already in place are recognised by size, and verified by digest at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import ChunkFile, draft_path, replace_text, sha256_of, sync_directory
 from vrmatte.frames import Timeline
 from vrmatte.media.sequences.sequence import (
     FrameFile,
@@ -28,7 +28,7 @@ from vrmatte.media.sequences.sequence import (
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 
 LISTING = "frames.json"
-TIMING = "timing.csv"
+_TIMING = "timing.csv"
 
 
 def gather_sequence(
@@ -38,40 +38,40 @@ def gather_sequence(
     timeline: Timeline,
     observer: Observer = ignore,
 ) -> Path:
-    """Bring all frames into `target.part`, with their listing and times; returns that folder.
+    """Gather all frames in `target.part`, with their listing and times; return that folder.
 
     Args:
-        listings: of the chunks, in order, each beside its folder of frames.
-        target: the folder to be; an earlier one under that name is not touched yet.
-        spec: what all files have in common.
-        timeline: times of the frames, one each.
-        observer: told of every frame.
+        listings: listings of the chunks, in order, each beside its folder of frames.
+        target: the final folder; an earlier one with that name is not changed yet.
+        spec: properties of all files.
+        timeline: times of the frames.
+        observer: receives progress for every frame.
 
     Raises:
-        OutputError: a frame is gone: its chunk's listing is deleted, so that the next run makes
-            what lacks. Or the folder can't be written.
+        OutputError: the folder can't be written; or a frame is gone, and its chunk's listing was
+            deleted, so that the next run writes the missing frames.
         DiskFullError: no space left.
         VerificationError: a listing is damaged.
     """
-    part = target.with_name(target.name + ".part")
+    draft = draft_path(target)
     observer(Started("join", len(timeline), target.name))
     frames: list[FrameFile] = []
     try:
-        if part.is_symlink():  # what doesn't belong in it is about to go
-            part.unlink()
-        part.mkdir(exist_ok=True)
+        if draft.is_symlink():  # other files in it are deleted below
+            draft.unlink()
+        draft.mkdir(exist_ok=True)
         for listing in listings:
             for frame in read_listing(listing)[1]:
-                _place(frame, listing, part, target)
+                _place(frame, listing, draft, target)
                 frames.append(frame)
                 observer(Advanced("join", len(frames)))
-        _remove_others(part, {frame.file for frame in frames})
-        _check_numbers(part, frames, timeline)
-        _write_listings(part, spec, frames, timeline)
+        _remove_others(draft, {frame.file for frame in frames})
+        _check_numbers(draft, frames, timeline)
+        _write_listings(draft, spec, frames, timeline)
     except OSError as error:
-        raise output_error(error, part) from error
+        raise output_error(error, draft) from error
     observer(Finished("join"))
-    return part
+    return draft
 
 
 def verify_sequence(
@@ -81,30 +81,30 @@ def verify_sequence(
     first_number: int,
     observer: Observer = ignore,
 ) -> int:
-    """Check that a folder holds every frame once, as listed; each is decoded. Returns their count.
+    """Check that a folder contains every listed frame, and decode each; return their count.
 
     Args:
-        folder: as `gather_sequence` made it.
-        spec: what all files have in common.
-        timeline: times of the frames, one each.
-        first_number: number of the first frame in the whole source.
-        observer: told of every frame.
+        folder: a folder from `gather_sequence`.
+        spec: properties of all files.
+        timeline: times of the frames.
+        first_number: number of the first frame within the whole source.
+        observer: receives progress for every frame.
 
     Raises:
-        VerificationError: something differs.
+        VerificationError: a frame, a time or the listing is wrong.
     """
     facts, frames = read_listing(folder / LISTING)
     observer(Started("verify", len(timeline), folder.name))
     _check_numbers(folder, frames, timeline)
     numbers = range(first_number, first_number + len(timeline))
     if [(f.number, f.file) for f in frames] != [(n, spec.file_name(n)) for n in numbers]:
-        raise VerificationError(f"{folder}: does not list frames {numbers[0]} to {numbers[-1]}")
+        raise VerificationError(f"{folder}: doesn't list frames {numbers[0]} to {numbers[-1]}")
     times = [entry.get("seconds") for entry in facts["frames"]]
     if times != list(_times(timeline)):
         raise VerificationError(f"{folder / LISTING}: times differ from the source's")
     extra = {p.name for p in folder.glob(f"*.{spec.kind}")} - {f.file for f in frames}
     if extra:
-        raise VerificationError(f"{folder / min(extra)}: is no frame of the source")
+        raise VerificationError(f"{folder / min(extra)}: not a frame of the source")
     for count, frame in enumerate(frames, 1):
         _check_frame(folder / frame.file, frame, spec)
         observer(Advanced("verify", count))
@@ -112,23 +112,23 @@ def verify_sequence(
     return len(frames)
 
 
-def publish_sequence(part: Path, target: Path) -> ChunkFile:
-    """Give a proven folder its name; returns its listing, whose digest stands for all frames.
+def publish_sequence(draft: Path, target: Path) -> ChunkFile:
+    """Rename a verified folder to `target`; return its listing, whose digest covers all frames.
 
-    An earlier folder of that name goes; files in it that aren't of a sequence are kept, in
+    An earlier folder with that name is deleted; other files than a sequence's in it are kept, in
     `target.replaced-N`.
 
     Raises:
         OutputError, DiskFullError: the operating system refuses.
     """
     try:
-        sync_directory(part)
+        sync_directory(draft)
         for left_over in target.parent.glob(f"{glob.escape(target.name)}.replaced-*"):
             _clear(left_over)
         aside = _free_name(target)
         if target.exists():
             target.rename(aside)
-        part.rename(target)
+        draft.rename(target)
         sync_directory(target.parent)
         _clear(aside)
         listing = target / LISTING
@@ -138,17 +138,17 @@ def publish_sequence(part: Path, target: Path) -> ChunkFile:
         raise output_error(error, target) from error
 
 
-def _place(frame: FrameFile, listing: Path, part: Path, target: Path) -> None:
-    """Link or move a frame's file into `part`, from its chunk or else from a finished folder."""
-    place = part / frame.file
-    made = listing.with_suffix("") / frame.file
-    if _has_size(made, frame):
-        if place.exists() and place.samefile(made):
+def _place(frame: FrameFile, listing: Path, draft: Path, target: Path) -> None:
+    """Link or move a frame's file into `draft`, from its chunk or else from a finished folder."""
+    place = draft / frame.file
+    in_chunk = listing.with_suffix("") / frame.file
+    if _has_size(in_chunk, frame):
+        if place.exists() and place.samefile(in_chunk):
             return
         place.unlink(missing_ok=True)
-        _link_or_move(made, place)
+        _link_or_move(in_chunk, place)
         return
-    # Where links can't be made an earlier attempt has moved the file on, at most into `target`.
+    # Without hard links an earlier attempt may have moved the file, at most into `target`.
     if _is(place, frame):
         return
     finished = target / frame.file
@@ -156,7 +156,7 @@ def _place(frame: FrameFile, listing: Path, part: Path, target: Path) -> None:
         place.unlink(missing_ok=True)
         _link_or_move(finished, place)
         return
-    made.unlink(missing_ok=True)
+    in_chunk.unlink(missing_ok=True)
     listing.unlink()
     raise OutputError(
         f"{target.name}: frame {frame.number} is gone or damaged; run the same command again"
@@ -166,7 +166,7 @@ def _place(frame: FrameFile, listing: Path, part: Path, target: Path) -> None:
 def _link_or_move(path: Path, place: Path) -> None:
     try:
         os.link(path, place)
-    except OSError:  # no hard links here (exFAT, some network drives), or another drive
+    except OSError:  # no hard links (exFAT, some network drives), or another drive
         shutil.move(path, place)
 
 
@@ -178,15 +178,17 @@ def _is(path: Path, frame: FrameFile) -> bool:
     return _has_size(path, frame) and sha256_of(path) == frame.sha256
 
 
-def _remove_others(part: Path, names: set[str]) -> None:
-    for path in part.iterdir():
+def _remove_others(draft: Path, names: set[str]) -> None:
+    for path in draft.iterdir():
         if path.name not in names:
             path.unlink()
 
 
 def _check_numbers(folder: Path, frames: Sequence[FrameFile], timeline: Timeline) -> None:
     if len(frames) != len(timeline):
-        raise VerificationError(f"{folder}: holds {len(frames)} frames, the source {len(timeline)}")
+        raise VerificationError(
+            f"{folder}: contains {len(frames)} frames instead of {len(timeline)}"
+        )
     for before, after in itertools.pairwise(frames):
         if after.number != before.number + 1:
             raise VerificationError(f"{folder}: frame {after.number} follows frame {before.number}")
@@ -197,7 +199,7 @@ def _times(timeline: Timeline) -> Iterator[str]:
 
 
 def _write_listings(
-    part: Path, spec: SequenceSpec, frames: Sequence[FrameFile], timeline: Timeline
+    draft: Path, spec: SequenceSpec, frames: Sequence[FrameFile], timeline: Timeline
 ) -> None:
     times = list(_times(timeline))
     facts = {
@@ -212,28 +214,23 @@ def _write_listings(
         "end_seconds": seconds_text(timeline.end_pts, timeline.time_base),
     }
     rows = [f"{f.number},{f.file},{time}" for f, time in zip(frames, times, strict=True)]
-    _commit_text(part / TIMING, "\n".join(["number,file,seconds", *rows, ""]))
-    _commit_text(
-        part / LISTING, listing_text(facts, frames, lambda place: {"seconds": times[place]})
+    replace_text(draft / _TIMING, "\n".join(["number,file,seconds", *rows, ""]))
+    replace_text(
+        draft / LISTING, listing_text(facts, frames, lambda index: {"seconds": times[index]})
     )
-
-
-def _commit_text(path: Path, text: str) -> None:
-    draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
-    commit_file(draft, path, 0)
 
 
 def _check_frame(path: Path, frame: FrameFile, spec: SequenceSpec) -> None:
     if not path.is_file():
-        raise VerificationError(f"{path}: is missing")
+        raise VerificationError(f"{path}: missing")
     if not _is(path, frame):
         raise VerificationError(f"{path}: differs from its digest")
-    picture = read_sequence_frame(path)
-    height, width = picture.shape[:2]
-    if (width, height) != spec.size or picture.dtype.itemsize * 8 != spec.bits:
+    image = read_sequence_frame(path)
+    height, width = image.shape[:2]
+    bits = image.dtype.itemsize * 8
+    if (width, height) != spec.size or bits != spec.bits:
         raise VerificationError(
-            f"{path}: is {width}x{height} with {picture.dtype.itemsize * 8} bits, promised was "
+            f"{path}: is {width}x{height} with {bits} bits instead of "
             f"{spec.size[0]}x{spec.size[1]} with {spec.bits}"
         )
 
@@ -243,15 +240,15 @@ def _free_name(target: Path) -> Path:
     return next(name for name in names if not name.exists())
 
 
-_OURS = re.compile(r".+_\d{6,}\.(png|exr)(\.part)?")
+_FRAME_NAME = re.compile(r".+_\d{6,}\.(png|exr)(\.part)?")
 
 
 def _clear(folder: Path) -> None:
-    """Delete what a sequence is made of; the folder too, if nothing else is in it."""
+    """Delete the files of a sequence, and the folder if nothing else is in it."""
     if folder.is_symlink() or not folder.is_dir():
         return
     for path in folder.iterdir():
-        if path.name in (LISTING, TIMING) or _OURS.fullmatch(path.name):
+        if path.name in (LISTING, _TIMING) or _FRAME_NAME.fullmatch(path.name):
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
