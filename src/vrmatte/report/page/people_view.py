@@ -70,7 +70,7 @@ def chapters(content: PageContent) -> list[ChapterView]:
 
 def _lane(person: PersonBoxes, content: PageContent) -> Lane:
     seen = {eye: _spans(person, eye, content) for eye in EYES}
-    label = f"person {person.id}" if person.keep else f"{person.id}, left out"
+    label = f"person {person.id}" if person.keep else f"{person.id}, excluded"
     return Lane(label, person.keep, seen)
 
 
