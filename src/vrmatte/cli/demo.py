@@ -84,7 +84,7 @@ def _say(scores: TruthReport, out: Path, picture: Path, engine: str) -> None:
         f"IoU {whole.iou or 0:.3f}, MAD {whole.mad or 0:.1f}/1000, "
         f"at the edge {whole.band_mad or 0:.0f}/1000"
     )
-    console.print(f"Look at   {picture} (source, matte, people over a plain ground)")
+    console.print(f"Look at   {picture} (source, matte, people over a plain background)")
     console.print(f"Headset   {out / 'demo_FISHEYE190_alpha.mp4'} (DeoVR, HereSphere: passthrough)")
     console.print(
         f"Editor    {out / 'demo_LR_180_greenscreen.mp4'} and {out / 'demo_LR_180_matte.mkv'}"
