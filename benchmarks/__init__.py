@@ -1,1 +1,1 @@
-"""Benchmarks that anybody can repeat: clips made on the spot, ratios measured side by side."""
+"""Reproducible benchmarks: generated clips, and ratios of cases measured in turns."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print figures and bounds, write JSON."""
+"""`python -m benchmarks`: run benchmarks, print figures and bounds, write JSON."""
 
 from __future__ import annotations
 
@@ -27,32 +27,31 @@ def main(
         list[str] | None,
         typer.Argument(
             metavar="[NAME...]",
-            help="end-to-end, overhead, model, memory, resume, scale, peer; none: all.",
+            help="end-to-end, overhead, model, memory, resume, scale, peer; default: all.",
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Directory for clips, runs and bench.json.")
+        Path, typer.Option("--out", "-o", help="Directory of clips, runs and bench.json.")
     ] = Path("vrmatte-bench"),
     sizes: Annotated[
-        str, typer.Option(help="Comma list of frame sizes.")
+        str, typer.Option(help="Frame sizes, separated by commas.")
     ] = "2048x1024,6144x3072,8192x4096",
-    frames: Annotated[int, typer.Option(min=4, help="Length of the clips.")] = 60,
-    repeats: Annotated[int, typer.Option(min=1, help="How often each case is measured.")] = 3,
-    device: Annotated[str, typer.Option(help="Where networks run.")] = "auto",
+    frames: Annotated[int, typer.Option(min=4, help="Number of frames of a clip.")] = 60,
+    repeats: Annotated[int, typer.Option(min=1, help="Number of measurements of each case.")] = 3,
+    device: Annotated[str, typer.Option(help="Device of the networks.")] = "auto",
     peer: Annotated[
         Path | None, typer.Option(help="A checkout of RobustVideoMatting to compare with.")
     ] = None,
     peer_python: Annotated[
-        Path | None, typer.Option(help="The Python that has its libraries; none: this one.")
+        Path | None,
+        typer.Option(help="The Python interpreter with its libraries; default: this one."),
     ] = None,
     quick: Annotated[
-        bool, typer.Option(help="Tiny clips: shows that everything runs, measures nothing.")
+        bool, typer.Option(help="Use tiny clips: a test that everything runs, not a measurement.")
     ] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document for machines.")
-    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Measure speed, cost and memory on clips made on the spot; docs/performance.md explains."""
+    """Measure speed, cost and memory on generated clips; see docs/engineering/performance.md."""
     scope = scope_of(out, sizes, frames, repeats, device, peer, peer_python, is_quick=quick)
     try:
         bench_command(names or [], scope, as_json=json)
@@ -72,10 +71,10 @@ def scope_of(
     *,
     is_quick: bool,
 ) -> Scope:
-    """What the options ask for.
+    """Return the scope that the options ask for.
 
     Raises:
-        ConfigError: a size or device that can't be.
+        ConfigError: a size or device is not accepted.
     """
     known = get_args(Device)
     if device not in known:
@@ -93,7 +92,7 @@ def scope_of(
 
 
 def bench_command(names: Sequence[str], scope: Scope, *, as_json: bool) -> None:
-    """Run benchmarks and print tables, or the JSON report."""
+    """Run benchmarks and print tables or the JSON report."""
     with terminal_progress(quiet=as_json) as observer:
         report = run_benches(names, scope, observer)
     if as_json:
@@ -118,9 +117,9 @@ def _print(report: BenchReport, scope: Scope) -> None:
 
 
 def _figures(row: Row) -> Table:
-    state = "" if row.quiet else f", disturbed: others computed with {row.others_cores:.1f} cores"
+    state = "" if row.quiet else f", disturbed: other processes used {row.others_cores:.1f} cores"
     table = Table(title=f"{row.bench}: {row.case}{state}")
-    for name in ("figure", "median", "least", "most"):
+    for name in ("figure", "median", "min", "max"):
         table.add_column(name, justify="left" if name == "figure" else "right")
     for name, spread in row.figures.items():
         table.add_row(name, *_numbers(spread))
@@ -137,14 +136,14 @@ def _short(value: float) -> str:
 
 def _goals(report: BenchReport) -> Table:
     disturbed = {(row.bench, row.case) for row in report.rows if not row.quiet}
-    table = Table(title="What must hold")
-    for name in ("bench", "case", "figure", "found", "must be", ""):
+    table = Table(title="Bounds")
+    for name in ("benchmark", "case", "figure", "measured", "bound", ""):
         table.add_column(name)
     for goal in report.goals:
-        verdict = "holds" if goal.holds else "FAILS"
+        verdict = "ok" if goal.holds else "FAILED"
         if (goal.bench, goal.case) in disturbed:
             verdict += " (disturbed)"
-        table.add_row(goal.bench, goal.case, goal.figure, _short(goal.found), _bound(goal), verdict)
+        table.add_row(goal.bench, goal.case, goal.figure, _short(goal.value), _bound(goal), verdict)
     return table
 
 

@@ -1,6 +1,6 @@
-"""Clips to measure with: exact people rendered small once, enlarged, with grain of their own.
+"""Clips for measurements: people rendered once at a small size, enlarged, with added grain.
 
-A few frames go to and fro for any length, so long clips cost no rendering.
+A few frames are repeated back and forth, so long clips need no further rendering.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from vrmatte.settings.config import OutputConfig
 
 RATE = Fraction(30)
 _CLIP_VERSION = 1
-"""Raised whenever a clip of the same size and length would be another."""
+"""Raised whenever the content of the clips changes."""
 _BT709 = ColorTags(primaries=1, transfer=1, matrix=1)
 _GRAIN_LEVELS = 2.5
-"""Standard deviation; without grain an enlarged picture is far too easy to encode."""
+"""Standard deviation; without grain an enlarged frame is far too easy to encode."""
 _GRAIN_PX = 512
 _QUALITY: Mapping[str, int] = {"h264": 22, "hevc": 16}
 """Keeps some of the grain: 22 Mbit/s at 2048x1024 and 95 at 6144x3072, as cameras write."""
@@ -42,32 +42,30 @@ _WIDEST_H264 = 4096
 
 @dataclass(frozen=True, slots=True)
 class ClipMaker:
-    """Makes clips in a folder, once each."""
+    """Generator of clips in a folder; each is made once."""
 
     scope: Scope
     observer: Observer = ignore
 
     @property
     def folder(self) -> Path:
-        """Where clips are kept."""
+        """The folder of the clips."""
         return self.scope.out / "clips"
 
     def clip(self, size: Size, frames: int, variant: int = 0) -> Path:
-        """A clip of this size and length: H.264 up to 4096 wide, HEVC above.
+        """Return a clip of this size and length: H.264 up to 4096 wide, HEVC above.
 
         Args:
-            size: width and height, two eyes.
-            frames: how many.
-            variant: another one starts elsewhere in the motion.
+            size: width and height of both eyes.
+            frames: number of frames.
+            variant: another variant starts elsewhere in the motion.
 
         Raises:
             OutputError, DiskFullError: it can't be written.
         """
         codec = "h264" if size[0] <= _WIDEST_H264 else "hevc"
-        seen = f"{self.scope.base_eye_px}px{self.scope.base_frames}"
-        name = (
-            f"bench{_CLIP_VERSION}-{size[0]}x{size[1]}-{frames}-{variant}-{seen}-{codec}_LR_180.mp4"
-        )
+        content = f"{frames}-{variant}-{self.scope.base_eye_px}px{self.scope.base_frames}"
+        name = f"bench{_CLIP_VERSION}-{size[0]}x{size[1]}-{content}-{codec}_LR_180.mp4"
         path = self.folder / name
         if path.exists():
             return path
@@ -85,12 +83,12 @@ class ClipMaker:
         self.observer(Finished("render"))
         return path
 
-    def pictures(self, size: Size, frames: int) -> Iterator[PlanarFrame]:
-        """The frames of such a clip, not encoded."""
+    def frames(self, size: Size, frames: int) -> Iterator[PlanarFrame]:
+        """Yield the frames of such a clip, not encoded."""
         return enlarged(self._base(), size, frames, 0)
 
     def _base(self) -> list[PlanarFrame]:
-        """The small frames; rendered when missing."""
+        """Return the small frames; render them if they are missing."""
         eye_px, frames = self.scope.base_eye_px, self.scope.base_frames
         path = self.folder / f"base-{eye_px}px{frames}_LR_180.mp4"
         if not path.exists():
@@ -115,13 +113,13 @@ class ClipMaker:
             part.replace(path)
         source = probe(path)
         timeline = scan_timeline(source, ignore)
-        return [_kept(frame) for frame in read_frames(source, timeline, 0, len(timeline))]
+        return [_copied(frame) for frame in read_frames(source, timeline, 0, len(timeline))]
 
 
 def enlarged(
     base: list[PlanarFrame], size: Size, frames: int, variant: int
 ) -> Iterator[PlanarFrame]:
-    """The base frames to and fro, enlarged, each with grain that no other frame has."""
+    """Yield the base frames back and forth, enlarged, each with different grain."""
     rng = np.random.default_rng(variant)
     tile = np.round(rng.normal(0, _GRAIN_LEVELS, (_GRAIN_PX, _GRAIN_PX))).astype(np.int16)
     period = max(1, 2 * len(base) - 2)
@@ -143,6 +141,6 @@ def _grainy(plane: Plane, tile: npt.NDArray[np.int16]) -> Plane:
     return cast(Plane, cv2.add(plane, grain, dtype=cv2.CV_8U))
 
 
-def _kept(frame: PlanarFrame) -> PlanarFrame:
-    """The frame on memory of its own; the decoder's is used again."""
+def _copied(frame: PlanarFrame) -> PlanarFrame:
+    """Copy a frame out of the decoder's reused memory."""
     return replace(frame, y=frame.y.copy(), u=frame.u.copy(), v=frame.v.copy())

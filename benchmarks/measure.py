@@ -1,4 +1,4 @@
-"""Measures processes from outside, case after case in turns."""
+"""Measure processes from outside, with cases taking turns."""
 
 from __future__ import annotations
 
@@ -25,55 +25,55 @@ _SAMPLE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What a process with all its children took, from start to end."""
+class ProcessUsage:
+    """Resources of a process with all its children, from start to end."""
 
     wall_seconds: float
     cpu_seconds: float
     peak_bytes: int
-    """Of the process itself, sampled."""
+    """Of the process alone, sampled."""
     others_cores: float
-    """Cores that other processes computed with meanwhile, on average."""
+    """Mean number of cores used by other processes meanwhile."""
     exit_code: int
-    """Negative: the signal it was ended by."""
+    """Negative: the number of the signal that ended it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished task, as its worker and as the system saw it."""
+    """A finished task, as measured by its worker and by the system."""
 
     answer: Answer
-    usage: Usage
+    usage: ProcessUsage
 
     @property
     def wall_seconds(self) -> float:
-        """Of the work alone."""
+        """Wall time of the work alone."""
         return self.answer.wall_seconds
 
     @property
     def cpu_seconds(self) -> float:
-        """Of the work alone, all threads."""
+        """CPU time of the work alone, all threads."""
         return self.answer.cpu_seconds
 
     @property
     def start_seconds(self) -> float:
-        """Wall time for Python to start, load and end."""
+        """Wall time in which Python starts, imports and exits."""
         return self.usage.wall_seconds - self.answer.wall_seconds
 
     @property
     def peak_bytes(self) -> int:
-        """The most memory it held."""
+        """Peak memory."""
         return max(self.usage.peak_bytes, self.answer.peak_bytes or 0)
 
 
-class Watched:
-    """A process that is watched while it runs."""
+class WatchedProcess:
+    """A running process whose resources are sampled."""
 
     def __init__(self, command: Sequence[str], log: Path, folder: Path | None = None) -> None:
-        """Start it; what it prints goes to `log`."""
+        """Start it; its output goes to `log`."""
         self._log = log
         self._busy_before = busy_seconds()
-        self._own_before = time.process_time()
+        self._cpu_before = time.process_time()
         self._began = time.perf_counter()
         with log.open("wb") as file:
             self._process = subprocess.Popen(command, stdout=file, stderr=file, cwd=folder)
@@ -84,42 +84,42 @@ class Watched:
 
     @property
     def seconds(self) -> float:
-        """How long it has been running."""
+        """Time since its start."""
         return time.perf_counter() - self._began
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet; it is not waited for."""
+        """True until it has ended."""
         try:
             return psutil.Process(self._process.pid).status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
 
     def kill(self) -> None:
-        """End it without warning."""
+        """Kill it."""
         self._process.kill()
 
-    def wait(self) -> Usage:
-        """Wait for its end."""
+    def wait(self) -> ProcessUsage:
+        """Wait for its end and return its resources."""
         try:
             _, status, used = os.wait4(self._process.pid, 0)
         except BaseException:
-            self._process.kill()  # whoever was stopped leaves nothing running
+            self._process.kill()  # an interrupted benchmark leaves nothing running
             raise
         self._process.returncode = os.waitstatus_to_exitcode(status)
         wall = self.seconds
         self._done.set()
         self._sampler.join()
         cpu = used.ru_utime + used.ru_stime
-        own = time.process_time() - self._own_before
-        others = (busy_seconds() - self._busy_before - cpu - own) / wall
-        return Usage(wall, cpu, self._peak_bytes, max(0.0, others), self._process.returncode)
+        ours = time.process_time() - self._cpu_before
+        others = (busy_seconds() - self._busy_before - cpu - ours) / wall
+        return ProcessUsage(wall, cpu, self._peak_bytes, max(0.0, others), self._process.returncode)
 
     @property
-    def last_words(self) -> str:
-        """The last line it printed."""
+    def last_output(self) -> str:
+        """The last line of its output."""
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it printed nothing"
+        return lines[-1] if lines else "it printed no output"
 
     def _sample(self) -> None:
         try:
@@ -131,21 +131,21 @@ class Watched:
 
 
 class TaskRun:
-    """A task under way in a worker."""
+    """A task that runs in a worker."""
 
     def __init__(self, scope: Scope, task: Task) -> None:
         """Start a worker."""
         stem = f"{task.kind}-{task.out.name}"
         scope.out.mkdir(parents=True, exist_ok=True)
-        told, self._answer = (scope.out / f"{stem}.{part}.json" for part in ("task", "answer"))
+        asked, self._answer = (scope.out / f"{stem}.{part}.json" for part in ("task", "answer"))
         self._answer.unlink(missing_ok=True)
-        told.write_text(task.as_json(), "utf-8")
-        command = (*scope.worker, str(told), str(self._answer))
+        asked.write_text(task.as_json(), "utf-8")
+        command = (*scope.worker, str(asked), str(self._answer))
         self._task = task
-        self.watched = Watched(command, scope.out / f"{stem}.log")
+        self.watched = WatchedProcess(command, scope.out / f"{stem}.log")
 
     def wait(self) -> Outcome:
-        """The task's outcome.
+        """Wait for the task and return its outcome.
 
         Raises:
             VrmatteError: the worker failed.
@@ -154,13 +154,13 @@ class TaskRun:
         if usage.exit_code != 0 or not self._answer.exists():
             raise VrmatteError(
                 f"the measured {self._task.kind} of {self._task.video.name} failed with exit code "
-                f"{usage.exit_code}: {self.watched.last_words}"
+                f"{usage.exit_code}: {self.watched.last_output}"
             )
         return Outcome(Answer.of_json(self._answer.read_text("utf-8")), usage)
 
 
 def run_task(scope: Scope, task: Task, *, fresh: bool = True) -> Outcome:
-    """Do one task in a worker; earlier work in its directory is deleted first if `fresh`."""
+    """Run one task in a worker; `fresh` first deletes earlier work in its directory."""
     if fresh:
         shutil.rmtree(task.out, ignore_errors=True)
     return TaskRun(scope, task).wait()
@@ -169,7 +169,7 @@ def run_task(scope: Scope, task: Task, *, fresh: bool = True) -> Outcome:
 def in_turns(
     cases: Mapping[str, Callable[[], T]], repeats: int, label: str, observer: Observer
 ) -> dict[str, list[T]]:
-    """Run all cases, again and again in the same order, so that drift meets all alike."""
+    """Run all cases repeatedly in the same order, so that drift affects all alike."""
     results: dict[str, list[T]] = {name: [] for name in cases}
     observer(Started("bench", repeats * len(cases), label))
     done = 0
@@ -186,10 +186,10 @@ def row_of(
     bench: str,
     case: str,
     figures: Mapping[str, Sequence[float]],
-    seen: Sequence[Usage],
+    seen: Sequence[ProcessUsage],
     notes: tuple[str, ...] = (),
 ) -> Row:
-    """A row of figures that were measured while `seen` processes ran."""
+    """Return a row of figures that were measured while the processes `seen` ran."""
     return Row(
         bench,
         case,
@@ -203,12 +203,12 @@ def row_of(
 def speed_goal(
     row: Row, wall: str, cpu: str, *, at_most: float | None = None, at_least: float | None = None
 ) -> Goal:
-    """A bound on a figure of wall time; on that of CPU time where others took part of the machine.
+    """Bound a wall-time figure; on a busy machine, bound the CPU-time figure instead.
 
     Args:
-        row: has both figures.
-        wall: name of the one.
-        cpu: name of the other, which other processes hardly change.
+        row: the row of both figures.
+        wall: name of the wall-time figure.
+        cpu: name of the CPU-time figure, which other processes hardly change.
         at_most: the bound, or
         at_least: the bound.
     """
@@ -217,6 +217,6 @@ def speed_goal(
 
 
 def busy_seconds() -> float:
-    """CPU seconds of the whole machine since it started."""
+    """Return the CPU seconds of the whole machine since its start."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)

@@ -1,4 +1,4 @@
-"""Whether memory is set by the picture, not by the length of the video; and how much it is."""
+"""Memory over the length of a video, which must stay flat, and peak memory by frame size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.clips import ClipMaker
 from benchmarks.measure import in_turns, row_of, run_task
 from benchmarks.scope import Scope, Size
 from benchmarks.tasks import Task
-from benchmarks.values import Findings, Goal
+from benchmarks.values import BenchResult, Goal
 from vrmatte.progress import Observer
 
 NAME = "memory"
@@ -18,41 +18,41 @@ MB_PER_1000_AT_MOST = 2.0
 PEAK_MB_AT_MOST = {6144: 3000.0, 8192: 5000.0}
 """By width of the frame."""
 _SETTLED = 0.3
-"""Share of a run after which every buffer has been filled once."""
+"""Share of a run after which all buffers have been filled."""
 _SPANS = 20
-"""The most memory within each of so many spans counts; between frames it goes up and down."""
+"""The peak of each of so many spans counts, since memory varies between frames."""
 
 
-def measure(scope: Scope, observer: Observer) -> Findings:
-    """A slope over a long small clip and a shorter large one; a peak for every size."""
+def measure(scope: Scope, observer: Observer) -> BenchResult:
+    """Measure the slope over a long small and a shorter large clip, and the peak of each size."""
     long_ones = {
         (scope.small, scope.small_frames): True,
         (scope.overhead_size, scope.large_frames): True,
     }
-    parts = [_slope(scope, size, frames, observer) for size, frames in long_ones]
-    parts += [_peak(scope, size, observer) for size in scope.sizes]
-    return Findings(
-        tuple(row for part in parts for row in part.rows),
-        tuple(goal for part in parts for goal in part.goals),
+    results = [_slope(scope, size, frames, observer) for size, frames in long_ones]
+    results += [_peak(scope, size, observer) for size in scope.sizes]
+    return BenchResult(
+        tuple(row for result in results for row in result.rows),
+        tuple(goal for result in results for goal in result.goals),
     )
 
 
-def _slope(scope: Scope, size: Size, frames: int, observer: Observer) -> Findings:
+def _slope(scope: Scope, size: Size, frames: int, observer: Observer) -> BenchResult:
     clip = ClipMaker(scope, observer).clip(size, frames)
     settings = scope.settings({"processing.chunk_size": max(2, frames // scope.long_chunks)})
     task = Task("job", clip, scope.out / "runs" / NAME, settings.model_dump(mode="json"))
     case = f"{size[0]}x{size[1]}, {frames} frames"
-    # One run says it: what leaks, leaks every time.
+    # One run is enough: a leak recurs in every run.
     done = in_turns({"job": lambda: run_task(scope, task)}, 1, f"{NAME} {case}", observer)["job"]
-    found = mb_per_1000_frames(done[0].answer.resident)
-    figures = {"mb_per_1000_frames": [found], "peak_rss_mb": [done[0].peak_bytes / 1e6]}
+    slope = mb_per_1000_frames(done[0].answer.resident)
+    figures = {"mb_per_1000_frames": [slope], "peak_rss_mb": [done[0].peak_bytes / 1e6]}
     row = row_of(NAME, case, figures, [done[0].usage])
-    return Findings(
-        (row,), (Goal(NAME, case, "mb_per_1000_frames", found, at_most=MB_PER_1000_AT_MOST),)
+    return BenchResult(
+        (row,), (Goal(NAME, case, "mb_per_1000_frames", slope, at_most=MB_PER_1000_AT_MOST),)
     )
 
 
-def _peak(scope: Scope, size: Size, observer: Observer) -> Findings:
+def _peak(scope: Scope, size: Size, observer: Observer) -> BenchResult:
     clip = ClipMaker(scope, observer).clip(size, scope.frames)
     settings = scope.settings({}).model_dump(mode="json")
     task = Task("job", clip, scope.out / "runs" / NAME, settings)
@@ -62,15 +62,15 @@ def _peak(scope: Scope, size: Size, observer: Observer) -> Findings:
     row = row_of(NAME, case, {"peak_rss_mb": [peak]}, [done[0].usage])
     bound = PEAK_MB_AT_MOST.get(size[0])
     if bound is None:
-        return Findings((row,))
-    return Findings((row,), (Goal(NAME, case, "peak_rss_mb", peak, at_most=bound),))
+        return BenchResult((row,))
+    return BenchResult((row,), (Goal(NAME, case, "peak_rss_mb", peak, at_most=bound),))
 
 
 def mb_per_1000_frames(resident: Sequence[tuple[int, int]]) -> float:
-    """The straight line through the peaks of a run, after its first third.
+    """Return the slope of a line through the peaks of a run, after its first third.
 
     Args:
-        resident: frames done and bytes held then, in order.
+        resident: numbers of finished frames with the bytes held then, in order.
     """
     last = resident[-1][0]
     peaks: dict[int, tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""The same outputs from Robust Video Matting's own converter, side by side with ours."""
+"""Robust Video Matting's own converter against ours, on the same clip with the same outputs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import cast
 
 from benchmarks.clips import RATE, ClipMaker
-from benchmarks.measure import Outcome, Usage, Watched, in_turns, row_of, run_task, speed_goal
-from benchmarks.peer_copy import CHECKPOINT, NOTES, copy_peer, missing_libraries
+from benchmarks.measure import Outcome, ProcessUsage, in_turns, row_of, run_task, speed_goal
+from benchmarks.peer_copy import (
+    ANSWER,
+    CHECKPOINT,
+    NOTES,
+    copy_peer,
+    missing_libraries,
+    run_peer,
+)
 from benchmarks.scope import Scope
 from benchmarks.tasks import Task, TaskKind
-from benchmarks.values import Findings, Goal
-from vrmatte.errors import VrmatteError
+from benchmarks.values import BenchResult, Goal
 from vrmatte.media.encoders import choose_encoder
 from vrmatte.outputs import MATTE_FILE
 from vrmatte.progress import Observer
@@ -23,9 +29,9 @@ NAME = "peer"
 END_TO_END_AT_LEAST = 4.0
 OUTSIDE_CODEC_AT_LEAST = 12.0
 _JUDGED_FROM_PX = 6144
-"""The bounds are for frames at least so wide: what the peer wastes grows with the picture."""
+"""The bounds are for frames at least this wide: the peer's waste grows with the frame size."""
 _NETWORK_PX = 512
-"""Width of the network's picture of a whole frame: the peer's own automatic choice."""
+"""Width of the network's input for a whole frame: the peer's automatic choice."""
 _ONLY_WHAT_BOTH_DO = {
     "matting.use_disparity_mapping": False,
     "quality.scores": False,
@@ -36,59 +42,57 @@ _ONLY_WHAT_BOTH_DO = {
 
 @dataclass(frozen=True, slots=True)
 class _Converted:
-    """What the peer took."""
+    """The peer's time and files."""
 
     wall_seconds: float
     cpu_seconds: float
-    usage: Usage
+    usage: ProcessUsage
     files: tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """CPU seconds of a run that codecs took."""
+    """CPU seconds of the codecs in a run."""
 
     all: float
     encoding: float
-    """Of its own files alone."""
+    """Encoding of its files alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One clip, our settings, and where the peer stands."""
+    """One clip, our settings, and the peer's copy."""
 
     scope: Scope
     clip: Path
     settings: Mapping[str, object]
     plain_settings: Mapping[str, object]
-    """The same with only what both do."""
+    """The same without work that the peer doesn't do."""
     ratio: float
     copy: Path
     checkpoint: Path | None
 
     @property
     def place(self) -> Path:
-        """Our job's directory."""
+        """The directory of our job."""
         return self.scope.out / "runs" / NAME
 
     def ours(self) -> Outcome:
-        """Our job: whole eyes, green screen and matte."""
+        """Run our job: whole eyes, green screen and matte."""
         return run_task(self.scope, Task("job", self.clip, self.place, self.settings))
 
     def plain(self) -> Outcome:
-        """Our job with only what the peer does too."""
+        """Run our job without work that the peer doesn't do."""
         place = self.place.with_name(f"{NAME}-plain")
         return run_task(self.scope, Task("job", self.clip, place, self.plain_settings))
 
     def theirs(self) -> _Converted:
-        """The peer's converter: composition and alpha.
+        """Run the peer's converter: composition and alpha.
 
         Raises:
             VrmatteError: it failed.
         """
         com, pha = (str(self.copy / f"{name}.mp4") for name in ("com", "pha"))
-        told, answer = self.copy / "told.json", self.copy / "answer.json"
-        answer.unlink(missing_ok=True)
         facts = {
             "video": str(self.clip.absolute()),
             "ratio": self.ratio,
@@ -97,31 +101,24 @@ class _Case:
             "checkpoint": str(self.checkpoint.absolute()) if self.checkpoint else None,
             "device": self.scope.device,
         }
-        told.write_text(json.dumps(facts), "utf-8")
-        command = [self.scope.peer_python, "measured.py", "told.json", "answer.json"]
-        watched = Watched(command, self.copy / "log", self.copy)
-        usage = watched.wait()
-        if usage.exit_code != 0 or not answer.exists():
-            raise VrmatteError(
-                f"the peer's converter failed with exit code {usage.exit_code}: "
-                f"{watched.last_words}"
-            )
-        took = json.loads(answer.read_text("utf-8"))
-        return _Converted(took["wall_seconds"], took["cpu_seconds"], usage, (com, pha))
+        (self.copy / "task.json").write_text(json.dumps(facts), "utf-8")
+        command = (self.scope.peer_python, "measured.py", "task.json", ANSWER)
+        wall, cpu, usage = run_peer(command, self.copy, "the peer's converter")
+        return _Converted(wall, cpu, usage, (com, pha))
 
     def our_codec(self, files: tuple[str, ...]) -> _Codec:
-        """CPU time that coding took in our job, which made these files."""
+        """Measure the CPU time of the codecs in our job, by its files."""
         coded = [self._coded(Path(name)) for name in files]
-        # Each is encoded once and decoded once: files to verify them, mattes to make files of them.
+        # Each is encoded once and decoded once: files to be verified, mattes to make the files.
         both = sum(both for both, _ in coded)
         both += sum(self._measured("transcode", store) for store in self._stores())
-        # Before anything else the head and the end of the source are decoded, to be sure of them.
+        # The scan decodes the start and the end of the source.
         scanning = self._measured("scan", self.clip)
         encoding = sum(both - alone for both, alone in coded)
         return _Codec(scanning + self._decoded(self.clip) + both, encoding)
 
     def their_codec(self, files: tuple[str, ...]) -> _Codec:
-        """The same of the peer, which decodes nothing that it made."""
+        """Measure the same of the peer, which doesn't decode its files."""
         encoding = sum(both - alone for both, alone in map(self._coded, map(Path, files)))
         return _Codec(self._decoded(self.clip) + encoding, encoding)
 
@@ -129,7 +126,7 @@ class _Case:
         return sorted(self.place.glob(f".vrmatte/*/chunks/*/{MATTE_FILE}"))
 
     def _coded(self, path: Path) -> tuple[float, float]:
-        """CPU seconds of decoding a file and encoding it again, and of decoding it."""
+        """Return CPU seconds of decoding and re-encoding a file, and of decoding alone."""
         return self._measured("transcode", path), self._decoded(path)
 
     def _decoded(self, path: Path) -> float:
@@ -144,13 +141,13 @@ class _Case:
         return run_task(self.scope, Task(kind, self.clip, place, settings, read=path)).cpu_seconds
 
 
-def measure(scope: Scope, observer: Observer) -> Findings:
-    """Both make a composition and an alpha file of one clip, with equal network and encoder."""
+def measure(scope: Scope, observer: Observer) -> BenchResult:
+    """Compare composition and alpha files of one clip, with the same network input and encoder."""
     if scope.peer is None:
-        return Findings((), missing=(f"{NAME}: give --peer, a checkout of RobustVideoMatting",))
+        return BenchResult((), missing=(f"{NAME}: pass --peer, a checkout of RobustVideoMatting",))
     lacking = missing_libraries(scope.peer_python)
     if lacking:
-        return Findings(
+        return BenchResult(
             (),
             missing=(
                 f"{NAME}: {scope.peer_python} lacks {', '.join(lacking)}; install them there, or "
@@ -159,9 +156,9 @@ def measure(scope: Scope, observer: Observer) -> Findings:
         )
     case = _prepare(scope, scope.peer, observer)
     cases = {"ours": case.ours, "plain": case.plain, "theirs": case.theirs}
-    found = in_turns(cases, scope.repeats, NAME, observer)
-    ours, plain = ([o for o in found[n] if isinstance(o, Outcome)] for n in ("ours", "plain"))
-    theirs = [one for one in found["theirs"] if isinstance(one, _Converted)]
+    outcomes = in_turns(cases, scope.repeats, NAME, observer)
+    ours, plain = ([o for o in outcomes[n] if isinstance(o, Outcome)] for n in ("ours", "plain"))
+    theirs = [one for one in outcomes["theirs"] if isinstance(one, _Converted)]
     our_codec = case.our_codec(ours[-1].answer.files)
     their_codec = case.their_codec(theirs[-1].files)
     figures = _figures(ours, plain, theirs, our_codec, their_codec)
@@ -171,15 +168,15 @@ def measure(scope: Scope, observer: Observer) -> Findings:
     notes = (*NOTES, f"the peer runs with {weights}")
     row = row_of(NAME, name, figures, [one.usage for one in (*ours, *plain, *theirs)], notes)
     if size[0] < _JUDGED_FROM_PX:
-        return Findings((row,))
-    # Judged by equal work; what all that ours does besides costs stands beside it.
+        return BenchResult((row,))
+    # Judged by equal work; the cost of our additional work is in the other figures.
     outside = "plain_outside_codec_cpu_ratio"
-    found = row.figures[outside].median
+    ratio = row.figures[outside].median
     goals = (
         speed_goal(row, "plain_wall_ratio", "plain_cpu_ratio", at_least=END_TO_END_AT_LEAST),
-        Goal(NAME, name, outside, found, at_least=OUTSIDE_CODEC_AT_LEAST),
+        Goal(NAME, name, outside, ratio, at_least=OUTSIDE_CODEC_AT_LEAST),
     )
-    return Findings((row,), goals)
+    return BenchResult((row,), goals)
 
 
 def _figures(

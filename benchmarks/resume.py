@@ -1,4 +1,4 @@
-"""What being killed costs: time made twice, and nothing else."""
+"""Cost of a killed and resumed job: repeated work, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.clips import ClipMaker
-from benchmarks.measure import Outcome, TaskRun, Usage, in_turns, row_of, run_task, speed_goal
+from benchmarks.measure import (
+    Outcome,
+    ProcessUsage,
+    TaskRun,
+    in_turns,
+    row_of,
+    run_task,
+    speed_goal,
+)
 from benchmarks.scope import Scope
 from benchmarks.tasks import Task
-from benchmarks.values import Findings, Goal
+from benchmarks.values import BenchResult, Goal
 from vrmatte.errors import VrmatteError
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.probe import probe
@@ -24,22 +32,22 @@ NAME = "resume"
 _MARGIN = 0.05
 _LOOK_SECONDS = 0.005
 _STATE = "*/state.npz"
-"""Is there once a chunk is made."""
+"""Exists once a chunk is finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Killed:
-    """A job killed at half, and the one that went on."""
+    """A job killed half-way, and the job that resumed it."""
 
     until_kill_seconds: float
     chunks_at_kill: int
-    usage: Usage
-    """Of the killed one."""
+    usage: ProcessUsage
+    """Of the killed job."""
     rest: Outcome
 
 
-def measure(scope: Scope, observer: Observer) -> Findings:
-    """Extra time of a job killed at half, as a share of an undisturbed one."""
+def measure(scope: Scope, observer: Observer) -> BenchResult:
+    """Measure the extra time of a job killed half-way, as a share of an undisturbed one."""
     clip = ClipMaker(scope, observer).clip(scope.small, scope.small_frames)
     length = max(1, scope.small_frames // scope.long_chunks)
     wanted = {"output.deliver": ["greenscreen", "matte-lossless"]}
@@ -53,15 +61,15 @@ def measure(scope: Scope, observer: Observer) -> Findings:
         return run_task(scope, whole)
 
     cases = {"whole": undisturbed, "broken": partial(_kill_at_half, scope, broken, chunks)}
-    found = in_turns(cases, scope.repeats, NAME, observer)
+    outcomes = in_turns(cases, scope.repeats, NAME, observer)
     rounds = [
         (w, b)
-        for w, b in zip(found["whole"], found["broken"], strict=True)
+        for w, b in zip(outcomes["whole"], outcomes["broken"], strict=True)
         if isinstance(w, Outcome) and isinstance(b, _Killed)
     ]
     equal = _digests(rounds[-1][0]) == _digests(rounds[-1][1].rest)
     figures = {
-        # Starting Python once more is not the job's doing; it is told beside.
+        # The second start of Python isn't counted; it is a figure of its own.
         "extra_share": [(_extra(w, b) - b.rest.start_seconds) / w.wall_seconds for w, b in rounds],
         "extra_cpu_share": [_extra_cpu(w, b) / w.cpu_seconds for w, b in rounds],
         "start_seconds": [b.rest.start_seconds for _, b in rounds],
@@ -70,14 +78,14 @@ def measure(scope: Scope, observer: Observer) -> Findings:
         "decoded_frames_equal": [float(equal)],
     }
     case = f"{scope.small[0]}x{scope.small[1]}, {scope.small_frames} frames in {chunks} chunks"
-    seen: list[Usage] = [o.usage for w, b in rounds for o in (w, b.rest)]
+    seen: list[ProcessUsage] = [o.usage for w, b in rounds for o in (w, b.rest)]
     row = row_of(NAME, case, figures, seen)
     bound = 1 / chunks + _MARGIN
     goals = (
         speed_goal(row, "extra_share", "extra_cpu_share", at_most=bound),
         Goal(NAME, case, "decoded_frames_equal", float(equal), at_least=1),
     )
-    return Findings((row,), goals)
+    return BenchResult((row,), goals)
 
 
 def _extra(whole: Outcome, killed: _Killed) -> float:
@@ -104,14 +112,14 @@ def _kill_at_half(scope: Scope, task: Task, chunks: int) -> Outcome | _Killed:
     usage = run.watched.wait()
     if usage.exit_code >= 0:
         raise VrmatteError(
-            f"{NAME}: the job ended before it could be killed ({run.watched.last_words}); "
+            f"{NAME}: the job ended before it could be killed ({run.watched.last_output}); "
             "measure more frames"
         )
     return _Killed(seconds, made, usage, run_task(scope, task, fresh=False))
 
 
 def _digests(outcome: Outcome) -> dict[str, str]:
-    """Of the decoded frames and their times, by file name."""
+    """Return digests of the decoded frames and their times, by file name."""
     return {Path(name).name: _digest(Path(name)) for name in outcome.answer.files}
 
 

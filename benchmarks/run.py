@@ -1,22 +1,22 @@
-"""Runs benchmarks one after the other and writes what they found."""
+"""Run benchmarks one after the other and write their report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
-from benchmarks import end_to_end, memory, model, overhead, peer, resume, scale
+from benchmarks import memory, model, peer, resume, scale, whole_jobs
 from benchmarks.clips import ClipMaker
 from benchmarks.measure import run_task
 from benchmarks.scope import Scope
 from benchmarks.tasks import Task
-from benchmarks.values import BenchReport, Findings, Machine, write_bench_report
+from benchmarks.values import BenchReport, BenchResult, Machine, write_bench_report
 from vrmatte.errors import ConfigError, output_error
 from vrmatte.progress import Observer, ignore
 
-BENCHES: Mapping[str, Callable[[Scope, Observer], Findings]] = {
-    end_to_end.NAME: end_to_end.measure,
-    overhead.NAME: overhead.measure,
+BENCHES: Mapping[str, Callable[[Scope, Observer], BenchResult]] = {
+    whole_jobs.END_TO_END: whole_jobs.measure_end_to_end,
+    whole_jobs.OVERHEAD: whole_jobs.measure_overhead,
     model.NAME: model.measure,
     memory.NAME: memory.measure,
     resume.NAME: resume.measure,
@@ -28,20 +28,20 @@ _WARM_UP_FRAMES = 4
 
 
 def run_benches(names: Sequence[str], scope: Scope, observer: Observer = ignore) -> BenchReport:
-    """Measure, and write `bench.json` in `scope.out` after each benchmark.
+    """Run benchmarks and write `bench.json` in `scope.out` after each.
 
     Args:
-        names: of `BENCHES`; empty: all.
-        scope: what to measure.
+        names: keys of `BENCHES`; empty: all.
+        scope: sizes, lengths and repeats.
         observer: receives progress.
 
     Raises:
-        ConfigError: an unknown name.
-        VrmatteError: something that was measured failed.
+        ConfigError: a name is unknown.
+        VrmatteError: a measured process failed.
     """
     unknown = [name for name in names if name not in BENCHES]
     if unknown:
-        raise ConfigError(f"bench {unknown[0]!r} is unknown; accepted are {', '.join(BENCHES)}")
+        raise ConfigError(f"benchmark {unknown[0]!r} is unknown; accepted are {', '.join(BENCHES)}")
     try:
         scope.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -50,14 +50,14 @@ def run_benches(names: Sequence[str], scope: Scope, observer: Observer = ignore)
     report = BenchReport(Machine(), asked, ())
     _warm_up(scope, observer)
     for name in names or BENCHES:
-        found = BENCHES[name](scope, observer)
-        report = BenchReport(report.machine, asked, (*report.findings, found))
+        result = BENCHES[name](scope, observer)
+        report = BenchReport(report.machine, asked, (*report.results, result))
         write_bench_report(report, scope.out / REPORT_FILE)
     return report
 
 
 def _warm_up(scope: Scope, observer: Observer) -> None:
-    """One job that isn't measured: weights are fetched and kernels compiled before the first."""
+    """Run a job that isn't measured, so that weights are fetched and kernels compiled."""
     clip = ClipMaker(scope, observer).clip(scope.small, _WARM_UP_FRAMES)
     wanted = {"output.deliver": ["greenscreen", "alpha-packed", "matte"]}
     settings = scope.settings(wanted).model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""What is to be measured: sizes, lengths, repeats, where; a short version for trying it out."""
+"""Scope of the benchmarks: sizes, lengths, repeats, device; and a short version to try them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _LARGE_PX = 6144
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What to measure, and how long."""
+    """Sizes, lengths and repeats of the measurements."""
 
     out: Path
-    """Clips, runs and results go here; clips are kept for the next time."""
+    """Directory of clips, runs and results; clips are kept and used again."""
     sizes: tuple[Size, ...] = DEFAULT_SIZES
     frames: int = 60
     repeats: int = 3
     device: Device = "auto"
     peer: Path | None = None
-    """A checkout of Robust Video Matting; None: no peer is measured."""
+    """A checkout of Robust Video Matting; None: the peer isn't measured."""
     peer_python: str = sys.executable
     """The interpreter that has the peer's libraries."""
     base_eye_px: int = 512
     """Size at which people are rendered before they are enlarged."""
     base_frames: int = 48
     small: Size = (1024, 512)
-    """Size of long clips: only their length matters."""
+    """Frame size of long clips, of which only the length matters."""
     small_frames: int = 1000
     large_frames: int = 300
     long_chunks: int = 20
-    """Into how many chunks long clips are cut."""
+    """Number of chunks of a long clip."""
     chunk_frames: int = 300
     chunks: int = 10
     model_eye_px: int = 3072
@@ -52,17 +52,17 @@ class Scope:
 
     @property
     def overhead_size(self) -> Size:
-        """The size that single-size benchmarks use: 6K, or the largest asked for below it."""
+        """The frame size of single-size benchmarks: 6K, or the largest requested one below it."""
         fitting = [size for size in self.sizes if size[0] <= _LARGE_PX]
         return max(fitting or self.sizes)
 
     def settings(self, overrides: Mapping[str, object]) -> Config:
-        """The defaults, with the device asked for and these keys."""
+        """Return the defaults with the requested device and these keys."""
         return load_config(overrides={"hardware.device": self.device, **overrides}).config
 
 
 def quick(scope: Scope) -> Scope:
-    """The same benchmarks within some seconds; shows that they work, measures nothing."""
+    """Reduce the benchmarks to seconds; this tests that they run, and measures nothing."""
     return replace(
         scope,
         sizes=((256, 128),),
@@ -83,10 +83,10 @@ def quick(scope: Scope) -> Scope:
 
 
 def parse_sizes(text: str) -> tuple[Size, ...]:
-    """Sizes from "2048x1024,6144x3072".
+    """Parse sizes such as "2048x1024,6144x3072".
 
     Raises:
-        ConfigError: something else, or eyes that aren't even squares.
+        ConfigError: a size has another form, or its eyes aren't squares.
     """
     sizes: list[Size] = []
     for word in filter(None, (part.strip() for part in text.split(","))):
@@ -94,8 +94,8 @@ def parse_sizes(text: str) -> tuple[Size, ...]:
         width, height = (int(n) for n in match.groups()) if match else (0, 0)
         if height < 64 or height % 4 or width != 2 * height:
             raise ConfigError(
-                f"--sizes: {word!r} can't be; accepted are frames of two square eyes side by side, "
-                "64 px or more and a multiple of 4, e.g. 2048x1024,6144x3072"
+                f"--sizes: {word!r} is not a valid size; accepted are frames of two square eyes "
+                "side by side, 64 px or more and a multiple of 4, e.g. 2048x1024,6144x3072"
             )
         sizes.append((width, height))
     if not sizes:

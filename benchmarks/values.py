@@ -1,4 +1,4 @@
-"""What benchmarks answer, as plain values and as JSON."""
+"""Results of benchmarks, as plain values and as JSON."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 
-from vrmatte.errors import output_error
+from vrmatte.files import replace_text
 
-BENCH_VERSION = 1
+BENCH_VERSION = 2
 QUIET_CORES = 0.25
-"""Others may compute with so many cores, on average, before wall times are called disturbed."""
+"""Mean number of cores that other processes may use before wall times count as disturbed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +30,26 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Median and range of one or more values."""
+        """Return median and range of one or more values."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The figures of one case of a benchmark; units stand in their names."""
+    """The figures of one case of a benchmark; their names have the units."""
 
     bench: str
     case: str
     figures: Mapping[str, Spread]
     others_cores: float
-    """Cores that other processes computed with meanwhile, on average; the most of all repeats."""
+    """Mean number of cores used by other processes; the most of all repeats."""
     load_average: float
-    """Of the last minute, when the case was done; the benchmark's own work is in it."""
+    """Load of the last minute at the end of the case, with the benchmark itself."""
     notes: tuple[str, ...] = ()
 
     @property
     def quiet(self) -> bool:
-        """Whether wall times are the benchmark's own doing."""
+        """True if other processes hardly affected wall times."""
         return self.others_cores <= QUIET_CORES
 
 
@@ -60,31 +60,31 @@ class Goal:
     bench: str
     case: str
     figure: str
-    found: float
+    value: float
     at_most: float | None = None
     at_least: float | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether the median keeps the bound."""
+        """True if the figure keeps the bound."""
         if self.at_most is not None:
-            return self.found <= self.at_most
-        return self.at_least is not None and self.found >= self.at_least
+            return self.value <= self.at_most
+        return self.at_least is not None and self.value >= self.at_least
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What one benchmark found."""
+class BenchResult:
+    """The results of one benchmark."""
 
     rows: tuple[Row, ...]
     goals: tuple[Goal, ...] = ()
     missing: tuple[str, ...] = ()
-    """What could not be measured, and why."""
+    """Measurements that were not possible, with reasons."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where figures come from."""
+    """The machine that was measured."""
 
     system: str = field(default_factory=platform.platform)
     processor: str = field(default_factory=lambda: _processor())
@@ -95,30 +95,30 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class BenchReport:
-    """All that was measured."""
+    """The results of all benchmarks."""
 
     machine: Machine
     scope: Mapping[str, object]
-    """What was asked for."""
-    findings: tuple[Findings, ...]
+    """The requested sizes, lengths and repeats."""
+    results: tuple[BenchResult, ...]
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The rows of all benchmarks."""
-        return tuple(row for found in self.findings for row in found.rows)
+        return tuple(row for result in self.results for row in result.rows)
 
     @property
     def goals(self) -> tuple[Goal, ...]:
         """The bounds of all benchmarks."""
-        return tuple(goal for found in self.findings for goal in found.goals)
+        return tuple(goal for result in self.results for goal in result.goals)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """What could not be measured."""
-        return tuple(text for found in self.findings for text in found.missing)
+        return tuple(text for result in self.results for text in result.missing)
 
     def as_json(self) -> str:
-        """The report as JSON text."""
+        """Return the report as JSON text."""
         facts = {
             "bench_version": BENCH_VERSION,
             "vrmatte": version("vrmatte"),
@@ -132,17 +132,12 @@ class BenchReport:
 
 
 def write_bench_report(report: BenchReport, path: Path) -> None:
-    """Write the report whole or not at all.
+    """Write the report atomically.
 
     Raises:
         OutputError, DiskFullError: it can't be written.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(report.as_json() + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise output_error(error, path) from error
+    replace_text(path, report.as_json() + "\n")
 
 
 def _processor() -> str:

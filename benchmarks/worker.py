@@ -1,4 +1,4 @@
-"""Does one task in a process of its own: `python -m benchmarks.worker TASK ANSWER`."""
+"""Run one task in a separate process: `python -m benchmarks.worker TASK ANSWER`."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from vrmatte.threads import Prefetcher
 
 _FRAMES_AHEAD = 2
 _SAMPLES = 400
-"""Of memory, over a whole job."""
+"""Memory samples over a whole job."""
 
 
 def work(task: Task) -> Answer:
-    """Do and measure a task; what only prepares it is left out."""
+    """Run and measure a task, without its preparation."""
     if task.cores and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, task.cores)
-    does = {
+    runners = {
         "job": _job,
         "transcode": _transcode,
         "decode": _decode,
         "scan": _scan,
         "network": _network,
     }
-    return replace(does[task.kind](task), peak_bytes=_peak_bytes())
+    return replace(runners[task.kind](task), peak_bytes=_peak_bytes())
 
 
 @dataclass
@@ -60,7 +60,7 @@ class _Clock:
 
 
 class _Listener:
-    """Times steps and samples memory by the events of a job."""
+    """Observer that times the steps of a job and samples its memory."""
 
     def __init__(self) -> None:
         self.step_seconds: defaultdict[str, float] = defaultdict(float)
@@ -105,12 +105,12 @@ def _transcode(task: Task) -> Answer:
     clock = _Clock()
     writer = ChunkWriter(target, wanted.encoder, wanted.size, color, line.time_base, plan.rate)
     if wanted.is_matte_store and task.read is not None:
-        pictures = read_grey(task.read)
+        images = read_grey(task.read)
     else:
-        pictures = ((frame.pts, frame) for frame in read_frames(source, line, 0, len(line)))
-    with writer, Prefetcher(pictures, _FRAMES_AHEAD, "decode") as frames:
-        for pts, picture in frames:
-            writer.write(picture, pts)
+        images = ((frame.pts, frame) for frame in read_frames(source, line, 0, len(line)))
+    with writer, Prefetcher(images, _FRAMES_AHEAD, "decode") as frames:
+        for pts, image in frames:
+            writer.write(image, pts)
         writer.commit()
     return clock.answer(len(line), (str(target),))
 
@@ -134,31 +134,31 @@ def _network(task: Task) -> Answer:
     subjects = find_subjects(task.out, plan.source, plan.fingerprint, plan.timeline, config, ignore)
     plan = plan.of(subjects)
     engine = load_engine(plan.engine, config)
-    shown = list(_shown(plan))
+    shown = list(_random_views(plan))
     clock = _Clock()
     open_views: set[str] = set()
     for views in shown:
         for name in open_views.difference(views):
             engine.forget(name)
         open_views = set(views)
-        for name, pictures in views.items():
-            infer_settled(engine, name, pictures)
+        for name, images in views.items():
+            infer_settled(engine, name, images)
     return clock.answer(len(shown))
 
 
-def _shown(plan: Plan) -> Iterator[dict[str, FloatArray]]:
-    """For each frame the pictures of every view that is open then; their content costs nothing."""
+def _random_views(plan: Plan) -> Iterator[dict[str, FloatArray]]:
+    """Yield for each frame random images of the open views."""
     rng = np.random.default_rng(0)
 
-    def pictures(width: int, height: int) -> FloatArray:
+    def images(width: int, height: int) -> FloatArray:
         return rng.random((2, 3, height, width), np.float32)
 
     if plan.viewports is None:
         side = max(1, round(plan.eye_px * network_scale(plan.config, plan.eye_px)))
-        still = {VIEW: pictures(side, side)}
+        still = {VIEW: images(side, side)}
         yield from (still for _ in range(len(plan.timeline)))
         return
-    views = {s.path.name: (s.path, pictures(s.width, s.height)) for s in plan.viewports}
+    views = {s.path.name: (s.path, images(s.width, s.height)) for s in plan.viewports}
     for index in range(len(plan.timeline)):
         yield {
             name: seen for name, (path, seen) in views.items() if path.first <= index < path.last
@@ -184,7 +184,7 @@ def _peak_bytes() -> int | None:
 
 
 def main() -> None:
-    """Read the task, do it, write the answer."""
+    """Read the task, run it, write the answer."""
     task, answer = (Path(name) for name in sys.argv[1:3])
     answer.write_text(work(Task.of_json(task.read_text("utf-8"))).as_json(), "utf-8")
 

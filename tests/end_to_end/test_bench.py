@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from benchmarks.clips import ClipMaker, enlarged
 from benchmarks.measure import in_turns, speed_goal
 from benchmarks.memory import mb_per_1000_frames
 from benchmarks.peer_copy import copy_peer
-from benchmarks.run import REPORT_FILE, run_benches
+from benchmarks.run import BENCHES, REPORT_FILE, run_benches
 from benchmarks.scale import even_shares
 from benchmarks.scope import Scope, parse_sizes, quick
 from benchmarks.tasks import Answer, Task
@@ -80,7 +81,7 @@ def check_schema(text: str, rows: int) -> None:
         }  # fmt: skip
         assert all(set(spread) == {"median", "least", "most"} for spread in row["figures"].values())
     for goal in found["goals"]:
-        assert set(goal) == {"bench", "case", "figure", "found", "at_most", "at_least", "holds"}
+        assert set(goal) == {"bench", "case", "figure", "value", "at_most", "at_least", "holds"}
 
 
 @pytest.mark.weights
@@ -116,6 +117,16 @@ def test_a_failing_worker_is_named(scope: Scope):
         run_benches(["overhead"], failing)
 
 
+def test_help_works_from_a_checkout():
+    command = [sys.executable, "-m", "benchmarks", "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "COLUMNS": "120"}
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=True
+    )
+    for name in (*BENCHES, "--quick", "--peer-python"):
+        assert name in done.stdout
+
+
 def test_unknown_benches_are_refused(scope: Scope):
     with pytest.raises(ConfigError, match="accepted are end-to-end"):
         run_benches(["speed"], scope)
@@ -143,7 +154,7 @@ def test_clips_are_made_once_and_hold_their_frames(scope: Scope):
 
 def test_enlarged_frames_repeat_exactly_and_differ_from_each_other(scope: Scope):
     maker = ClipMaker(scope)
-    first, again = (list(maker.pictures((256, 128), 9)) for _ in range(2))
+    first, again = (list(maker.frames((256, 128), 9)) for _ in range(2))
     assert all(np.array_equal(a.y, b.y) for a, b in zip(first, again, strict=True))
     base = scope.base_frames
     # To and fro: this frame shows what the first does, under other grain.
@@ -170,8 +181,8 @@ def row(others_cores: float) -> Row:
 def test_on_a_busy_machine_cpu_time_is_judged():
     quiet = speed_goal(row(0.1), "wall_ratio", "cpu_ratio", at_most=1.25)
     busy = speed_goal(row(1.0), "wall_ratio", "cpu_ratio", at_most=1.25)
-    assert (quiet.figure, quiet.found, quiet.holds) == ("wall_ratio", 2.0, False)
-    assert (busy.figure, busy.found, busy.holds) == ("cpu_ratio", 1.1, True)
+    assert (quiet.figure, quiet.value, quiet.holds) == ("wall_ratio", 2.0, False)
+    assert (busy.figure, busy.value, busy.holds) == ("cpu_ratio", 1.1, True)
 
 
 def test_bounds():
@@ -216,7 +227,7 @@ def test_the_peers_copy_is_repaired_and_the_checkout_is_not(tmp_path: Path):
     assert (checkout / "inference_utils.py").read_text() == WRITER
 
     (checkout / "inference_utils.py").write_text(text)
-    with pytest.raises(VrmatteError, match="another than the repairs are for"):
+    with pytest.raises(VrmatteError, match="differs from the version the fixes are for"):
         copy_peer(checkout, tmp_path / "copy", "libx264", {})
     with pytest.raises(ConfigError, match=r"has no inference\.py"):
         copy_peer(tmp_path / "nothing", tmp_path / "copy", "libx264", {})

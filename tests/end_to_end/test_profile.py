@@ -96,11 +96,7 @@ def test_the_report_holds_the_run_and_each_chunk_and_the_picture_lies_beside_it(
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_without_being_asked_for_nothing_of_it_is_there(tmp_path, clip, monkeypatch):
-    def refused(*_: object) -> None:
-        raise AssertionError("nobody asked for a profile")
-
-    monkeypatch.setattr("vrmatte.pipeline.MachineMeter", refused)
+def test_without_profiling_there_is_no_profile(tmp_path, clip):
     report = run(clip, tmp_path, profile_enabled=False)
     assert report.profile is None
     assert json.loads((tmp_path / "clip_LR_180_report.json").read_text())["profile"] is None

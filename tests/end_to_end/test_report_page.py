@@ -13,7 +13,8 @@ from support.browser import opened
 from support.deliverable_runs import run, write_source
 from support.report_contents import content
 from vrmatte.errors import DiskFullError
-from vrmatte.progress import Notice
+from vrmatte.outputs import MATTE_FILE
+from vrmatte.progress import Finished, Notice
 from vrmatte.report.page.page import render_page
 
 NAME = "<script>_clip_180_LR"
@@ -58,11 +59,8 @@ def test_json_alone_is_written_where_that_is_asked_for(tmp_path, source):
     assert not (tmp_path / PAGE).exists()
 
 
-def test_a_page_that_fails_costs_a_notice(tmp_path, source, monkeypatch):
-    def broken(*_: object) -> str:
-        raise RuntimeError("no ink")
-
-    monkeypatch.setattr("vrmatte.report.gather.render_page", broken)
+def test_a_page_that_fails_costs_a_notice(tmp_path, source):
+    (tmp_path / PAGE).mkdir()  # the page can't replace a folder
     notices: list[str] = []
 
     def listen(event: object) -> None:
@@ -71,15 +69,16 @@ def test_a_page_that_fails_costs_a_notice(tmp_path, source, monkeypatch):
     report = run(
         source, tmp_path, listen, output__deliver=["matte-lossless"], output__report="html"
     )
-    assert any("no ink" in text for text in notices)
-    assert any("no ink" in text for text in report.notices)
-    told = json.loads((tmp_path / "clip_180_LR_report.json").read_text())
-    assert any("no ink" in text for text in told["notices"])
-    assert len(told["files"]) == 1
-    assert not (tmp_path / PAGE).exists()
+    words = f"{PAGE}: can't be written"
+    assert any(words in text for text in notices)
+    assert any(words in text for text in report.notices)
+    facts = json.loads((tmp_path / "clip_180_LR_report.json").read_text())
+    assert any(words in text for text in facts["notices"])
+    assert len(facts["files"]) == 1
+    assert not any((tmp_path / PAGE).iterdir())
 
 
-def test_a_full_disk_is_told_as_such(tmp_path, source, monkeypatch):
+def test_a_full_disk_is_reported_as_such(tmp_path, source, monkeypatch):
     def full(self: Path, *_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "full", str(self))
 
@@ -93,10 +92,16 @@ def test_a_full_disk_is_told_as_such(tmp_path, source, monkeypatch):
         run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
 
 
-def test_frames_whose_mattes_are_gone_cost_no_page(tmp_path, source, monkeypatch):
-    monkeypatch.setattr("vrmatte.report.frames.MATTE_FILE", "gone.mkv")
-    run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
-    assert 'class="compare"' not in (tmp_path / PAGE).read_text(encoding="utf-8")
+def test_frames_without_mattes_cost_no_page(tmp_path, source):
+    def listen(event: object) -> None:
+        if isinstance(event, Finished) and event.stage == "verify":
+            for matte in tmp_path.rglob(MATTE_FILE):
+                matte.unlink()
+
+    run(source, tmp_path, listen, output__deliver=["matte-lossless"], output__report="html")
+    page = (tmp_path / PAGE).read_text(encoding="utf-8")
+    assert 'class="compare"' not in page
+    assert "1 file finished and verified" in page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -12,12 +12,13 @@ from support.people import person_of
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.quality.measures import MEASURES, MeasureName
-from vrmatte.quality.summary import Figure, ScoreSummary, Series
+from vrmatte.quality.summary import MeasureFigure, MeasureSeries, ScoreSummary
 from vrmatte.quality.worst_frames import WorstFrame
-from vrmatte.report.page.content import AgreementLine, PageContent, Shot, WorstLook
-from vrmatte.report.page.pictures import FrameLook, encoded
+from vrmatte.report.page.content import AgreementLine, PageContent, WorstLook
+from vrmatte.report.page.frame_images import FrameLook, encoded
+from vrmatte.report.report import REPORT_VERSION
 from vrmatte.settings.config import Config
-from vrmatte.subjects import Person
+from vrmatte.subjects import Person, Shot
 
 FRAMES = 240
 RATE = 30
@@ -41,6 +42,7 @@ def facts(name: str = "clip_LR_180.mp4") -> dict[str, Any]:
     }
     span = {"first_frame": 3, "last_frame": 4, "start_seconds": 0.1, "end_seconds": 0.2}
     return {
+        "report_version": REPORT_VERSION,
         "vrmatte": "0.1.0",
         "source": f"/videos/{name}",
         "frames": FRAMES,
@@ -49,7 +51,7 @@ def facts(name: str = "clip_LR_180.mp4") -> dict[str, Any]:
         "engine": "rvm",
         "weights": {"file": "w.onnx", "sha256": "5" * 64, "licence": "GPL-3.0", "verified": False},
         "precision": "fp32",
-        "eased": [{"first_chunk": 1, "scale": 0.5, "precision": "fp16"}],
+        "downgraded": [{"first_chunk": 1, "scale": 0.5, "precision": "fp16"}],
         "chunks": 2,
         "files": [
             {
@@ -90,6 +92,7 @@ def facts(name: str = "clip_LR_180.mp4") -> dict[str, Any]:
                 }
             ],
         },
+        "quality": None,
         "profile": {"in_all": profile, "by_chunk": {"0": profile, "1": profile}},
         "damage": {"on_damage": "hold", "frames": 2, "ranges": [span | {"frame_shown": 2}]},
         "failures": [],
@@ -99,16 +102,16 @@ def facts(name: str = "clip_LR_180.mp4") -> dict[str, Any]:
 
 def summary(without: frozenset[MeasureName] = frozenset(), points: int = 120) -> ScoreSummary:
     """Every measure for both eyes, but those left out."""
-    series: list[Series] = []
-    figures: list[Figure] = []
+    series: list[MeasureSeries] = []
+    figures: list[MeasureFigure] = []
     for name in MEASURES:
         if name in without or name == "stereo":
             continue
         for eye in ("left", "right"):
             frames = tuple(round(i * (FRAMES - 1) / (points - 1)) for i in range(points))
             values = tuple(0.3 + 0.1 * math.sin(frame / 9) for frame in frames)
-            series.append(Series(name, eye, None, frames, values))
-            figures.append(Figure(name, eye, None, FRAMES, 0.3, 0.3, 0.39, 0.4, 14, 2))
+            series.append(MeasureSeries(name, eye, None, frames, values))
+            figures.append(MeasureFigure(name, eye, None, FRAMES, 0.3, 0.3, 0.39, 0.4, 14, 2))
     return ScoreSummary(FRAMES, tuple(series), tuple(figures), (), ())
 
 
@@ -137,7 +140,7 @@ def content(name: str = "clip_LR_180.mp4", **changes: Any) -> PageContent:
         WorstFrame(40, "left", 1, "area_change", 0.3, 0.03, beyond=True),
         WorstFrame(200, None, None, "stereo", 0.96, 0.95, beyond=False),
     ]
-    pictures = encoded([look(40), look(200), look(30), look(150)])
+    images = encoded([look(40), look(200), look(30), look(150)])
     made = PageContent(
         facts=facts(name),
         defaults=Config().model_dump(mode="json"),
@@ -148,7 +151,7 @@ def content(name: str = "clip_LR_180.mp4", **changes: Any) -> PageContent:
         shots=(Shot(0, 100), Shot(100, FRAMES)),
         scores=summary(),
         agreement=(AgreementLine(1, (0, 40, 239), (0.98, 0.8, 0.97)),),
-        worst=[WorstLook(each, shown) for each, shown in zip(worst, pictures[:2], strict=True)],
-        samples=pictures[2:],
+        worst=[WorstLook(each, shown) for each, shown in zip(worst, images[:2], strict=True)],
+        samples=images[2:],
     )
     return replace(made, **changes)

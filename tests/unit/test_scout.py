@@ -21,7 +21,7 @@ from vrmatte.people.yolox import open_detector
 from vrmatte.progress import Advanced, Finished, Started, ignore
 from vrmatte.scout import load_or_scout, people_file, scout, survey_frames
 from vrmatte.settings.config import Config
-from vrmatte.sheets.video_people import telling_frames
+from vrmatte.sheets.video_people import typical_frames
 
 RATE = 20
 EYE = 256
@@ -196,7 +196,7 @@ def test_the_sheet_shows_everybody(tmp_path, monkeypatch):
     video = film(tmp_path)
     monkeypatch.setattr("vrmatte.scout.open_detector", lambda *_: RedDetector())
     result = scout_video(video, tmp_path / "out")
-    frames = telling_frames(result.people)
+    frames = typical_frames(result.people)
     for person in result.people.people:
         assert any(person.box_at(frame, Eye.LEFT) for frame in frames)
     assert result.sheet.read_bytes().startswith(b"\x89PNG")

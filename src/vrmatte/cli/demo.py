@@ -10,13 +10,14 @@ from rich.console import Console
 
 from vrmatte.cli.render import print_report, terminal_progress
 from vrmatte.commands.run import matte_video
+from vrmatte.commands.score import score_files
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import OutputError, output_error
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.scan import scan_timeline
 from vrmatte.media.source import open_source
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
-from vrmatte.quality.metrics import MatteError, measure_error
+from vrmatte.quality.truth.truth_metrics import TruthReport
 from vrmatte.settings.config import Config
 from vrmatte.settings.load import load_config
 from vrmatte.sheets.picture import contact_sheet, write_png
@@ -35,18 +36,17 @@ def demo_command(out: Path, engine: str, *, frames: int, eye_px: int, as_json: b
         _render(clip, truth, frames, eye_px, observer)
         report = matte_video(clip, out, config, observer=observer)
     matte = out / "demo_LR_180_matte.mkv"
-    error = measure_error(
-        (m for _, m in read_grey(matte)), (t for _, t in read_grey(truth)), _SETTLING_FRAMES
-    )
+    scores = score_files(matte, truth, skip=_SETTLING_FRAMES, every=0)
     picture = out / "demo.png"
     _draw(clip, matte, frames // 2, config, picture)
     if as_json:
         facts = json.loads(report.as_json())
-        facts["error"] = {"mad": error.mad, "band_mad": error.band_mad, "iou": error.iou}
+        whole = scores.scores["whole"]
+        facts["error"] = {"mad": whole.mad, "band_mad": whole.band_mad, "iou": whole.iou}
         typer.echo(json.dumps(facts, indent=1))
         return
     print_report(report)
-    _say(error, out, picture, report.engine)
+    _say(scores, out, picture, report.engine)
 
 
 def _render(clip: Path, truth: Path, frames: int, eye_px: int, observer: Observer) -> None:
@@ -76,14 +76,14 @@ def _draw(clip: Path, matte: Path, index: int, config: Config, target: Path) -> 
     raise OutputError(f"{matte}: has no frame {index}; run the demo again with another --out")
 
 
-def _say(error: MatteError, out: Path, picture: Path, engine: str) -> None:
-    console = Console()
+def _say(scores: TruthReport, out: Path, picture: Path, engine: str) -> None:
+    console, whole = Console(), scores.scores["whole"]
     console.print(
-        f"Against the exact truth ({error.frames} frames, engine {engine}): "
-        f"IoU {error.iou:.3f}, mean error {error.mad:.1f}/1000, "
-        f"at the edge {error.band_mad:.0f}/1000"
+        f"Against ground truth ({scores.scored} frames, engine {engine}): "
+        f"IoU {whole.iou or 0:.3f}, MAD {whole.mad or 0:.1f}/1000, "
+        f"at the edge {whole.band_mad or 0:.0f}/1000"
     )
-    console.print(f"Look at   {picture} (source, matte, people over a plain ground)")
+    console.print(f"Look at   {picture} (source, matte, people over a plain background)")
     console.print(f"Headset   {out / 'demo_FISHEYE190_alpha.mp4'} (DeoVR, HereSphere: passthrough)")
     console.print(
         f"Editor    {out / 'demo_LR_180_greenscreen.mp4'} and {out / 'demo_LR_180_matte.mkv'}"

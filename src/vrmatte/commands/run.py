@@ -36,8 +36,9 @@ from vrmatte.models.devices import GPU_DEVICES, resolve_device
 from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Event, Notice, Observer, ignore
 from vrmatte.report.gather import write_page
-from vrmatte.report.report import RunReport, write_report
+from vrmatte.report.report import RunReport, read_findings, write_report
 from vrmatte.settings.config import Config
+from vrmatte.stereo.agreement import StereoFinding
 from vrmatte.subjects import WHOLE_EYES
 
 
@@ -167,20 +168,27 @@ def _carried_out(
         run_log.note("damage", None, **damage_report(plan.timeline, plan.config.input.on_damage))
     for product in products:
         run_log.note("file finished", file=product.path.name, checks=product.checks)
-    report = RunReport.of(plan, products, manifest, listener.notices, time.time() - began, failures)
-    report = _told(report, plan, place, manifest, listener)
+    findings = read_findings(plan, manifest)
+    report = RunReport.of(
+        plan, products, manifest, findings, listener.notices, time.time() - began, failures
+    )
+    report = _told(report, plan, place, findings, listener)
     refuse_failures(plan, failures, [product.name for product in products], began)
     run_log.note("run ended", seconds=report.seconds, frames=report.frames, exit_code=0)
     return report
 
 
 def _told(
-    report: RunReport, plan: Plan, place: JobFolder, manifest: Manifest, listener: _NoticeKeeper
+    report: RunReport,
+    plan: Plan,
+    place: JobFolder,
+    findings: Sequence[StereoFinding],
+    listener: _NoticeKeeper,
 ) -> RunReport:
     """Write the report and its page; a notice that the page brings stands in the report too."""
     path = place.output / f"{plan.source.path.stem}_report.json"
     write_report(report, path)
-    write_page(report, plan, place, manifest, listener)
+    write_page(report, plan, place, findings, listener)
     if len(listener.notices) > len(report.notices):
         report = replace(report, notices=tuple(listener.notices))
         write_report(report, path)

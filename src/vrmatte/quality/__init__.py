@@ -1,1 +1,1 @@
-"""Measures what was made: time per stage, distance to a truth."""
+"""Scores of mattes without ground truth; `truth` has the metrics against it."""

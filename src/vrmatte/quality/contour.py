@@ -1,15 +1,15 @@
-"""The outline of a matte in full size: whether it is smooth, sharp, and on the picture's edges.
+"""Smoothness, sharpness and position of a matte's outline, at full size.
 
-The outline is where alpha crosses one half, between pixels (marching squares). Hair is left out:
-points with a wide ramp or on strands, and their neighbours.
+The outline is the line on which alpha crosses one half, between pixels (marching squares). Hair is
+left out: points with a wide ramp or on strands, and their neighbours.
 
-    jaggedness      = root mean square distance, across the outline, from its own smoothed course
+    jaggedness      = root mean square distance of the outline from its smoothed course
     edge width      = median of 1 / |gradient of alpha|
-    offset          = how far out the outline lies from the picture's greatest step across it, as
-                      three pixels on one side differ from three on the other, within 4 px
+    offset          = distance outwards from the image's greatest step across the outline, within
+                      4 px; a step is the difference of three pixels on either side
     image agreement = share of points with an offset of at most one pixel
 
-Points where the picture has no step worth the name have no offset.
+Points without a distinct step in the image have no offset.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import DoubleArray, FloatArray, Grey, Mask
+from vrmatte.frames import DoubleArray, FloatArray, Grey
 from vrmatte.quality.frame_scores import ContourScore
 from vrmatte.quality.small_eye import slopes
 
 Points = npt.NDArray[np.float64]
 
 _LEAST_POINTS = 200
-"""Of a line; what is shorter are crumbs."""
+"""Of a line; shorter ones are crumbs."""
 _SMOOTHED_SAMPLES = 3
 _TRIMMED = 0.9
 _HAIR_PX = 10.0
-"""Width of the ramp from which it is hair."""
+"""Width of the ramp above which an edge is hair."""
 _STRAND_PX = 3
 _STRAND = 0.25
-"""Where an opening leaves less than this on the outline, a strand was there."""
+"""An opening that leaves less than this on the outline has removed a strand."""
 _HAIR_NEAR = 0.05
 _REACH_PX = 4
 _SIDE_PX = 3
 _LEAST_STEP = 12.0
-"""Codes of 255 between both sides of an edge."""
+"""Difference of 255 between both sides of an edge."""
 _BESIDE_PX = 1.0
 _LEAST_DECIDED = 0.2
-"""Share of the outline with a step beside it, from which the picture says anything."""
+"""Share of the outline that needs a step nearby for the image to be evidence."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outline:
-    """Points of an outline, hair left out, with what was found at each; arrays of equal length."""
+    """Points of an outline without hair, with measurements; arrays of equal length."""
 
     x: FloatArray
-    """In pixels of the picture that was looked at; centres are whole numbers."""
+    """In pixels of the examined image; pixel centres are whole numbers."""
     y: FloatArray
     off_px: FloatArray
     """Distance from the smoothed course."""
     width_px: FloatArray
     offset_px: FloatArray
-    """Outward from the picture's edge; NaN where it has none."""
+    """Outwards from the image edge; NaN without one."""
 
-    def score(self, of: Mask) -> ContourScore | None:
-        """What the points `of` say together; None: too few."""
+    def score(self, of: npt.NDArray[np.bool_]) -> ContourScore | None:
+        """Score the points `of`; None if they are too few."""
         points = int(np.count_nonzero(of))
         if points < _LEAST_POINTS:
             return None
@@ -80,26 +80,27 @@ class Outline:
 
 
 def _trimmed_rms(values: FloatArray) -> float:
-    """Root mean square of all but the greatest: corners and fingertips are no jags."""
+    """Return the root mean square without the greatest values: corners and fingertips."""
     squares = np.sort(np.square(values))
     return float(np.sqrt(squares[: math.ceil(_TRIMMED * len(squares))].mean()))
 
 
 def outline(alpha: Grey, luma: FloatArray) -> Outline:
-    """Find the outline of a matte and judge each of its points.
+    """Find the outline of a matte and measure each of its points.
 
     Args:
         alpha: 0..255, shape (h, w).
-        luma: the picture, 0..255, same shape.
+        luma: the image, 0..255, same shape.
     """
-    lines = [_judged_line(line, _Ramp(alpha)) for line in _lines(alpha)]
-    found = np.concatenate([*lines, np.empty((0, 6), np.float32)])
-    x, y, off, width, out_x, out_y = (np.ascontiguousarray(column) for column in found.T)
+    ramp = _Ramp(alpha)
+    lines = [_judged_line(line, ramp) for line in _lines(alpha)]
+    points = np.concatenate([*lines, np.empty((0, 6), np.float32)])
+    x, y, off, width, out_x, out_y = (np.ascontiguousarray(column) for column in points.T)
     return Outline(x, y, off, width, _offsets(luma, x, y, out_x, out_y))
 
 
 class _Ramp:
-    """How alpha rises, and where strands are."""
+    """Slopes of alpha, and alpha without strands."""
 
     def __init__(self, alpha: Grey) -> None:
         values = alpha.astype(np.float32) / np.float32(255)
@@ -117,7 +118,7 @@ def _lines(alpha: Grey) -> Iterator[Points]:
 
 
 def _judged_line(points: Points, ramp: _Ramp) -> FloatArray:
-    """Rows of x, y, distance, width and outward normal of a line's points that aren't hair."""
+    """Return rows of x, y, distance, width and outward normal, for the points that aren't hair."""
     closed = bool(np.allclose(points[0], points[-1]))
     course = _smoothed(points, closed)
     tangent = np.gradient(course, axis=0)
@@ -147,7 +148,7 @@ def _smoothed(points: Points, closed: bool) -> Points:
 
 
 def _at(values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
-    """Values between pixels; outside the picture those of its border."""
+    """Interpolate values between pixels; outside, return those of the border."""
     rows, columns = values.shape
     x, y = np.clip(x, 0, columns - 1.001), np.clip(y, 0, rows - 1.001)
     left, top = x.astype(np.intp), y.astype(np.intp)
@@ -160,7 +161,7 @@ def _at(values: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
 def _offsets(
     luma: FloatArray, x: FloatArray, y: FloatArray, out_x: FloatArray, out_y: FloatArray
 ) -> FloatArray:
-    """How far out each point lies from the greatest step of the picture across the outline."""
+    """Return the distance of each point outwards from the image's greatest step."""
     if len(x) == 0:
         return np.empty(0, np.float32)
     farthest = _REACH_PX + _SIDE_PX

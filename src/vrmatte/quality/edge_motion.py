@@ -1,15 +1,15 @@
-"""A matte against the one before it, carried along with the picture's own motion.
+"""Change of a matte between frames, after compensation of the image's motion.
 
-The carried matte is the one of the frame before, read where optical flow says that each pixel came
-from. Pixels count where flow there and back again ends within one pixel of where it began.
+The carried matte is that of the frame before, warped by optical flow. Only pixels count whose
+forward and backward flow return to within one pixel.
 
     band difference = mean |alpha - carried| in the soft edge
     wander          = sum |alpha - carried| / sum of both their slopes' mean, in the soft edge
     picture wander  = sum |luma - carried luma| / sum |slope of carried luma|, there too
 
-A wander is a length: how far edges lie from where they were carried to. Softer edges change less
-and are less steep, so their wander stays what it is. The picture's own is the floor: what a matte
-shows that moves exactly like the picture.
+Wander is a length: the distance of edges from their carried position. Softer edges change less and
+are less steep, so their wander stays the same. The image's wander is the floor: a matte that moves
+exactly like the image has the same.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ _BAND_KERNEL = np.ones((3, 3), np.uint8)
 _LEAST_BAND_PX = 30
 _LEAST_AREA_PX = 30.0
 _LEAST_PART = 1e-4
-"""Share of the eye from which a part counts."""
+"""Share of the eye above which a connected part counts."""
 _GONE = 0.1
-"""Share of a part that must be left of it."""
+"""A part with less than this share left has vanished."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EdgeMotion:
-    """One eye's window: its matte, the carried one, and what can be told of both."""
+    """The matte of one eye's window, the carried one, and their comparison."""
 
     alpha: FloatArray
     """0..1, shape (h, w)."""
     carried: FloatArray
     band: Mask
-    """The soft edge, where flow can be trusted."""
+    """The soft edge, without pixels of unreliable flow."""
     trusted: Mask
     picture_off: FloatArray
     """|luma - carried luma|."""
     picture_slope: FloatArray
     """|slope of carried luma|."""
     appeared: Mask
-    """One pixel of each part that wasn't there."""
+    """One pixel of each new part."""
     vanished: Mask
-    """One pixel of each part that is gone."""
+    """One pixel of each part that vanished."""
 
     def score(self, of: Mask) -> MotionScore | None:
-        """What moved otherwise than the picture, among the pixels `of`; None: too few to tell."""
+        """Score the motion that differs from the image's, among the pixels `of`; None: too few."""
         trusted = self.trusted & of
         before, now = float(self.carried[of].sum()), float(self.alpha[of].sum())
         band = self.band & of
@@ -78,7 +78,7 @@ class EdgeMotion:
 
 
 def edge_motion(before: SmallEye, now: SmallEye, window: PixelRect) -> EdgeMotion:
-    """Carry the matte of the frame before along and lay it beside this one's."""
+    """Warp the previous frame's matte by the image's motion and compare it with this one."""
     grey, grey_before = (np.ascontiguousarray(eye.grey[window.slices]) for eye in (now, before))
     back, forth = _flow(grey, grey_before), _flow(grey_before, grey)
     rows, columns = grey.shape
@@ -123,11 +123,11 @@ def _band(alpha: FloatArray, carried: FloatArray) -> Mask:
 
 
 def _parts_without(ours: FloatArray, theirs: FloatArray, trusted: Mask, eye_pixels: int) -> Mask:
-    """One pixel of each solid part of ours of which hardly anything is in theirs.
+    """Mark one pixel of each solid part of `ours` that is almost absent from `theirs`.
 
-    Parts at the window's border may come in or go out there.
+    Parts at the window's border are left out: they may enter or leave there.
     """
-    found = np.zeros(ours.shape, np.bool_)
+    marks = np.zeros(ours.shape, np.bool_)
     count, labels, stats, _ = cv2.connectedComponentsWithStats((ours > 0.5).astype(np.uint8))
     rows, columns = ours.shape
     for part in range(1, count):
@@ -136,10 +136,10 @@ def _parts_without(ours: FloatArray, theirs: FloatArray, trusted: Mask, eye_pixe
         if area < _LEAST_PART * eye_pixels or at_border:
             continue
         box = slice(top, top + height), slice(left, left + width)
-        own = (labels[box] == part) & trusted[box]
-        if np.count_nonzero(own) < area / 2:
+        pixels = (labels[box] == part) & trusted[box]
+        if np.count_nonzero(pixels) < area / 2:
             continue
-        if float((theirs[box][own] > 0.25).mean()) < _GONE:
-            row, column = np.argwhere(own)[0]
-            found[top + row, left + column] = True
-    return found
+        if float((theirs[box][pixels] > 0.25).mean()) < _GONE:
+            row, column = np.argwhere(pixels)[0]
+            marks[top + row, left + column] = True
+    return marks

@@ -1,4 +1,4 @@
-"""Scores mattes frame by frame, without truth; cheap enough to go along with every run."""
+"""Score mattes frame by frame, without ground truth; cheap enough for every run."""
 
 from __future__ import annotations
 
@@ -15,27 +15,33 @@ from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.quality.contour import Outline, outline
 from vrmatte.quality.edge_motion import EdgeMotion, edge_motion
-from vrmatte.quality.fine_structure import Softness, fine_structure
 from vrmatte.quality.frame_scores import FrameScore, save_scores
-from vrmatte.quality.small_eye import PeoplePlaces, SmallEye, small_eyes, window_around
+from vrmatte.quality.small_eye import (
+    PeoplePlaces,
+    SmallEye,
+    Softness,
+    fine_structure,
+    small_eyes,
+    window_around,
+)
 from vrmatte.stereo.score import NOBODY, Labels
 from vrmatte.subjects import Person
 
 SAMPLED_EVERY = 8
-"""Outlines are looked at in frames whose number this divides, whichever chunk they are in."""
+"""Outlines are scored in frames whose number is a multiple of this, in any chunk."""
 _OUTLINE_MARGIN_PX = 8
 
 
 class FrameScorer:
-    """Scores the frames of one chunk, in their order."""
+    """Scorer of the frames of one chunk, in their order."""
 
     def __init__(self, eye: EyeProjection, people: Sequence[Person]) -> None:
-        """Take what an eye shows, and who is known; those who leave the matte aren't scored."""
+        """Take an eye's projection and the people; excluded people aren't scored."""
         self._places = PeoplePlaces(eye)
         self._people = [person for person in people if person.keep]
         self._before: dict[Eye, SmallEye] = {}
         self.scores: list[FrameScore] = []
-        """Of all frames so far."""
+        """Scores of all frames so far."""
 
     def score(self, index: int, frame: PlanarFrame, matte: Matte) -> None:
         """Score the next frame; `index` is its number in the source."""
@@ -79,7 +85,7 @@ class _ScoredEye:
             self._motion = edge_motion(before, now, self._window)
 
     def look_closely(self, picture: PlanarFrame, matte: Matte) -> None:
-        """Judge the outline of the full-size matte, shape (H, H)."""
+        """Score the outline of the full-size matte, shape (H, H)."""
         if self._window is None:
             return
         scale = matte.shape[0] / self._now.alpha.shape[0]
@@ -87,19 +93,19 @@ class _ScoredEye:
         luma: FloatArray = picture.y[full.slices].astype(np.float32)
         if picture.layout.bit_depth > 8:
             luma /= np.float32(1 << (picture.layout.bit_depth - 8))
-        found = outline(np.ascontiguousarray(matte[full.slices]), luma)
+        points = outline(np.ascontiguousarray(matte[full.slices]), luma)
         rows, columns = (
             np.clip(
                 ((at + full.slices[axis].start) / scale).astype(np.intp) - part.start, 0, last - 1
             )
             for axis, (at, part, last) in enumerate(
-                zip((found.y, found.x), self._window.slices, self._labels.shape, strict=True)
+                zip((points.y, points.x), self._window.slices, self._labels.shape, strict=True)
             )
         )
-        self._outline, self._at_points = found, self._labels[rows, columns]
+        self._outline, self._at_points = points, self._labels[rows, columns]
 
     def scores(self, index: int, eye: Eye) -> list[FrameScore]:
-        """Of everybody, then of each person."""
+        """Return the scores of everybody, then of each person."""
         rows = [self._score(index, eye, None, None, None)]
         for number, (person, box) in enumerate(self._people):
             rows.append(self._score(index, eye, person, box, number))
@@ -134,7 +140,7 @@ def _everybody(labels: Labels) -> Mask:
 
 
 def _scaled(window: PixelRect, scale: float, size: int) -> PixelRect:
-    """The same window of the full-size eye, with some pixels around."""
+    """Scale a window to the full-size eye, with some pixels around."""
     top, left = (max(0, int(at * scale) - _OUTLINE_MARGIN_PX) for at in (window.top, window.left))
     bottom, right = (
         min(size, int(np.ceil(at * scale)) + _OUTLINE_MARGIN_PX)
@@ -146,7 +152,7 @@ def _scaled(window: PixelRect, scale: float, size: int) -> PixelRect:
 SCORES_FILE = "scores.json"
 
 
-class _Scored(Protocol):
+class _FrameAndMatte(Protocol):
     """A frame and its matte."""
 
     @property
@@ -157,19 +163,19 @@ class _Scored(Protocol):
 
 
 class ScoreOutput:
-    """The scores of one chunk."""
+    """Output that scores the frames of one chunk."""
 
     name = "scores"
 
     def __init__(self, folder: Path, eye: EyeProjection, people: Sequence[Person]) -> None:
-        """Take where the file goes, what an eye shows, and who is known."""
+        """Take the chunk's folder, an eye's projection, and the people."""
         self._path = folder / SCORES_FILE
         self._scorer = FrameScorer(eye, people)
 
-    def write(self, number: int, prepared: _Scored) -> None:
+    def write(self, number: int, prepared: _FrameAndMatte) -> None:
         """Score the next frame; `number` is its number in the source."""
         self._scorer.score(number, prepared.frame, prepared.stored)
 
     def commit(self) -> ChunkFile:
-        """Write the file, whole or not at all."""
+        """Write the file atomically."""
         return save_scores(self._scorer.scores, self._path)

@@ -1,6 +1,6 @@
-"""What a matte shows of its own quality in one frame: kept with each chunk.
+"""Scores of a matte in one frame, stored with each chunk.
 
-One row for each frame and eye as a whole, and one for each person who is to be there.
+Each frame and eye has one row for everybody and one for each kept person.
 """
 
 from __future__ import annotations
@@ -16,66 +16,66 @@ from vrmatte.files import ChunkFile, commit_text
 
 EyeName = Literal["left", "right"]
 SCORES_VERSION = 1
-"""Raised whenever the same matte would be scored in another way."""
+"""Raised whenever the same matte would get different scores."""
 _DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ContourScore:
-    """The outline at one half, looked at in full size; hair is left out."""
+    """Scores of the full-size outline at alpha 0.5; hair is left out."""
 
     points: int
-    """How much outline there was to judge."""
+    """Number of points on the outline."""
     jaggedness_px: float
-    """Root mean square distance of the outline from itself smoothed."""
+    """Root mean square distance of the outline from its smoothed course."""
     edge_width_px: float
     """Median of 1 / gradient of alpha on the outline."""
     image_agreement: float | None
-    """Share 0..1 of the outline that lies within a pixel of the picture's own edge; None: the
-    picture has hardly any edge there."""
+    """Share 0..1 of the outline that lies within a pixel of an image edge; None: the image has
+    hardly any edge there."""
     offset_px: float | None
-    """How much further out than the picture's own edge the outline lies, on average."""
+    """Mean distance of the outline outwards from the image edge."""
 
 
 @dataclass(frozen=True, slots=True)
 class MotionScore:
-    """Against the frame before, carried along with the picture's motion."""
+    """Change since the frame before, after compensation of the image's motion."""
 
     band_difference: float
     """Mean difference of alpha in the soft edge, 0..1."""
     wander_px: float
-    """How far the edge moved otherwise than the picture, in pixels of an eye of 512."""
+    """Motion of the edge relative to the image, in pixels of an eye of 512."""
     picture_wander_px: float
-    """How far the picture's own edges did there: what a perfect matte shows."""
+    """The same of the image edges: the value of a perfect matte."""
     area_change: float
-    """Growth of the area against the frame before, carried along, as a share of the larger of
-    both: -1 gone, 1 new, 0.03 what a lost hand may be."""
+    """Growth of the area since the frame before, motion-compensated, as a share of the larger of
+    both: -1 vanished, 1 new, 0.03 may be a lost hand."""
     appeared: int
-    """Parts that weren't there."""
+    """Number of new parts."""
     vanished: int
-    """Parts that are gone."""
+    """Number of vanished parts."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameScore:
-    """One eye of a frame, as a whole or as far as it belongs to a person."""
+    """Scores of one eye of a frame, for everybody or for one person."""
 
     frame: int
     eye: EyeName
     person: int | None
     """Id as in people.json; None: everybody."""
     area: float
-    """Alpha's sum as a share of the eye's pixels."""
+    """Sum of alpha as a share of the eye's pixels."""
     fine_share: float
-    """Share of the area that is finer than a few pixels: hair, fingers."""
+    """Share of the area in structure finer than a few pixels: hair, fingers."""
     softness_px: float
-    """Mean width of the edge as half-transparent alpha fills it, in pixels of an eye of 512."""
+    """Mean edge width, by half-transparent alpha, in pixels of an eye of 512."""
     coverage: float | None
-    """How much of the person's box is covered, 0..1; None for everybody, or without a box."""
+    """Covered share of the person's box, 0..1; None for everybody, or without a box."""
     motion: MotionScore | None
-    """None in the first frame of a chunk, and where nothing can be followed."""
+    """None in the first frame of a chunk, and if the motion can't be followed."""
     contour: ContourScore | None
-    """None in frames that aren't sampled, and where there is too little outline."""
+    """None in frames that aren't sampled, and with too little outline."""
 
 
 def save_scores(scores: Sequence[FrameScore], path: Path) -> ChunkFile:
@@ -89,18 +89,18 @@ def save_scores(scores: Sequence[FrameScore], path: Path) -> ChunkFile:
 
 
 def load_scores(path: Path) -> list[FrameScore]:
-    """What `save_scores` wrote; nothing where another version of vrmatte scored otherwise.
+    """Read the scores that `save_scores` wrote; none if their version is another.
 
     Raises:
-        OutputError: it is gone or damaged.
+        OutputError: the file is missing or damaged.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if told["version"] != SCORES_VERSION:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if facts["version"] != SCORES_VERSION:
             return []
-        return [_score(row) for row in told["scores"]]
+        return [_score(row) for row in facts["scores"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OutputError(f"{path}: is gone or damaged; delete it and run again") from error
+        raise OutputError(f"{path}: is missing or damaged; delete it and run again") from error
 
 
 def _row(score: FrameScore) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What is measured without truth: the words, units and limits that pages and tables show."""
+"""Measures that need no ground truth: labels, units and limits for pages and tables."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ MeasureName = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One thing that is measured, as it is told to people."""
+    """One measure, as it is shown to people."""
 
     name: MeasureName
     label: str
     unit: str
-    """"px", "px of 512" (of small eyes), "%" (values are shares 0..1), "x" (multiples) or "" (plain
-    numbers)."""
+    """"px", "px of 512" (eyes reduced to 512 px), "%" (values are shares 0..1), "x" (multiples) or
+    "" (plain numbers)."""
     good: str
-    """What a good matte has."""
-    fooled: str
-    """How a bad matte can look good in it."""
+    """The range of a good matte."""
+    misleads: str
+    """The ways a bad matte can score well, or a good one badly."""
     limit: float | None
-    """Beyond it a frame is worth looking at; None: it is shown, not judged."""
+    """Beyond it a frame is worth a look; None: the measure is shown, not judged."""
     higher_is_worse: bool
     beside: MeasureName | None = None
-    """What it must never be shown without."""
+    """The measure it must always be shown with."""
 
     def is_beyond(self, values: DoubleArray) -> Mask:
-        """Which values are beyond the limit."""
+        """Return a mask of the values beyond the limit."""
         if self.limit is None:
             return np.zeros(values.shape, np.bool_)
         return values >= self.limit if self.higher_is_worse else values <= self.limit
 
     def severity(self, value: float) -> float:
-        """How far a value is on the bad side; above 1 it is beyond the limit."""
+        """Return the distance of a value towards the bad side; above 1 it is beyond the limit."""
         if self.limit is None:
             return 0.0
         if self.higher_is_worse:
@@ -71,47 +71,47 @@ MEASURES: Mapping[MeasureName, Measure] = {
             "jagged outline",
             "px",
             "up to 0.18",
-            "A soft or blurred outline is smooth wherever it lies.",
+            "A soft or blurred outline is smooth, even in the wrong place.",
             0.26,
             higher_is_worse=True,
             beside="edge_width_px",
         ),
         Measure(
             "edge_width_px",
-            "width of the edge",
+            "edge width",
             "px",
             "1.5 to 3.5",
-            "A hard mask has a narrow edge; out-of-focus people have a wide one rightly.",
+            "A hard mask has a narrow edge; people out of focus rightly have a wide one.",
             4.5,
             higher_is_worse=True,
             beside="jaggedness_px",
         ),
         Measure(
             "image_agreement",
-            "outline on the picture's edges",
+            "outline on image edges",
             "%",
             "above 60 %",
-            "Patterns have edges of their own; missing limbs have no outline.",
+            "Patterns have edges too; missing limbs have no outline.",
             0.4,
             higher_is_worse=False,
             beside="offset_px",
         ),
         Measure(
             "offset_px",
-            "how far out the outline lies",
+            "outline offset, outwards",
             "px",
             "-1 to 0.5",
-            "Where skin meets shadow the picture's own edge lies off.",
+            "Between skin and shadow the image edge itself is displaced.",
             None,
             higher_is_worse=True,
             beside="image_agreement",
         ),
         Measure(
             "softness_px",
-            "half-transparent width of the edge",
+            "half-transparent edge width",
             "px of 512",
-            "1 to 2; hair flying freely up to 3",
-            "Hard masks have none; smoke, veils and blurred motion have it rightly.",
+            "1 to 2; flying hair up to 3",
+            "Hard masks have none; smoke, veils and motion blur rightly have much.",
             4.0,
             higher_is_worse=True,
             beside="fine_share",
@@ -120,7 +120,7 @@ MEASURES: Mapping[MeasureName, Measure] = {
             "fine_share",
             "fine structure",
             "%",
-            "as much as the people have: 1 % with short hair, 5 % and more with flying hair",
+            "as much as the people have: 1 % for short hair, 5 % and more for flying hair",
             "Noise on the outline counts as fine structure.",
             None,
             higher_is_worse=False,
@@ -129,64 +129,64 @@ MEASURES: Mapping[MeasureName, Measure] = {
             "fine_kept",
             "fine structure kept",
             "x",
-            "near 1: as much as in the clip's middle frame",
-            "What is lost in all frames isn't missed; people who turn away lose some rightly.",
+            "near 1, the median of the clip",
+            "Detail lost in all frames goes unnoticed; people who turn away rightly lose some.",
             0.6,
             higher_is_worse=False,
             beside="fine_share",
         ),
         Measure(
             "band_difference",
-            "change of the edge against the picture's motion",
+            "edge change after motion compensation",
             "%",
-            "as little as the floor",
-            "Blurring hair away makes any matte calm.",
+            "as low as the floor",
+            "Blurring away hair makes any matte stable.",
             None,
             higher_is_worse=True,
             beside="fine_share",
         ),
         Measure(
             "wander_px",
-            "wander of the edge against the picture's motion",
+            "edge drift after motion compensation",
             "px of 512",
-            "as little as the picture's own",
-            "Blurring hair away makes any matte calm.",
+            "as low as the drift of the image edges",
+            "Blurring away hair makes any matte stable.",
             None,
             higher_is_worse=True,
             beside="fine_share",
         ),
         Measure(
             "picture_wander_px",
-            "wander of the picture's own edges",
+            "drift of the image edges",
             "px of 512",
-            "it is the clip's, not the matte's",
-            "Noise and blurred motion raise it.",
+            "a property of the clip, not of the matte",
+            "Noise and motion blur raise it.",
             None,
             higher_is_worse=True,
             beside="wander_px",
         ),
         Measure(
             "unrest",
-            "unrest of the edge",
+            "edge flicker",
             "x",
-            "up to 1.2: hardly more than the picture's own edges",
-            "Blurring hair away makes any matte calm.",
+            "up to 1.2: hardly more than the image edges",
+            "Blurring away hair makes any matte stable.",
             2.0,
             higher_is_worse=True,
             beside="fine_share",
         ),
         Measure(
             "area_change",
-            "jump of somebody's area",
+            "jump in area",
             "%",
-            "below 3 % a frame",
-            "What is lost slowly makes no jump.",
+            "below 3 % per frame",
+            "A slow loss makes no jump.",
             0.03,
             higher_is_worse=True,
         ),
         Measure(
             "coverage",
-            "somebody's share of their box",
+            "coverage of the person's box",
             "%",
             "20 to 80 %",
             "Anything in the box counts as the person.",
@@ -195,10 +195,10 @@ MEASURES: Mapping[MeasureName, Measure] = {
         ),
         Measure(
             "components_changed",
-            "parts that come or go",
+            "parts that appear or vanish",
             "",
             "none",
-            "Parts that touch a person belong to them.",
+            "Parts that touch a person count as the person.",
             1.0,
             higher_is_worse=True,
         ),
@@ -207,7 +207,7 @@ MEASURES: Mapping[MeasureName, Measure] = {
             "agreement of the eyes",
             "",
             "above 0.95",
-            "What is wrong in both eyes alike is agreement.",
+            "The same error in both eyes counts as agreement.",
             0.95,
             higher_is_worse=False,
         ),

@@ -1,4 +1,4 @@
-"""What was found of the eyes' agreement: kept with each chunk, summed up for the report."""
+"""Agreement of the eyes: stored with each chunk, summed up for the report."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class PersonAgreement:
-    """How the eyes agreed on one person, before anything was mended."""
+    """Agreement of the eyes on one person, before any repair."""
 
     person: int | None
-    """Id as in people.json; None: everybody, where nobody was looked for."""
+    """Id as in people.json; None: everybody, without detection of people."""
     frames: int
-    """In how many frames both eyes could be compared."""
+    """Number of frames in which both eyes could be compared."""
     mean: float
     """Mean score."""
     worst: float
@@ -32,7 +32,7 @@ class PersonAgreement:
     flagged: tuple[tuple[int, int], ...]
     """Spans of frames, first and last, below the warning threshold."""
     corrected: tuple[tuple[int, int], ...]
-    """Spans in which one eye's matte was mended by the other's."""
+    """Spans in which one eye's matte was repaired from the other's."""
 
 
 def save_findings(findings: Sequence[StereoFinding], path: Path) -> ChunkFile:
@@ -46,10 +46,10 @@ def save_findings(findings: Sequence[StereoFinding], path: Path) -> ChunkFile:
 
 
 def load_findings(path: Path) -> list[StereoFinding]:
-    """What `save_findings` wrote.
+    """Read the findings that `save_findings` wrote.
 
     Raises:
-        OutputError: it is gone or damaged.
+        OutputError: the file is missing or damaged.
     """
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
@@ -60,11 +60,11 @@ def load_findings(path: Path) -> list[StereoFinding]:
             for r in rows
         ]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise OutputError(f"{path}: is gone or damaged; delete it and run again") from error
+        raise OutputError(f"{path}: is missing or damaged; delete it and run again") from error
 
 
 def summed_up(findings: Iterable[StereoFinding]) -> list[PersonAgreement]:
-    """One line for each person, by rising id."""
+    """Sum up the findings of each person, by rising id."""
     of_person: defaultdict[int | None, list[StereoFinding]] = defaultdict(list)
     for finding in findings:
         of_person[finding.person].append(finding)
@@ -90,7 +90,7 @@ def _person(person: int | None, findings: list[StereoFinding]) -> PersonAgreemen
 
 
 def _spans(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Rising frames as spans of neighbours."""
+    """Join rising frame numbers into spans of neighbours."""
     spans: list[tuple[int, int]] = []
     for frame in frames:
         if spans and frame == spans[-1][1] + 1:

@@ -1,19 +1,19 @@
-"""Scores of all chunks, summed up for people: series over time, figures, events, worst frames."""
+"""Summary of the scores of all chunks: series over time, figures, events, worst frames."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from vrmatte.quality.frame_scores import EyeName, FrameScore
 from vrmatte.quality.measures import MEASURES, MeasureName
-from vrmatte.quality.series import Frames, Gathered, SeriesKey, Values, thinned
+from vrmatte.quality.score_series import Frames, ScoreSeries, SeriesKey, Values, thinned
 from vrmatte.quality.worst_frames import (
-    Event,
+    ScoreEvent,
     WorstFrame,
     events_of,
     severest_first,
@@ -25,7 +25,7 @@ from vrmatte.stereo.agreement import StereoFinding
 
 @dataclass(frozen=True, slots=True)
 class ScoreLine:
-    """One measure of everybody, over both eyes and all the summaries it was taken from."""
+    """One measure of everybody, over both eyes and several summaries."""
 
     measure: str
     label: str
@@ -36,14 +36,14 @@ class ScoreLine:
     beyond: int
     """Eye-frames beyond the measure's limit."""
     frames: int
-    """Eye-frames it could be told of."""
+    """Eye-frames in which it could be measured."""
 
 
 def score_lines(figures: Iterable[Mapping[str, Any]]) -> list[ScoreLine]:
-    """One line for each measure, in the order of the page.
+    """Return one line for each measure, in the order of the page.
 
     Args:
-        figures: of any number of summaries, as JSON holds them (`ScoreSummary.figures`).
+        figures: `ScoreSummary.figures` of any number of summaries, as in JSON.
     """
     by_measure: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for figure in figures:
@@ -73,11 +73,11 @@ def score_lines(figures: Iterable[Mapping[str, Any]]) -> list[ScoreLine]:
 
 _MOST_EVENTS = 200
 _PRESENCE: tuple[MeasureName, ...] = ("coverage", "components_changed")
-"""Within their limits they are no reason to look at a frame."""
+"""Within their limits these give no reason to look at a frame."""
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class MeasureSeries:
     """One measure of one eye over time, thinned to at most 600 points that keep the extremes."""
 
     measure: MeasureName
@@ -89,14 +89,14 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class MeasureFigure:
     """One measure of one eye in a few numbers."""
 
     measure: MeasureName
     eye: EyeName
     person: int | None
     frames: int
-    """How many frames it could be told of."""
+    """Number of frames in which it could be measured."""
     mean: float
     median: float
     percentile_95: float
@@ -109,20 +109,20 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class ScoreSummary:
-    """All that is shown of the scores."""
+    """The scores of a run, as the report shows them."""
 
     frames: int
     """Frames that were scored."""
-    series: tuple[Series, ...]
-    figures: tuple[Figure, ...]
+    series: tuple[MeasureSeries, ...]
+    figures: tuple[MeasureFigure, ...]
     """One for each series, in the same order."""
-    events: tuple[Event, ...]
+    events: tuple[ScoreEvent, ...]
     """By severity, the worst first; at most 200."""
     worst: tuple[WorstFrame, ...]
     """Spread over events, the worst first."""
 
     def worst_frames(self, n: int) -> tuple[WorstFrame, ...]:
-        """The n frames most worth looking at; no event fills the sheet."""
+        """Return the n frames most worth a look; no event fills the sheet."""
         return self.worst[:n]
 
 
@@ -130,16 +130,16 @@ def summed_up(scores: Iterable[FrameScore], findings: Iterable[StereoFinding] = 
     """Sum up the scores of a run.
 
     Args:
-        scores: frames rising; drawn one by one, so that a long run's needn't be held at once.
-        findings: how the eyes agreed, for events and worst frames.
+        scores: frames rising; consumed one by one, so that a long run needs little memory.
+        findings: the agreement of the eyes, for events and worst frames.
     """
-    gathered = Gathered(scores)
-    series: list[Series] = []
-    figures: list[Figure] = []
-    events: list[Event] = []
+    gathered = ScoreSeries(scores)
+    series: list[MeasureSeries] = []
+    figures: list[MeasureFigure] = []
+    events: list[ScoreEvent] = []
     within: list[WorstFrame] = []
     for key, frames, values in [*gathered, *gathered.relative()]:
-        series.append(Series(*key, *thinned(frames, values)))
+        series.append(MeasureSeries(*key, *thinned(frames, values)))
         figure = _figure(key, frames, values)
         figures.append(figure)
         if not _is_judged(key, gathered.knows_people):
@@ -160,17 +160,17 @@ def summed_up(scores: Iterable[FrameScore], findings: Iterable[StereoFinding] = 
 
 
 def _is_judged(key: SeriesKey, knows_people: bool) -> bool:
-    """People's own scores tell more than everybody's, but for parts that belong to nobody."""
+    """Prefer scores of single people over everybody's, except for parts that belong to nobody."""
     if key.measure == "components_changed":
         return True
     return key.person is not None or not knows_people
 
 
-def _figure(key: SeriesKey, frames: Frames, values: Values) -> Figure:
+def _figure(key: SeriesKey, frames: Frames, values: Values) -> MeasureFigure:
     measure = MEASURES[key.measure]
     worst = worst_of(key.measure, values)
     bad_side = 95 if measure.higher_is_worse else 5
-    return Figure(
+    return MeasureFigure(
         measure=key.measure,
         eye=key.eye,
         person=key.person,
@@ -184,11 +184,11 @@ def _figure(key: SeriesKey, frames: Frames, values: Values) -> Figure:
     )
 
 
-def _stereo_events(findings: Iterable[StereoFinding]) -> list[Event]:
-    """Spans of frames that the stereo stage flagged."""
+def _stereo_events(findings: Iterable[StereoFinding]) -> list[ScoreEvent]:
+    """Return the spans of frames that the stereo stage flagged."""
     limit = MEASURES["stereo"].limit or 0.0
-    events: list[Event] = []
-    last: dict[int | None, Event] = {}
+    events: list[ScoreEvent] = []
+    last: dict[int | None, ScoreEvent] = {}
     for finding in findings:
         if not finding.flagged:
             continue
@@ -197,9 +197,10 @@ def _stereo_events(findings: Iterable[StereoFinding]) -> list[Event]:
         event = last.get(finding.person)
         if event is not None and at - event.last <= 3:
             worst, worst_at = min((event.worst, event.worst_frame), (score, at))
-            joined = Event("stereo", None, finding.person, event.first, at, worst, worst_at, limit)
+            joined = replace(event, last=at, worst=worst, worst_frame=worst_at)
             events[events.index(event)] = last[finding.person] = joined
         else:
-            last[finding.person] = Event("stereo", None, finding.person, at, at, score, at, limit)
-            events.append(last[finding.person])
+            event = ScoreEvent("stereo", None, finding.person, at, at, score, at, limit)
+            last[finding.person] = event
+            events.append(event)
     return events

@@ -1,4 +1,4 @@
-"""Gets single frames of a run with their mattes, small, for the report's page."""
+"""Single frames of a run with their mattes, reduced in size for the report's page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vrmatte.media.samples import key_frames, read_at
 from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import Plan
 from vrmatte.quality.worst_frames import WorstFrame
-from vrmatte.report.page.pictures import WHOLE, FrameLook, Window, window_around
+from vrmatte.report.page.frame_images import WHOLE_EYE, EyeCrop, FrameLook, crop_around
 from vrmatte.scout import evenly
 
 WORST_EYE_PX = 480
@@ -34,23 +34,25 @@ _CANDIDATES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A frame to look at, which part of it, and how large an eye may get."""
+class WantedFrame:
+    """A frame to show, the crop of each eye, and the largest width of an eye."""
 
     frame: int
-    window: Window
+    crop: EyeCrop
     eye_px: int
 
 
-def look_at(plan: Plan, place: JobFolder, wanted: Sequence[Wanted]) -> dict[Wanted, FrameLook]:
-    """Get all these frames in one go through the source.
+def look_at(
+    plan: Plan, place: JobFolder, wanted: Sequence[WantedFrame]
+) -> dict[WantedFrame, FrameLook]:
+    """Read all these frames in one pass over the source.
 
-    Frames are left out that can't be decoded or whose matte isn't there.
+    Frames that can't be decoded, or whose matte is missing, are left out.
     """
-    by_frame: defaultdict[int, list[Wanted]] = defaultdict(list)
+    by_frame: defaultdict[int, list[WantedFrame]] = defaultdict(list)
     for each in wanted:
         by_frame[each.frame].append(each)
-    found: dict[Wanted, FrameLook] = {}
+    looks: dict[WantedFrame, FrameLook] = {}
     confidence = ConfidenceMap(plan.eye, plan.subjects)
     for number, frame in _frames(plan, sorted(by_frame)):
         matte = _matte(plan, place, number)
@@ -58,40 +60,39 @@ def look_at(plan: Plan, place: JobFolder, wanted: Sequence[Wanted]) -> dict[Want
             continue
         trust = confidence.alone(number, frame, matte)
         for each in by_frame[number]:
-            look = FrameLook.of(number, frame, matte, each.eye_px, each.window)
-            found[each] = replace(look, doubt=_doubt(frame, matte, trust, each, look))
-    return found
+            look = FrameLook.of(number, frame, matte, each.eye_px, each.crop)
+            looks[each] = replace(look, doubt=_doubt(frame, matte, trust, each.crop, look))
+    return looks
 
 
-def _doubt(frame: PlanarFrame, matte: Matte, trust: Matte, wanted: Wanted, look: FrameLook) -> Rgb:
-    """Where the matte is in doubt, cut and sized as the look is."""
+def _doubt(frame: PlanarFrame, matte: Matte, trust: Matte, crop: EyeCrop, look: FrameLook) -> Rgb:
+    """Draw the doubtful areas of the matte, with the crop and size of the look."""
     height, width = look.matte.shape
-    share = wanted.window.right - wanted.window.left
-    glowing = heat(frame, matte, trust, min(frame.width, round(width / share)))
+    glowing = heat(frame, matte, trust, min(frame.width, round(width / (crop.right - crop.left))))
     half = glowing.shape[1] // 2
-    eyes = [wanted.window.of(part) for part in (glowing[:, :half], glowing[:, half:])]
+    eyes = [crop.of(eye) for eye in (glowing[:, :half], glowing[:, half:])]
     cut = np.concatenate(eyes, axis=1)
     return cast(Rgb, cv2.resize(cut, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def wanted_of(plan: Plan, worst: WorstFrame) -> Wanted:
-    """The part of each eye that shows the person in question, or everybody."""
+def wanted_of(plan: Plan, worst: WorstFrame) -> WantedFrame:
+    """Crop each eye to the person in question, or to everybody."""
     people = [p for p in plan.subjects.people if worst.person in (None, p.id)]
     boxes = [person.box_at(worst.frame, eye) for person in people for eye in EYES]
-    return Wanted(worst.frame, window_around(boxes, plan.eye), WORST_EYE_PX)
+    return WantedFrame(worst.frame, crop_around(boxes, plan.eye), WORST_EYE_PX)
 
 
-def samples(plan: Plan) -> list[Wanted]:
-    """A few whole frames from all over the video, with somebody kept in them where that can be."""
+def samples(plan: Plan) -> list[WantedFrame]:
+    """Choose a few whole frames from all over the video, with kept people in them if possible."""
     first, last = plan.chunks[0].first, plan.chunks[-1].last
     count = min(_CANDIDATES, last - first)
     even = [first + (2 * i + 1) * (last - first) // (2 * count) for i in range(count)]
     shown = [n for n in even if any(p.keep and p.is_there(n) for p in plan.subjects.people)]
-    return [Wanted(n, WHOLE, SAMPLE_EYE_PX) for n in evenly(shown or even, SAMPLES)]
+    return [WantedFrame(n, WHOLE_EYE, SAMPLE_EYE_PX) for n in evenly(shown or even, SAMPLES)]
 
 
 def _frames(plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, PlanarFrame]]:
-    """These frames, rising; what can't be decoded is left out."""
+    """Yield these frames in rising order; skip the ones that can't be decoded."""
     if not numbers:
         return
     keys = key_frames(plan.source, plan.timeline)
@@ -107,13 +108,13 @@ def _frames(plan: Plan, numbers: Sequence[int]) -> Iterator[tuple[int, PlanarFra
 
 
 def _matte(plan: Plan, place: JobFolder, number: int) -> Matte | None:
-    """The stored matte of a frame; each is coded for itself, so those before it are skipped."""
+    """Read the stored matte of a frame; each is coded on its own, so earlier ones are skipped."""
     chunk = next(chunk for chunk in plan.chunks if chunk.first <= number < chunk.last)
     path = place.chunk_folder(chunk.index) / MATTE_FILE
     try:
         with open_input(path) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "SLICE"  # a thread for each frame would hand them out later
+            stream.thread_type = "SLICE"  # with a thread per frame the decoder would return it late
             packets = islice(container.demux(stream), number - chunk.first, None)
             for frame in next(packets).decode():
                 return np.array(plane_view(frame.planes[0], 1), dtype=np.uint8)

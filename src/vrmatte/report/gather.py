@@ -1,4 +1,4 @@
-"""Writes the report's page beside its JSON; a page that fails costs a notice, never the run."""
+"""Write the report's page beside its JSON; a page that fails costs a notice, never the run."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ import numpy as np
 from vrmatte.errors import ConfigError, DiskFullError
 from vrmatte.files import replace_text
 from vrmatte.jobs.job_folder import JobFolder
-from vrmatte.jobs.manifest import Manifest
 from vrmatte.people.read_document import read_people
 from vrmatte.plan import Plan
 from vrmatte.progress import Notice, Observer
-from vrmatte.quality.series import thinned
+from vrmatte.quality.score_series import thinned
 from vrmatte.quality.summary import summed_up
 from vrmatte.report.frames import look_at, samples, wanted_of
 from vrmatte.report.page.content import AgreementLine, PageContent, WorstLook
+from vrmatte.report.page.frame_images import encoded
 from vrmatte.report.page.page import render_page
-from vrmatte.report.page.pictures import encoded
-from vrmatte.report.report import RunReport, findings_of
+from vrmatte.report.report import RunReport
 from vrmatte.scout import people_file
 from vrmatte.settings.config import Config
 from vrmatte.stereo.agreement import StereoFinding
@@ -31,14 +30,25 @@ WORST_FRAMES = 8
 
 
 def page_path(plan: Plan, place: JobFolder) -> Path:
-    """Where the page of a run lies."""
+    """Return the path of a run's page."""
     return place.output / f"{plan.source.path.stem}_report.html"
 
 
 def write_page(
-    report: RunReport, plan: Plan, place: JobFolder, manifest: Manifest, observer: Observer
+    report: RunReport,
+    plan: Plan,
+    place: JobFolder,
+    findings: Sequence[StereoFinding],
+    observer: Observer,
 ) -> None:
-    """Write the page, if settings ask for one; where that fails, say so and go on.
+    """Write the page if the settings ask for one; report a failure as a notice.
+
+    Args:
+        report: the run's report.
+        plan: its plan.
+        place: its directory.
+        findings: the agreement of the eyes, as `read_findings` returns it.
+        observer: receives the notice.
 
     Raises:
         DiskFullError: there is no space for it.
@@ -47,18 +57,19 @@ def write_page(
         return
     path = page_path(plan, place)
     try:
-        replace_text(path, render_page(page_content(report, plan, place, manifest)))
+        replace_text(path, render_page(page_content(report, plan, place, findings)))
     except DiskFullError:
         raise
-    except Exception as error:  # noqa: BLE001  all files are finished; a page is worth no failed run
-        observer(Notice(f"{path}: can't be made ({error}); the JSON report beside it is complete"))
+    except Exception as error:  # noqa: BLE001  all files are finished; the page must not fail the run
+        observer(
+            Notice(f"{path}: can't be written ({error}); the JSON report beside it is complete")
+        )
 
 
 def page_content(
-    report: RunReport, plan: Plan, place: JobFolder, manifest: Manifest
+    report: RunReport, plan: Plan, place: JobFolder, findings: Sequence[StereoFinding]
 ) -> PageContent:
-    """All that the page shows, pictures decoded."""
-    findings = findings_of(plan, manifest)
+    """Gather everything the page shows, with decoded images."""
     summary = report.quality or summed_up((), findings)
     worst = sorted(summary.worst_frames(WORST_FRAMES), key=lambda each: not each.beyond)
     wanted = {each.frame: wanted_of(plan, each) for each in worst}
@@ -66,8 +77,8 @@ def page_content(
     looks = look_at(plan, place, [*even, *wanted.values()])
     seen = [looks[each] for each in even if each in looks]
     urgent = [looks[each] for each in wanted.values() if each in looks]
-    pictures = encoded([*seen, *urgent])
-    shown = {each.frame: each for each in pictures[len(seen) :] if each.layers}
+    images = encoded([*seen, *urgent])
+    shown = {each.frame: each for each in images[len(seen) :] if each.layers}
     return PageContent(
         facts=json.loads(report.as_json()),
         defaults=Config().model_dump(mode="json"),
@@ -79,12 +90,12 @@ def page_content(
         scores=summary if summary.series else None,
         agreement=_agreement(findings),
         worst=[WorstLook(each, shown.get(each.frame)) for each in worst],
-        samples=pictures[: len(seen)],
+        samples=images[: len(seen)],
     )
 
 
 def _shots(plan: Plan, place: JobFolder) -> Sequence[Shot]:
-    """The shots people were looked for in; the whole where nobody was."""
+    """Return the shots that were searched for people; one whole shot without a search."""
     path = plan.config.people.file or people_file(plan.source.path, place.output)
     whole = [Shot(0, len(plan.timeline))]
     if not plan.subjects.people or not path.is_file():

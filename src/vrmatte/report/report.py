@@ -1,4 +1,4 @@
-"""What a run did, as plain values and as JSON beside the files."""
+"""The report of a run: plain values, written as JSON beside the files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from vrmatte.files import replace_text
+from vrmatte.files import replace_text, write_atomically
 from vrmatte.jobs.failures import Failure, seconds_of
 from vrmatte.jobs.manifest import Manifest, Product
 from vrmatte.matting.base import Downgrade, Precision
@@ -16,13 +16,12 @@ from vrmatte.matting.stereo_matting import rules_of
 from vrmatte.media.damage import damage_report
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, key_of
-from vrmatte.profiling.run_profile import Profile, RunProfile, load_profile
+from vrmatte.profiling.run_profile import RunProfile, load_profile
 from vrmatte.quality.frame_scores import load_scores
 from vrmatte.quality.stereo_findings import load_findings, summed_up
 from vrmatte.quality.summary import ScoreSummary
 from vrmatte.quality.summary import summed_up as scores_summed_up
-from vrmatte.report.page.profile_picture import profile_picture
-from vrmatte.sheets.picture import write_png
+from vrmatte.report.page.plots import profile_png
 from vrmatte.stereo.agreement import StereoFinding
 
 REPORT_VERSION = 1
@@ -42,7 +41,7 @@ class FileReport:
 
 @dataclass(frozen=True, slots=True)
 class FailureReport:
-    """One piece of a chunk that was left out after so many tries."""
+    """A piece of a chunk that was skipped after several failed tries."""
 
     chunk: int
     piece: str
@@ -50,14 +49,14 @@ class FailureReport:
     frames: tuple[int, int]
     """First frame and one past the last, counted in the whole source."""
     seconds: tuple[float, float]
-    """Where they begin and end in the source."""
+    """Start and end of these frames in the source."""
     tries: int
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a run did and what was verified."""
+    """The results of a run and of its verification."""
 
     source: str
     frames: int
@@ -66,26 +65,26 @@ class RunReport:
     engine: str
     weights: Mapping[str, object]
     precision: Precision
-    """Of the network's inside."""
+    """Precision of the network's inner layers."""
     downgraded: tuple[Downgrade, ...]
-    """What memory forced on the network, from which chunk on."""
+    """Smaller network inputs forced by a lack of memory, and the first chunk of each."""
     chunks: int
     files: tuple[FileReport, ...]
     notices: tuple[str, ...]
     seconds: float
-    """Wall time of this run; an earlier, interrupted run's is not in it."""
+    """Wall time of this run, without earlier, interrupted runs."""
     stage_seconds: Mapping[str, float]
-    """Wall time by stage over all runs that made chunks here."""
+    """Wall time by stage over all runs that processed chunks here."""
     stereo: Mapping[str, object] | None
-    """How the eyes agreed, person by person; None where they weren't compared."""
+    """Agreement of the eyes for each person; None if they weren't compared."""
     quality: ScoreSummary | None
-    """How good the mattes are, as far as that can be told without truth; None: nobody scored."""
+    """Quality of the mattes, as far as it can be measured without truth; None: not scored."""
     profile: RunProfile | None
-    """Where the chunks' time went; None where it wasn't asked for."""
+    """Time and memory of each chunk; None if profiling is off."""
     damage: Mapping[str, object] | None
-    """Damaged frames of the source and what stands in for them; None: none, or not looked for."""
+    """Damaged frames of the source and their substitutes; None: no damage, or not checked."""
     failures: tuple[FailureReport, ...]
-    """What could not be made; the files that need it are not among `files`."""
+    """Pieces that failed; `files` leaves out every file that needs one of them."""
     settings: Mapping[str, object]
 
     @classmethod
@@ -94,11 +93,22 @@ class RunReport:
         plan: Plan,
         products: Sequence[Product],
         manifest: Manifest,
+        findings: Sequence[StereoFinding],
         notices: Sequence[str],
         seconds: float,
         failures: Sequence[Failure] = (),
     ) -> RunReport:
-        """Gather the report of a run, finished but for what failed."""
+        """Gather the report of a run that is finished except for its failures.
+
+        Args:
+            plan: the run's plan.
+            products: its finished files.
+            manifest: the record of its chunks.
+            findings: the agreement of the eyes, as `read_findings` returns it.
+            notices: messages of the run.
+            seconds: its wall time.
+            failures: the pieces that failed.
+        """
         encoders = {d.id: d.label for d in plan.deliverables}
         return cls(
             source=str(plan.source.path),
@@ -124,8 +134,8 @@ class RunReport:
             notices=tuple(notices),
             seconds=round(seconds, 3),
             stage_seconds=manifest.stage_seconds(),
-            stereo=_stereo(plan, manifest),
-            quality=_quality(plan, manifest),
+            stereo=_stereo(plan, findings),
+            quality=_quality(plan, manifest, findings),
             profile=_profile(plan, manifest),
             damage=_damage(plan),
             failures=tuple(_failure(plan, failure) for failure in failures),
@@ -133,7 +143,7 @@ class RunReport:
         )
 
     def as_json(self) -> str:
-        """The report as JSON text."""
+        """Return the report as JSON text."""
         facts = {"report_version": REPORT_VERSION, "vrmatte": version("vrmatte"), **asdict(self)}
         return json.dumps(facts, indent=1, ensure_ascii=False)
 
@@ -156,7 +166,7 @@ def _damage(plan: Plan) -> Mapping[str, object] | None:
     return damage_report(plan.timeline, plan.config.input.on_damage)
 
 
-def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
+def _stereo(plan: Plan, findings: Sequence[StereoFinding]) -> Mapping[str, object] | None:
     rules = rules_of(plan.config)
     if rules is None:
         return None
@@ -164,52 +174,52 @@ def _stereo(plan: Plan, manifest: Manifest) -> Mapping[str, object] | None:
     return {
         **asdict(rules),
         "lenses": None if lenses is None else asdict(lenses),
-        "people": [asdict(person) for person in summed_up(findings_of(plan, manifest))],
+        "people": [asdict(person) for person in summed_up(findings)],
     }
 
 
-def findings_of(plan: Plan, manifest: Manifest) -> list[StereoFinding]:
-    """How the eyes agreed, over all chunks."""
-    return [f for path in _pieces(plan, manifest, "stereo") for f in load_findings(path)]
+def read_findings(plan: Plan, manifest: Manifest) -> list[StereoFinding]:
+    """Read the agreement of the eyes, over all chunks."""
+    pieces = _pieces(plan, manifest, "stereo")
+    return [finding for _, path in pieces for finding in load_findings(path)]
 
 
-def _quality(plan: Plan, manifest: Manifest) -> ScoreSummary | None:
-    scores = (s for path in _pieces(plan, manifest, "scores") for s in load_scores(path))
-    summary = scores_summed_up(scores, findings_of(plan, manifest))
+def _quality(
+    plan: Plan, manifest: Manifest, findings: Sequence[StereoFinding]
+) -> ScoreSummary | None:
+    pieces = _pieces(plan, manifest, "scores")
+    summary = scores_summed_up((s for _, path in pieces for s in load_scores(path)), findings)
     return summary if summary.frames else None
-
-
-def _pieces(plan: Plan, manifest: Manifest, name: str) -> Iterator[Path]:
-    """The chunks' files of one name that are there; an earlier run may have left some out."""
-    for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
-        path = manifest.piece(chunk.index, name, key)
-        if path is not None:
-            yield path
 
 
 def _profile(plan: Plan, manifest: Manifest) -> RunProfile | None:
     if not plan.config.performance.profile_enabled:
         return None
-    by_chunk: dict[int, Profile] = {}
-    for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
-        path = manifest.piece(chunk.index, "profile", key)
-        if path is not None:  # chunks of an earlier run may have been made without
-            by_chunk[chunk.index] = load_profile(path)
+    pieces = _pieces(plan, manifest, "profile")
+    by_chunk = {chunk: load_profile(path) for chunk, path in pieces}
     return RunProfile.of(by_chunk) if by_chunk else None
 
 
+def _pieces(plan: Plan, manifest: Manifest, name: str) -> Iterator[tuple[int, Path]]:
+    """Yield the number and file of each chunk that has this piece; an earlier run may lack some."""
+    for chunk, key in zip(plan.chunks, map(key_of, plan.matte_parameters()), strict=True):
+        path = manifest.piece(chunk.index, name, key)
+        if path is not None:
+            yield chunk.index, path
+
+
 def write_report(report: RunReport, path: Path) -> None:
-    """Write the report whole or not at all; beside it the picture of its profile.
+    """Write the report atomically, and the chart of its profile beside it.
 
     Raises:
         OutputError, DiskFullError: it can't be written.
     """
     if report.profile is not None:
-        _draw_profile(report.profile, path)
+        stem = path.stem.removesuffix("_report")
+        _write_chart(report.profile, path.with_name(f"{stem}_profile.png"))
     replace_text(path, report.as_json() + "\n")
 
 
-def _draw_profile(profile: RunProfile, report: Path) -> None:
-    stem = report.stem.removesuffix("_report")
-    picture = profile_picture(f"{stem}: where the time of a frame goes", profile)
-    write_png(picture, report.with_name(f"{stem}_profile.png"))
+def _write_chart(profile: RunProfile, path: Path) -> None:
+    with write_atomically(path) as draft:
+        draft.write_bytes(profile_png(profile))

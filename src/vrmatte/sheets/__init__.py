@@ -1,1 +1,1 @@
-"""Pictures that show people, previews and differences on one sheet."""
+"""Contact sheets of people, previews and differences."""

@@ -1,4 +1,4 @@
-"""A picture to look at: frames in which two mattes differ, one below the other."""
+"""A sheet of frames in which two mattes differ, one below the other."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from vrmatte.frames import Rgb
-from vrmatte.quality.truth.field_metrics import Alpha
+from vrmatte.sheets.picture import title_bar
 
+Alpha = npt.NDArray[np.float32]
+"""A matte, shape (H, W), 0..1."""
 _ONLY_A = (255, 90, 40)
 _ONLY_B = (60, 150, 255)
-_TITLE_PX = 24
 _GAP_PX = 4
 _SEEN = 0.05
 
@@ -28,14 +30,13 @@ class DifferentFrame:
 
 
 def difference_sheet(frames: Sequence[DifferentFrame], names: tuple[str, str], width: int) -> Rgb:
-    """Each frame as A, B and their difference, both eyes in each, `width` pixels wide each.
+    """Draw A, B and their difference for each frame, both eyes, each panel `width` pixels wide.
 
-    Of each eye that part is shown in which either matte has anything, in either eye.
-    The difference is orange where A is more opaque, blue where B is.
+    The panels are cropped to the area in which either matte has anything, in either eye. The
+    difference is orange where A is more opaque, blue where B is.
     """
     words = (f"A: {names[0]}", f"B: {names[1]}", "orange: more in A; blue: more in B")
-    rows = [_bar(words, width), *(_row(frame, width) for frame in frames)]
-    return np.concatenate(rows, axis=0)
+    return np.concatenate([_bar(words, width), *(_row(frame, width) for frame in frames)], axis=0)
 
 
 def _row(frame: DifferentFrame, width: int) -> Rgb:
@@ -50,14 +51,14 @@ def _row(frame: DifferentFrame, width: int) -> Rgb:
 
 
 def _difference(a: Alpha, b: Alpha) -> Alpha:
-    """Colours on what both have in common, dimmed."""
+    """Draw the differences in colour over the dimmed common part."""
     common = 70 * np.minimum(a, b)[..., None]
     only_a, only_b = np.maximum(a - b, 0)[..., None], np.maximum(b - a, 0)[..., None]
     return (common + only_a * np.array(_ONLY_A) + only_b * np.array(_ONLY_B)).astype(np.float32)
 
 
 def _around(alpha: Alpha) -> tuple[slice, slice]:
-    """Rows and columns of an eye that hold what either eye shows, with a margin."""
+    """Return the rows and columns of an eye that hold the matte of either eye, with a margin."""
     middle = alpha.shape[1] // 2
     seen = np.maximum(alpha[:, :middle], alpha[:, middle : 2 * middle]) > _SEEN
     spans: list[slice] = []
@@ -70,23 +71,19 @@ def _around(alpha: Alpha) -> tuple[slice, slice]:
 
 
 def _cropped(alpha: Alpha, box: tuple[slice, slice]) -> Alpha:
-    """The same part of both eyes, side by side."""
+    """Crop both eyes alike, side by side."""
     middle = alpha.shape[1] // 2
     return np.concatenate([alpha[:, :middle][box], alpha[:, middle:][box]], axis=1)
 
 
 def _small(alpha: Alpha, width: int) -> Alpha:
     size = width, max(1, round(alpha.shape[0] * width / alpha.shape[1]))
-    how = cv2.INTER_AREA if alpha.shape[1] > width else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(alpha, size, interpolation=how), np.float32)
+    method = cv2.INTER_AREA if alpha.shape[1] > width else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(alpha, size, interpolation=method), np.float32)
 
 
 def _bar(words: Sequence[str], width: int) -> Rgb:
-    bar = np.full((_TITLE_PX, 3 * width + 2 * _GAP_PX, 3), 32, np.uint8)
-    for number, word in enumerate(words):
-        at = (number * (width + _GAP_PX) + 8, _TITLE_PX - 8)
-        fitting = word[: max(1, width // 9)]
-        cv2.putText(
-            bar, fitting, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (235, 235, 235), 1, cv2.LINE_AA
-        )
-    return bar
+    """Return title bars beside each other, one above each panel."""
+    gap = title_bar("", _GAP_PX)
+    bars = [title_bar(word[: max(1, width // 9)], width) for word in words]
+    return np.concatenate([bars[0], gap, bars[1], gap, bars[2]], axis=1)

@@ -1,4 +1,4 @@
-"""A picture to look at: some frames, both eyes, with outlines drawn over them."""
+"""A sheet of frames, both eyes, with the outlines of boxes and viewports."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline, viewport_outline
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
-from vrmatte.sheets.picture import to_rgb
+from vrmatte.sheets.picture import titled, to_rgb
 
 _COLOURS = ((255, 196, 0), (0, 220, 255), (255, 90, 180), (130, 255, 90), (190, 150, 255))
 _GREY = (150, 150, 150)
-_TITLE_PX = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +31,21 @@ class BoxMark:
 
 @dataclass(frozen=True, slots=True)
 class SheetFrame:
-    """One frame of the sheet and what is drawn on it."""
+    """One frame of the sheet, with the outlines to draw on it."""
 
     title: str
     frame: PlanarFrame
     boxes: dict[Eye, Sequence[BoxMark]]
     viewports: Sequence[tuple[int, Viewport]] = field(default_factory=tuple)
-    """Each with the number that says its colour."""
+    """Each with the number that sets its colour."""
 
 
 def people_sheet(
     frames: Sequence[SheetFrame], eye_px: int = 480, projection: EyeProjection | None = None
 ) -> Rgb:
-    """The frames one below the other, each with both eyes, `eye_px` wide each.
+    """Draw the frames one below the other, both eyes of each, `eye_px` wide per eye.
 
-    `projection` is what an eye shows, at whatever size; None: it is half-equirectangular.
+    `projection` is that of an eye, at any size; None: half-equirectangular.
     """
     eye = (projection or HalfEquirect(eye_px)).resized(eye_px)
     return np.concatenate([_strip(frame, eye) for frame in frames], axis=0)
@@ -55,18 +54,15 @@ def people_sheet(
 def _strip(shown: SheetFrame, eye_projection: EyeProjection) -> Rgb:
     rgb = np.ascontiguousarray(to_rgb(shown.frame, 2 * eye_projection.size))
     for eye in EYES:
-        # Drawing on the half draws on the whole: the view shares its memory.
-        picture = half_of(rgb, eye)
-        drawn = np.ascontiguousarray(picture)
+        half = half_of(rgb, eye)
+        drawn = np.ascontiguousarray(half)
         for number, viewport in shown.viewports:
             parts = viewport_outline(eye_projection, viewport)
             cv2.polylines(drawn, parts, False, _colour(number), 1, cv2.LINE_AA)
         for mark in shown.boxes.get(eye, ()):
             _draw_box(drawn, eye_projection, mark)
-        picture[:] = drawn
-    title = np.full((_TITLE_PX, rgb.shape[1], 3), 32, np.uint8)
-    _write(title, shown.title, (8, _TITLE_PX - 8), (235, 235, 235))
-    return np.concatenate([title, rgb], axis=0)
+        half[:] = drawn
+    return titled(shown.title, rgb)
 
 
 def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
@@ -79,7 +75,7 @@ def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
         outline = box_outline(eye, AngularBox(*mark.yaw_deg, *mark.pitch_deg))
         cv2.polylines(picture, [outline], isClosed=True, color=colour, thickness=2)
         left, top = outline[0].tolist()
-    label = str(mark.id) if mark.kept else f"{mark.id} out"
+    label = str(mark.id) if mark.kept else f"{mark.id} excluded"
     _write(picture, label, (left + 4, max(top + 16, 16)), colour)
 
 

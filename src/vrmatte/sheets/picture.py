@@ -1,4 +1,4 @@
-"""A picture to look at: source, matte and the people over a plain ground, one above the other."""
+"""Small RGB images to look at: frames, labels, contact sheets, PNG files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ import numpy as np
 
 from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.errors import OutputError
-from vrmatte.files import write_atomically
 from vrmatte.frames import Matte, PlanarFrame, Rgb
 
-_GROUND = (64, 160, 255)
+TITLE_PX = 24
+"""Height of a title bar."""
+_LIGHT = (235, 235, 235)
+_BACKGROUND = (64, 160, 255)
 
 
 def to_rgb(frame: PlanarFrame, width: int) -> Rgb:
-    """A small RGB copy of a frame, shape (H, W, 3), `width` pixels wide."""
+    """Return a small RGB copy of a frame, shape (H, W, 3), `width` pixels wide."""
     size = (width, round(frame.height * width / frame.width))
     planes = [
         cv2.resize(np.ascontiguousarray(p), size, interpolation=cv2.INTER_AREA)
@@ -28,26 +30,41 @@ def to_rgb(frame: PlanarFrame, width: int) -> Rgb:
     return (np.clip(rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+def title_bar(text: str, width: int) -> Rgb:
+    """Return a dark bar with a line of text, shape (TITLE_PX, width, 3)."""
+    bar = np.full((TITLE_PX, width, 3), 32, np.uint8)
+    at = (8, TITLE_PX - 8)
+    cv2.putText(bar, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _LIGHT, 1, cv2.LINE_AA)
+    return bar
+
+
+def titled(title: str, picture: Rgb) -> Rgb:
+    """Put a title bar above an image."""
+    return np.vstack([title_bar(title, picture.shape[1]), picture])
+
+
 def contact_sheet(frame: PlanarFrame, matte: Matte, width: int = 1280) -> Rgb:
-    """Source, matte and composite of one side-by-side frame, stacked; shape (3 * H, W, 3)."""
+    """Stack source, matte and composite of one side-by-side frame; shape (3 * H, W, 3)."""
     source = to_rgb(frame, width)
     size = (source.shape[1], source.shape[0])
     small = cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
     alpha = small[..., None].astype(np.float32) / 255
-    over = alpha * source + (1 - alpha) * np.array(_GROUND, np.float32)
+    over = alpha * source + (1 - alpha) * np.array(_BACKGROUND, np.float32)
     grey = np.repeat(small[..., None], 3, axis=2)
     stacked = np.concatenate([source, grey, (over + 0.5).astype(np.uint8)], axis=0)
     return cast(Rgb, stacked)
 
 
 def write_png(picture: Rgb, path: Path) -> None:
-    """Write an RGB picture atomically.
+    """Write an RGB image as a PNG file.
 
     Raises:
         OutputError, DiskFullError: it can't be written.
     """
     done, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))
-    if not done:
-        raise OutputError(f"can't write {path}: the picture can't be encoded")
-    with write_atomically(path) as draft:
-        draft.write_bytes(data.tobytes())
+    try:
+        if not done:
+            raise OSError("the image can't be encoded")
+        path.write_bytes(data.tobytes())
+    except OSError as error:
+        raise OutputError(f"can't write {path}: {error}") from error

@@ -18,7 +18,7 @@ _MOST_FRAMES = 6
 
 
 def draw_people(source: SourceInfo, timeline: Timeline, people: People, output: Path) -> Path:
-    """Write the contact sheet of a video's people beside their document; returns its path."""
+    """Write the contact sheet of a video's people beside the people file; return its path."""
     sheet = output / f"{people_file(source.path, output).stem}.png"
     frames = _sheet_frames(source, timeline, people)
     write_png(people_sheet(frames, projection=source.eye_projection), sheet)
@@ -26,13 +26,13 @@ def draw_people(source: SourceInfo, timeline: Timeline, people: People, output: 
 
 
 def _sheet_frames(source: SourceInfo, timeline: Timeline, people: People) -> list[SheetFrame]:
-    places = telling_frames(people)
-    frames = read_at(source, timeline, places, key_frames(source, timeline))
+    numbers = typical_frames(people)
+    frames = read_at(source, timeline, numbers, key_frames(source, timeline))
     return [sheet_frame(index, frame, timeline.seconds(index), people) for index, frame in frames]
 
 
-def telling_frames(people: People) -> list[int]:
-    """A few frames that show everybody: where each person is in mid-appearance, then even ones."""
+def typical_frames(people: People) -> list[int]:
+    """Choose a few frames that show everybody: each person's middle frame, then even ones."""
     frames = people.source.frames
     middles = [(person.first + person.last) // 2 for person in people.people]
     even = [round((i + 0.5) * frames / _MOST_FRAMES) for i in range(_MOST_FRAMES)]
@@ -45,7 +45,7 @@ def telling_frames(people: People) -> list[int]:
 
 
 def sheet_frame(index: int, frame: PlanarFrame, seconds: float, people: People) -> SheetFrame:
-    """A frame of the sheet, with the boxes and viewports that a document has there."""
+    """Return a frame of the sheet, with the boxes and viewports of the people file."""
     viewports = [
         (min(people_of(path), default=number), path.at(index))
         for number, path in enumerate(people.viewports, 1)

@@ -43,7 +43,7 @@ def test_numbers_are_rounded_to_what_they_mean(tmp_path):
 def test_a_damaged_file_is_told(tmp_path, text):
     path = tmp_path / "scores.json"
     path.write_text(text)
-    with pytest.raises(OutputError, match=r"scores\.json: is gone or damaged"):
+    with pytest.raises(OutputError, match=r"scores\.json: is missing or damaged"):
         load_scores(path)
 
 

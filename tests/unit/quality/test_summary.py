@@ -183,7 +183,7 @@ def test_every_measure_has_words():
         assert measure.name == name
         assert measure.label
         assert measure.good
-        assert measure.fooled
+        assert measure.misleads
         if measure.limit is not None:
             at_limit = measure.severity(measure.limit)
             assert at_limit == pytest.approx(1)

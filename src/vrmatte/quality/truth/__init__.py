@@ -1,1 +1,1 @@
-"""Metrics of a matte against a known truth."""
+"""Metrics of a matte against ground truth."""

@@ -1,7 +1,7 @@
-"""How much the slopes of a matte differ from those of the truth: the field's "Grad".
+"""The metrics Grad, Conn and MESSDdt of a matte against ground truth.
 
-Slopes are taken with first derivatives of a Gaussian (sigma 1.4, 9 x 9 pixels, the kernel's squares
-sum to 1), their lengths compared, the squared differences summed up (Rhemann et al., CVPR 2009).
+Grad compares slopes by first derivatives of a Gaussian (sigma 1.4, 9 x 9 pixels, the kernel's
+squares sum to 1): the squared differences of their lengths are summed (Rhemann et al., CVPR 2009).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _HALF = 4
 
 
 def gradient_error(matte: Alpha, truth: Alpha) -> float:
-    """Sum over all pixels; grows with their number, so only equal sizes can be compared."""
+    """Return Grad, summed over all pixels; only equal sizes can be compared."""
     difference = _slope(matte) - _slope(truth)
     return float(np.vdot(difference, difference))
 
 
 def _slope(alpha: Alpha) -> Alpha:
-    """Length of the gradient at each pixel."""
+    """Return the length of the gradient at each pixel."""
     along, across = _kernels()
     dx = cv2.sepFilter2D(alpha, -1, along, across, borderType=cv2.BORDER_REPLICATE)
     dy = cv2.sepFilter2D(alpha, -1, across, along, borderType=cv2.BORDER_REPLICATE)
@@ -36,7 +36,7 @@ def _slope(alpha: Alpha) -> Alpha:
 
 
 def _kernels() -> tuple[Alpha, Alpha]:
-    """The derivative, and the Gaussian across it."""
+    """Return the derivative, and the Gaussian across it."""
     at = np.arange(-_HALF, _HALF + 1, dtype=np.float64)
     bell = np.exp(-(at**2) / (2 * _SIGMA**2))
     slope = -at * bell
@@ -47,25 +47,25 @@ def _kernels() -> tuple[Alpha, Alpha]:
 
 
 _STEPS = 10
-
 _AIR = np.float32(0.15)
+"""Height above its connected level from which a pixel counts as disconnected."""
 
 
 def connectivity_error(matte: Alpha, truth: Alpha) -> float:
-    """Sum over all pixels of |connectedness in the matte - connectedness in the truth|."""
+    """Return Conn: the sum of |connectedness in the matte - connectedness in the truth|."""
     level = _levels(np.minimum(matte, truth))
     return float(np.abs(_hanging(matte, level) - _hanging(truth, level)).sum(dtype=np.float64))
 
 
 def _hanging(alpha: Alpha, level: Alpha) -> Alpha:
-    """How far each pixel lies above what it is connected to."""
+    """Return the height of each pixel above its connected level."""
     above = alpha - level
     above[above < _AIR] = 0
     return above
 
 
 def _levels(both: Alpha) -> Alpha:
-    """Up to which level each pixel is connected."""
+    """Return the level up to which each pixel is connected."""
     levels = np.zeros_like(both)
     box = _box(both >= np.float32(1 / _STEPS))
     if box is None:
@@ -88,8 +88,8 @@ def _largest_part(mask: Mask) -> Mask:
     return np.asarray(labels == largest)
 
 
-def _box(mask: Mask) -> tuple[slice, slice] | None:
-    """The rectangle that holds all of a mask; None: it is empty."""
+def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Return the rectangle around a mask; None if it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:
         return None
@@ -97,11 +97,11 @@ def _box(mask: Mask) -> tuple[slice, slice] | None:
 
 
 _MARGIN_PX = 32
-"""Nothing of the truth that moves is looked for further off; beyond, everything stands still."""
+"""Motion is searched up to this distance from changed pixels."""
 
 
 def moving_error(before: Alpha, truth_before: Alpha, matte: Alpha, truth: Alpha) -> float:
-    """Sum over all pixels p of |(a - g)^2 at p before - (a - g)^2 at p + motion now|."""
+    """Return the sum over pixels p of |(a - g)^2 at p before - (a - g)^2 at p + motion now|."""
     past, now = np.square(before - truth_before), np.square(matte - truth)
     box = _moving(truth_before, truth)
     if box is not None:
@@ -110,10 +110,10 @@ def moving_error(before: Alpha, truth_before: Alpha, matte: Alpha, truth: Alpha)
 
 
 def _carried_back(error: Alpha, truth_before: Alpha, truth: Alpha) -> Alpha:
-    """The error as it lies where its pixels were before."""
-    pictures = [np.rint(255 * alpha).astype(np.uint8) for alpha in (truth_before, truth)]
+    """Move the error back to the pixels' previous positions."""
+    images = [np.rint(255 * alpha).astype(np.uint8) for alpha in (truth_before, truth)]
     still = np.zeros((*error.shape, 2), np.float32)
-    flow = cv2.calcOpticalFlowFarneback(pictures[0], pictures[1], still, 0.5, 3, 15, 3, 5, 1.2, 0)
+    flow = cv2.calcOpticalFlowFarneback(images[0], images[1], still, 0.5, 3, 15, 3, 5, 1.2, 0)
     steps = np.rint(flow).astype(np.int64)
     height, width = error.shape
     rows, columns = np.ogrid[:height, :width]
@@ -124,12 +124,11 @@ def _carried_back(error: Alpha, truth_before: Alpha, truth: Alpha) -> Alpha:
 
 
 def _moving(truth_before: Alpha, truth: Alpha) -> tuple[slice, slice] | None:
-    """Where anything may move: around what changed; None: nothing did."""
-    changed = truth_before != truth
-    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-    if not rows.size:
+    """Return the rectangle in which anything may move; None if nothing changed."""
+    box = _box(truth_before != truth)
+    if box is None:
         return None
-    return (
-        slice(max(0, int(rows[0]) - _MARGIN_PX), int(rows[-1]) + 1 + _MARGIN_PX),
-        slice(max(0, int(columns[0]) - _MARGIN_PX), int(columns[-1]) + 1 + _MARGIN_PX),
+    rows, columns = (
+        slice(max(0, int(side.start) - _MARGIN_PX), int(side.stop) + _MARGIN_PX) for side in box
     )
+    return rows, columns

@@ -1,7 +1,7 @@
-"""The field's metrics of a matte video against exact truth, gathered frame by frame.
+"""Standard metrics of a matte video against ground truth, gathered frame by frame.
 
-Definitions, units and traps: docs/quality.md, "vrmatte score". Memory doesn't grow with length but
-for one number a frame.
+Definitions, units and pitfalls: docs/engineering/quality.md. Memory use does not grow with the
+length of the video.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class TruthScore:
-    """How far a matte is from the truth; lower is better but for IoU. None: not to be told."""
+    """Distance of a matte from the truth; lower is better, except for IoU. None: not measurable."""
 
     mad: float | None
     """Mean |a - g|, x 1000."""
@@ -57,15 +57,15 @@ class TruthScore:
     trimap_mad: float | None
     """MAD where the trimap is unknown (MAD-T), x 1000."""
     fg_mad: float | None
-    """MAD where g > 0.5: holes in people; x 1000."""
+    """MAD where g > 0.5, i.e. holes in people; x 1000."""
     bg_mad: float | None
-    """MAD where g <= 0.02: people who aren't there; x 1000."""
+    """MAD where g <= 0.02, i.e. false people; x 1000."""
     iou: float | None
     """Intersection over union of both at 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
-class WorstFrame:
+class FrameError:
     """A frame with a large error."""
 
     frame: int
@@ -77,23 +77,23 @@ class TruthReport:
     """Scores of a whole video."""
 
     frames: int
-    """In the video."""
+    """Number of frames in the video."""
     scored: int
-    """Of those, how many count."""
+    """Number of frames that count."""
     every: int
-    """Conn and MESSDdt are those of every such frame."""
+    """Conn and MESSDdt are measured in every `every`-th frame."""
     scores: Mapping[Region, TruthScore]
-    worst: tuple[WorstFrame, ...]
+    worst: tuple[FrameError, ...]
     """Largest MAD first."""
 
 
 class TruthScorer:
-    """Takes pairs of side-by-side mattes in order, tells their scores in the end."""
+    """Scorer of pairs of side-by-side mattes, taken in order."""
 
     def __init__(self, skip: int = 0, every: int = 1) -> None:
-        """Leave out the first `skip` frames; Conn and MESSDdt on every `every`-th of the others.
+        """Skip the first `skip` frames; measure Conn and MESSDdt in every `every`-th of the others.
 
-        0 leaves both out.
+        `every` 0 leaves both out.
         """
         self._skip, self._every = skip, every
         self._frames = 0
@@ -104,10 +104,10 @@ class TruthScorer:
         self._worst: list[tuple[float, int]] = []
 
     def add(self, matte: Alpha, truth: Alpha, trimap: Alpha | None = None) -> None:
-        """Take the next frame; all are of one size, (H, W), 0..1.
+        """Take the next frame; all mattes have one size, (H, W), 0..1.
 
         Raises:
-            InputError: they aren't.
+            InputError: their sizes differ.
         """
         for name, other in (("matte", matte), ("trimap", trimap)):
             if other is not None and other.shape != truth.shape:
@@ -135,37 +135,37 @@ class TruthScorer:
         left, right = sums["left"], sums["right"]
         sums["whole"] = {name: left[name] + right[name] for name in left}
         for region in REGIONS:
-            found = _measures(sums[region], eyes=2 if region == "whole" else 1)
-            for name, value in found.items():
+            measures = _measures(sums[region], eyes=2 if region == "whole" else 1)
+            for name, value in measures.items():
                 total = self._totals[region][name]
                 total[0] += value
                 total[1] += 1
             if region == "whole":
-                heapq.heappush(self._worst, (found["mad"], self._frames))
+                heapq.heappush(self._worst, (measures["mad"], self._frames))
                 if len(self._worst) > _WORST:
                     heapq.heappop(self._worst)
 
     def result(self) -> TruthReport:
-        """Means over all frames that count.
+        """Return the means over all frames that count.
 
         Raises:
-            InputError: none does.
+            InputError: no frame counts.
         """
         scored = self._frames - self._skip
         if scored < 1:
             raise InputError(
-                f"matte and truth have {self._frames} frames and {self._skip} are left out: there "
-                "is nothing to compare"
+                f"matte and truth have {self._frames} frames, and the first {self._skip} are "
+                "skipped: nothing is left to compare"
             )
         scores: dict[Region, TruthScore] = {
             region: _score_of(self._totals[region]) for region in REGIONS
         }
-        worst = tuple(WorstFrame(at, round(mad, 4)) for mad, at in sorted(self._worst)[::-1])
+        worst = tuple(FrameError(at, round(mad, 4)) for mad, at in sorted(self._worst)[::-1])
         return TruthReport(self._frames, scored, self._every, scores, worst)
 
 
 def _half(alpha: Alpha, eye: Eye) -> Alpha:
-    """One eye's half, as a view."""
+    """Return one eye's half, as a view."""
     middle = alpha.shape[1] // 2
     return alpha[:, :middle] if eye is Eye.LEFT else alpha[:, middle:]
 
@@ -187,7 +187,7 @@ def _sums(
     *,
     is_slow: bool,
 ) -> _Sums:
-    """Sums over one eye, which add up to those of the whole frame."""
+    """Return sums over one eye; both eyes' sums add up to those of the whole frame."""
     error = matte - truth
     distance = np.abs(error)
     ours, theirs = matte > 0.5, truth > 0.5
@@ -217,7 +217,7 @@ def _sums(
 
 
 def _band(truth: Alpha) -> _Mask:
-    """Where the truth is soft, and around."""
+    """Return a mask of the soft edges of the truth, dilated."""
     soft = ((truth > 0.02) & (truth < 0.98)).view(np.uint8)
     return np.asarray(cv2.dilate(soft, _BAND_KERNEL)).view(np.bool_)
 
@@ -231,23 +231,23 @@ def _sum(values: Alpha) -> float:
 
 
 def _measures(sums: _Sums, eyes: int) -> dict[str, float]:
-    """The metrics that can be told of a frame; those that can't are left out."""
+    """Return the metrics of a frame, without those that can't be measured."""
     pixels = sums["pixels"]
-    found = {
+    measures = {
         "mad": 1e3 * sums["distance"] / pixels,
         "mse": 1e3 * sums["squares"] / pixels,
         "sad": sums["distance"] / eyes / 1e3,
         "grad": sums["gradient"] / eyes / 1e3,
     }
     if sums["truth"]:
-        found["iou"] = sums["both"] / sums["either"]
+        measures["iou"] = sums["both"] / sums["either"]
     for name in ("band", "trimap", "fg", "bg"):
         if sums.get(f"{name}_pixels"):
-            found[f"{name}_mad"] = 1e3 * sums[f"{name}_distance"] / sums[f"{name}_pixels"]
+            measures[f"{name}_mad"] = 1e3 * sums[f"{name}_distance"] / sums[f"{name}_pixels"]
     if "connectivity" in sums:
-        found["conn"] = sums["connectivity"] / eyes / 1e3
+        measures["conn"] = sums["connectivity"] / eyes / 1e3
     if "change" in sums:
-        found["dtssd"] = 100 * float(np.sqrt(sums["change"] / pixels))
+        measures["dtssd"] = 100 * float(np.sqrt(sums["change"] / pixels))
     if "moving" in sums:
-        found["messddt"] = 1e4 * sums["moving"] / pixels
-    return found
+        measures["messddt"] = 1e4 * sums["moving"] / pixels
+    return measures

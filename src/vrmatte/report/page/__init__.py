@@ -1,1 +1,1 @@
-"""One self-contained page about a run: what was done, how good it is, what to look at."""
+"""The report's page: views of the report's facts, drawings, images, and the HTML around them."""

@@ -1,4 +1,4 @@
-"""The page's view of the report's plain facts: files and their checks, settings, time, memory."""
+"""View of the report's facts: files and their checks, settings, damage, stereo, time, memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ from typing import Any, cast
 from vrmatte.report.page.content import PageContent
 from vrmatte.report.page.plots import Bar, Line, bars_plot, chunks_plot, measure_plot
 from vrmatte.report.page.svg import PALETTE
-from vrmatte.report.page.wording import clock, duration, grouped, person_words, size
+from vrmatte.report.page.wording import (
+    clock,
+    duration,
+    grouped,
+    person_words,
+    size,
+    stage_words,
+)
 
 _MOST_CHUNKS = 120
 _MOST_BARS = 16
 _WAITS = frozenset({"wait for frames", "wait for files"})
-_NO_LIMITS = ("warn_below", "correct_below")
 
 
 @dataclass(frozen=True, slots=True)
 class FileView:
-    """One finished file and what was verified."""
+    """One finished file with its checks."""
 
     deliverable: str
     name: str
@@ -33,9 +39,9 @@ class FileView:
 
 @dataclass(frozen=True, slots=True)
 class StereoRow:
-    """How the eyes agreed on one person."""
+    """The agreement of the eyes on one person."""
 
-    who: str
+    person: str
     frames: int
     mean: float
     worst: float
@@ -47,7 +53,7 @@ class StereoRow:
 
 @dataclass(frozen=True, slots=True)
 class StereoView:
-    """The eyes' agreement."""
+    """The agreement of the eyes."""
 
     rows: Sequence[StereoRow]
     plot: str
@@ -58,20 +64,20 @@ class StereoView:
 
 @dataclass(frozen=True, slots=True)
 class TimeView:
-    """Where the time went."""
+    """Seconds by stage; time per chunk and memory where a profile was kept."""
 
     stages: str
     """SVG."""
     chunks: str
     """SVG; empty without a profile."""
     legend: Sequence[tuple[str, str]]
-    """Colour and name of the stages in it."""
+    """Colours and names of the stages in it."""
     memory: Sequence[tuple[str, str]]
-    """Names and figures of a profile."""
+    """Names and figures of the profile."""
 
 
 def file_views(facts: Mapping[str, Any]) -> list[FileView]:
-    """All finished files."""
+    """Return all finished files."""
     return [
         FileView(
             deliverable=file["deliverable"],
@@ -87,27 +93,27 @@ def file_views(facts: Mapping[str, Any]) -> list[FileView]:
 
 def _checks(checks: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "frames" in checks:
-        yield "frames decoded", grouped(int(checks["frames"]))
-        yield "frame times", str(checks.get("times", ""))
+        yield "frames", f"{grouped(int(checks['frames']))} decoded"
+        yield "timestamps", "match the source"
     else:
-        yield "frames", "not decoded (debugging.frame_count_validation is off)"
+        yield "frames", "not checked (debugging.frame_count_validation is off)"
     for name, words in (("packed_alpha", "packed alpha"), ("straight_alpha", "alpha")):
         if name in checks:
             error = checks[name]
             yield (
-                f"{words} against the matte",
-                f"off by {error['mean']:.2f} of 255 on average, {error['edge_mean']:.1f} along "
-                f"edges, {error['worst_mean']:.2f} in the worst of {error['sampled_frames']} "
+                f"{words} error",
+                f"mean {error['mean']:.2f}/255, {error['edge_mean']:.1f}/255 along edges, "
+                f"{error['worst_mean']:.2f}/255 in the worst of {error['sampled_frames']} "
                 "sampled frames",
             )
     streams = cast(Sequence[Mapping[str, Any]], checks.get("streams", ()))
     if streams:
         packets = sum(int(stream["packets"]) for stream in streams)
-        yield "sound and text", f"{grouped(packets)} packets, equal to the source's"
+        yield "audio and subtitles", f"identical ({grouped(packets)} packets)"
 
 
 def changed_settings(content: PageContent) -> list[tuple[str, str, str]]:
-    """Settings that differ from the defaults: name, value, default."""
+    """Return the settings that differ from the defaults: name, value, default."""
     now, usual = dict(_flat(content.facts["settings"])), dict(_flat(content.defaults))
     return [
         (name, _value(value), _value(usual.get(name)))
@@ -117,18 +123,18 @@ def changed_settings(content: PageContent) -> list[tuple[str, str, str]]:
 
 
 def all_settings(content: PageContent) -> list[tuple[str, str]]:
-    """Every setting with its value."""
+    """Return every setting with its value."""
     return [(name, _value(value)) for name, value in _flat(content.facts["settings"])]
 
 
 def stereo_view(content: PageContent) -> StereoView | None:
-    """How the eyes agreed; None where they weren't compared."""
-    told = content.facts.get("stereo")
-    if not told or not told["people"]:
+    """Return the agreement of the eyes; None if they weren't compared."""
+    stereo = content.facts.get("stereo")
+    if not stereo or not stereo["people"]:
         return None
     rows = [
         StereoRow(
-            who=person_words(person["person"]),
+            person=person_words(person["person"]),
             frames=person["frames"],
             mean=person["mean"],
             worst=person["worst"],
@@ -137,29 +143,29 @@ def stereo_view(content: PageContent) -> StereoView | None:
             corrected=sum(b - a + 1 for a, b in person["corrected"]),
             is_flagged=bool(person["flagged"]),
         )
-        for person in told["people"]
+        for person in stereo["people"]
     ]
-    warn, correct = (told[name] for name in _NO_LIMITS)
+    warn, correct = stereo["warn_below"], stereo["correct_below"]
     lines = [
         Line([content.seconds(f) for f in line.frames], line.scores, f"c{number % PALETTE}")
         for number, line in enumerate(content.agreement[:PALETTE])
     ]
     label = "agreement of the eyes over time"
     plot = measure_plot("stereo", label, lines, content.span, warn, "") if lines else ""
-    return StereoView(rows, plot, f"{warn:g}", f"{correct:g}", str(told["method"]))
+    return StereoView(rows, plot, f"{warn:g}", f"{correct:g}", str(stereo["method"]))
 
 
 def time_view(facts: Mapping[str, Any]) -> TimeView:
-    """Seconds by stage, and more where a profile was kept."""
+    """Return the seconds by stage, and the profile if there is one."""
     stages = sorted(facts["stage_seconds"].items(), key=lambda item: -item[1])
-    bars = [Bar(_stage(name), value, duration(value)) for name, value in stages[:_MOST_BARS]]
+    bars = [Bar(stage_words(name), value, duration(value)) for name, value in stages[:_MOST_BARS]]
     profile = facts.get("profile")
     plot = bars_plot("stages", "seconds by stage", bars) if bars else ""
     if not profile:
         return TimeView(plot, "", (), ())
     whole = profile["in_all"]
     names = [n for n, s in whole["stages"].items() if s["wall_ms"] > 0 and n not in _WAITS]
-    legend = [(f"c{at % PALETTE}", _stage(name)) for at, name in enumerate(names)]
+    legend = [(f"c{at % PALETTE}", stage_words(name)) for at, name in enumerate(names)]
     return TimeView(plot, _chunks(profile, names), legend, list(_memory(whole)))
 
 
@@ -183,19 +189,19 @@ def _chunks(profile: Mapping[str, Any], names: Sequence[str]) -> str:
 
 def _memory(whole: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     frames = max(whole["frames"], 1)
-    yield "memory, highest", size(whole["rss_peak_bytes"])
-    yield "processor, all threads", f"{whole['cpu_ms'] / frames:.1f} ms a frame"
-    yield "wall time", f"{whole['wall_ms'] / frames:.1f} ms a frame"
+    yield "peak memory", size(whole["rss_peak_bytes"])
+    yield "CPU, all threads", f"{whole['cpu_ms'] / frames:.1f} ms per frame"
+    yield "wall time", f"{whole['wall_ms'] / frames:.1f} ms per frame"
     if whole["gpu_ms"] is not None:
-        yield "graphics card busy", f"{whole['gpu_ms'] / frames:.1f} ms a frame"
+        yield "GPU busy", f"{whole['gpu_ms'] / frames:.1f} ms per frame"
     if whole["vram_peak_bytes"] is not None:
-        yield "graphics memory, highest", size(whole["vram_peak_bytes"])
+        yield "peak GPU memory", size(whole["vram_peak_bytes"])
     yield "read", size(whole["read_bytes"])
     yield "written", size(whole["written_bytes"])
 
 
 def damage_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What was damaged in the source, and what stands in for it."""
+    """Return the damaged spans of the source, and the frame shown instead."""
     damage = facts.get("damage")
     if not damage:
         return []
@@ -207,10 +213,6 @@ def damage_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         )
         for span in damage["ranges"]
     ]
-
-
-def _stage(name: str) -> str:
-    return name.removeprefix("file:")
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

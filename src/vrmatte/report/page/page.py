@@ -1,4 +1,4 @@
-"""Writes the page: one HTML text that needs nothing else, neither files nor a network."""
+"""Render the page as one HTML text that needs no other file and no internet connection."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from vrmatte.report.page.facts_view import (
     stereo_view,
     time_view,
 )
+from vrmatte.report.page.frame_images import FrameImages
 from vrmatte.report.page.people_view import MOST_SHOTS, chapters, people_view
 from vrmatte.report.page.quality_view import quality_cards
 from vrmatte.report.page.wording import (
@@ -26,6 +27,7 @@ from vrmatte.report.page.wording import (
     grouped,
     measured,
     person_words,
+    shortened,
 )
 
 _FOLDER = Path(__file__).parent
@@ -34,7 +36,7 @@ _LONGEST_NOTICE = 600
 
 
 def render_page(content: PageContent) -> str:
-    """The page as HTML. All text is escaped; scripts other than its own are refused by the page."""
+    """Return the page as HTML; all text is escaped, and the page refuses every other script."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -65,7 +67,7 @@ def _views(content: PageContent) -> dict[str, Any]:
         "length": duration(content.span.last_seconds - content.span.first_seconds),
         "speed": f"{facts['frames'] / facts['seconds']:.2f}" if facts["seconds"] else "",
         "files": file_views(facts),
-        "notices": [_cut(text) for text in facts["notices"][:MOST_NOTICES]],
+        "notices": [shortened(text, _LONGEST_NOTICE) for text in facts["notices"][:MOST_NOTICES]],
         "notices_left_out": max(0, len(facts["notices"]) - MOST_NOTICES),
         "damage": damage_rows(facts),
         "failures": facts.get("failures") or [],
@@ -74,12 +76,11 @@ def _views(content: PageContent) -> dict[str, Any]:
         "chapters_left_out": max(0, len(content.shots) - MOST_SHOTS),
         "cards": quality_cards(content),
         "worst": [_worst(look, content) for look in content.worst],
-        "samples": [_sample(pictures, content) for pictures in content.samples],
+        "samples": [_sample(images, content) for images in content.samples],
         "stereo": stereo_view(content),
         "time": time_view(facts),
         "changed": changed_settings(content),
         "settings": all_settings(content),
-        "clock": lambda frame: clock(content.seconds(frame), 2),
     }
 
 
@@ -89,27 +90,22 @@ def _worst(look: WorstLook, content: PageContent) -> dict[str, Any]:
     return {
         "frame": worst.frame,
         "time": clock(content.seconds(worst.frame), 2),
-        "who": person_words(worst.person),
+        "person": person_words(worst.person),
         "eye": eye_words(worst.eye),
         "label": measure.label,
         "value": measured(worst.value, measure.unit),
         "limit": measured(worst.limit, measure.unit),
         "good": measure.good,
         "beyond": worst.beyond,
-        "layers": look.pictures.layers if look.pictures else (),
+        "layers": look.images.layers if look.images else (),
     }
 
 
-def _sample(pictures: Any, content: PageContent) -> dict[str, Any]:
-    by_name = {layer.name: layer for layer in pictures.layers}
+def _sample(images: FrameImages, content: PageContent) -> dict[str, Any]:
+    by_name = {layer.name: layer for layer in images.layers}
     return {
-        "frame": pictures.frame,
-        "time": clock(content.seconds(pictures.frame), 2),
+        "frame": images.frame,
+        "time": clock(content.seconds(images.frame), 2),
         "before": by_name.get("source"),
         "after": by_name.get("composite"),
-        "matte": by_name.get("matte"),
     }
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST_NOTICE else text[:_LONGEST_NOTICE] + " ..."

@@ -1,4 +1,4 @@
-"""The page's view of who is there when, and of the shots as chapters."""
+"""View of the people over time, and of the shots as chapters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PeopleView:
     count: int
     kept: int
     left_out: int
-    """So many more than there is room for."""
+    """Number of further people without a lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +36,29 @@ class ChapterView:
     number: int
     first: int
     last: int
-    """The last frame itself."""
+    """The last frame, inclusive."""
     begins: str
     ends: str
     people: str
     worst: str
-    """What is worst in it, in words; empty: nothing is beyond a limit."""
+    """The worst measure in it; empty if no frame of it is shown."""
     worst_frame: int | None
-    """Frame whose pictures stand on the page."""
+    """Frame whose images are on the page."""
 
 
 def people_view(content: PageContent) -> PeopleView | None:
-    """Who is there when; None where nobody was looked for."""
+    """Return the timeline of people; None if nobody was detected."""
     people = [p for p in content.people if p.last > content.first and p.first < content.last]
     if not people:
         return None
     lanes = [_lane(person, content) for person in people[:MOST_LANES]]
-    plot = people_plot("people", "who is there when, by eye", lanes, content.span)
+    plot = people_plot("people", "people over time, by eye", lanes, content.span)
     kept = sum(person.keep for person in people)
     return PeopleView(plot, len(people), kept, len(people) - len(lanes))
 
 
 def chapters(content: PageContent) -> list[ChapterView]:
-    """The shots within what was made, the first `MOST_SHOTS` of them."""
+    """Return the shots within the processed frames, the first `MOST_SHOTS` of them."""
     shots = [s for s in content.shots if s.last > content.first and s.first < content.last]
     starts = [shot.first for shot in shots]
     worst = _worst_by_shot(content.worst, starts)
@@ -69,13 +69,13 @@ def chapters(content: PageContent) -> list[ChapterView]:
 
 
 def _lane(person: Person, content: PageContent) -> Lane:
-    there = {eye: _spans(person, eye, content) for eye in EYES}
-    label = f"person {person.id}" if person.keep else f"{person.id}, left out"
-    return Lane(label, person.keep, there)
+    seen = {eye: _spans(person, eye, content) for eye in EYES}
+    label = f"person {person.id}" if person.keep else f"{person.id}, excluded"
+    return Lane(label, person.keep, seen)
 
 
 def _spans(person: Person, eye: Eye, content: PageContent) -> Sequence[tuple[float, float]]:
-    """When an eye sees somebody: their time, but for gaps between boxes it isn't in."""
+    """Return the spans of seconds in which an eye sees a person, without gaps between boxes."""
     seen = [timed.eye(eye) is not None for timed in person.boxes]
     if not any(seen):
         return []
@@ -97,17 +97,17 @@ def _end(last: int, content: PageContent) -> float:
 
 
 def _worst_by_shot(looks: Sequence[WorstLook], starts: Sequence[int]) -> dict[int, WorstLook]:
-    """The most urgent frame of each shot; they come in that order."""
-    found: dict[int, WorstLook] = {}
+    """Return the most urgent frame of each shot; `looks` has them in that order."""
+    worst: dict[int, WorstLook] = {}
     for look in looks:
-        found.setdefault(bisect_right(starts, look.worst.frame), look)
-    return found
+        worst.setdefault(bisect_right(starts, look.worst.frame), look)
+    return worst
 
 
 def _chapter(
     number: int, first: int, last: int, worst: dict[int, WorstLook], content: PageContent
 ) -> ChapterView:
-    there = [p for p in content.people if p.keep and p.first < last and p.last > first]
+    present = [p for p in content.people if p.keep and p.first < last and p.last > first]
     look = worst.get(number)
     words = ""
     if look is not None:
@@ -119,7 +119,7 @@ def _chapter(
         last=last - 1,
         begins=clock(content.seconds(first)),
         ends=clock(_end(last, content)),
-        people=", ".join(str(person.id) for person in there) or "nobody",
+        people=", ".join(str(person.id) for person in present) or "nobody",
         worst=words,
         worst_frame=None if look is None else look.worst.frame,
     )

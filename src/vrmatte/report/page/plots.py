@@ -1,30 +1,35 @@
-"""The page's drawings: who is there when, measures over time, time and memory of the stages."""
+"""Drawings of a report: people over time, measures over time, time and memory of the stages."""
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vrmatte.frames import EYES, Eye
+from vrmatte.profiling.run_profile import Profile, RunProfile
 from vrmatte.report.page.svg import PALETTE, add_axes, as_svg, colour, drawing
-from vrmatte.report.page.wording import clock
+from vrmatte.report.page.wording import clock, stage_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH_PX = 560
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 14, 26
-"""Margins with room for letters that a phone draws larger."""
+"""Margins with room for the larger letters that a phone draws."""
 _LANE_PX = 22
 _LEAST_SLOTS = 6
-"""So that a single chunk makes a bar, not a wall."""
+"""With fewer slots a single chunk would fill the whole width."""
+_PROFILE_PX = (1280, 640)
+_MOST_LEGEND_LINES = 22
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """The time all drawings cover, and where shots begin in it."""
+class TimeSpan:
+    """The time that all drawings cover, and the starts of shots in it."""
 
     first_seconds: float
     last_seconds: float
@@ -38,17 +43,17 @@ class Line:
     seconds: Sequence[float]
     values: Sequence[float]
     colour: str
-    """One of the page's."""
+    """The name of a page colour."""
     is_dashed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """When one person is there, seen by each eye."""
+    """The times at which each eye sees one person."""
 
     label: str
     is_kept: bool
-    there: dict[Eye, Sequence[tuple[float, float]]]
+    seen: dict[Eye, Sequence[tuple[float, float]]]
     """Spans of seconds."""
 
 
@@ -58,14 +63,14 @@ class Bar:
 
     label: str
     value: float
-    told: str
+    text: str
     """The value as it is written beside the bar."""
 
 
 def measure_plot(
-    name: str, label: str, lines: Sequence[Line], span: Span, limit: float | None, unit: str
+    name: str, label: str, lines: Sequence[Line], span: TimeSpan, limit: float | None, unit: str
 ) -> str:
-    """One measure over time; `limit` is drawn where it lies near the values."""
+    """Draw one measure over time, with a line at its limit."""
     with drawing(WIDTH_PX, 170) as figure:
         axes = add_axes(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
         for line in lines:
@@ -82,18 +87,18 @@ def measure_plot(
         _scale_values(axes, lines, limit, unit)
         if limit is not None:
             axes.axhline(limit, color=colour("bad"), linewidth=1.2, linestyle=(0, (2, 3)))
-        _lay_time(axes, span)
+        _set_time_axis(axes, span)
         return as_svg(figure, name, label)
 
 
-def people_plot(name: str, label: str, lanes: Sequence[Lane], span: Span) -> str:
-    """A lane for each person, with a bar for each eye."""
+def people_plot(name: str, label: str, lanes: Sequence[Lane], span: TimeSpan) -> str:
+    """Draw a lane for each person, with a bar for each eye."""
     height = _TOP + _BOTTOM + _LANE_PX * max(len(lanes), 1)
     with drawing(WIDTH_PX * 2, height) as figure:
         axes = add_axes(figure, 86, _TOP, _RIGHT, _BOTTOM)
         for place, lane in enumerate(lanes):
             for row, eye in enumerate(EYES):
-                bars = [(a, max(b - a, 0.0)) for a, b in lane.there[eye]]
+                bars = [(a, max(b - a, 0.0)) for a, b in lane.seen[eye]]
                 tint = colour(("left", "right")[row] if lane.is_kept else "out")
                 axes.broken_barh(
                     bars, (place - 0.34 + 0.35 * row, 0.31), facecolors=tint, linewidth=0
@@ -101,12 +106,12 @@ def people_plot(name: str, label: str, lanes: Sequence[Lane], span: Span) -> str
         axes.set_yticks(range(len(lanes)), [lane.label for lane in lanes], parse_math=False)
         axes.set_ylim(max(len(lanes), 1) - 0.5, -0.5)
         axes.grid(False)
-        _lay_time(axes, span)
+        _set_time_axis(axes, span)
         return as_svg(figure, name, label)
 
 
 def bars_plot(name: str, label: str, bars: Sequence[Bar]) -> str:
-    """Bars below each other, each with its name before and its value behind."""
+    """Draw bars below each other, each between its name and its value."""
     height = _LANE_PX * max(len(bars), 1) + 8
     most = max((bar.value for bar in bars), default=0) or 1
     with drawing(WIDTH_PX, height) as figure:
@@ -116,7 +121,7 @@ def bars_plot(name: str, label: str, bars: Sequence[Bar]) -> str:
         for place, bar in enumerate(bars):
             axes.barh(place, bar.value, height=0.56, color=colour("kept"))
             axes.annotate(
-                bar.told, (bar.value, place), (5, 0), textcoords="offset points",
+                bar.text, (bar.value, place), (5, 0), textcoords="offset points",
                 va="center", color=colour("ink"), parse_math=False,
             )  # fmt: skip
         axes.set_yticks(range(len(bars)), [bar.label for bar in bars], parse_math=False)
@@ -130,20 +135,92 @@ def bars_plot(name: str, label: str, bars: Sequence[Bar]) -> str:
 def chunks_plot(
     name: str, label: str, chunks: Sequence[int], stages: Sequence[tuple[str, Sequence[float]]]
 ) -> str:
-    """Milliseconds per frame of each stage, chunk by chunk, stacked; the page has the legend."""
+    """Draw the milliseconds per frame of each stage, stacked by chunk; the page has the legend."""
     with drawing(WIDTH_PX, 210) as figure:
         axes = add_axes(figure, _LEFT, _TOP, _RIGHT, _BOTTOM)
-        below = [0.0] * len(chunks)
-        for number, (_, values) in enumerate(stages):
-            axes.bar(
-                range(len(chunks)), values, 0.8, bottom=below, color=colour(f"c{number % PALETTE}")
-            )
-            below = [a + b for a, b in zip(below, values, strict=True)]
-        axes.set_xlim(-0.5, max(len(chunks), _LEAST_SLOTS) - 0.5)
-        every = max(1, math.ceil(len(chunks) / 8))
-        axes.set_xticks(range(0, len(chunks), every), [str(c) for c in chunks[::every]])
+        _stack(axes, stages, [colour(f"c{number % PALETTE}") for number in range(len(stages))])
+        _set_chunk_axis(axes, chunks)
         _few_values(axes)
         return as_svg(figure, name, label)
+
+
+def profile_png(profile: RunProfile) -> bytes:
+    """Draw a run's profile: time per frame by stage and memory, chunk by chunk.
+
+    Returns:
+        A PNG file of 1280 x 640 pixels.
+    """
+    chunks = sorted(profile.by_chunk)
+    each = [profile.by_chunk[chunk] for chunk in chunks]
+    names = [name for name, stage in profile.in_all.stages.items() if stage.wall_ms > 0]
+    stages = [(name, [_ms(chunk, name) for chunk in each]) for name in names]
+    with drawing(*_PROFILE_PX) as figure:
+        figure.patch.set_visible(True)
+        axes = figure.add_axes((0.06, 0.1, 0.61, 0.8))
+        axes.set_title("Time per frame by stage, and memory", loc="left")
+        _stack(axes, stages, [f"C{number}" for number in range(len(stages))])
+        walls = [chunk.per_frame(chunk.wall_ms) for chunk in each]
+        axes.hlines(walls, *_slots(len(walls)), colors="black", label="wall time")
+        _set_chunk_axis(axes, chunks)
+        axes.set(xlabel="chunk", ylabel="ms per frame")
+        axes.margins(y=0.05)
+        memory = axes.twinx()
+        held = [chunk.rss_peak_bytes / _MB for chunk in each]
+        memory.plot(range(len(held)), held, color="deeppink", marker="o", markersize=3)
+        memory.set_ylim(bottom=0)
+        memory.set_ylabel("peak memory, MB", color="deeppink")
+        _add_legend(axes, profile.in_all, names)
+        image = io.BytesIO()
+        figure.savefig(image, format="png")
+        return image.getvalue()
+
+
+def _add_legend(axes: Axes, whole: Profile, names: Sequence[str]) -> None:
+    """Name the stages, the topmost first, with figures of the whole run."""
+    handles, _ = axes.get_legend_handles_labels()
+    texts = [f"{stage_words(name)[:40]}: {_ms(whole, name):.1f} ms" for name in names]
+    texts.append(f"wall time: {whole.per_frame(whole.wall_ms):.1f} ms")
+    pairs = list(zip(handles, texts, strict=True))[::-1][:_MOST_LEGEND_LINES]
+    title = (
+        f"{whole.frames_per_second:.2f} fps, CPU {whole.per_frame(whole.cpu_ms):.1f} ms per frame"
+    )
+    if whole.gpu_ms is not None:
+        title += f"\nGPU {whole.per_frame(whole.gpu_ms):.1f} ms per frame"
+    title += f"\npeak memory {whole.rss_peak_bytes / _MB:.0f} MB"
+    legend = axes.legend(
+        [handle for handle, _ in pairs], [text for _, text in pairs], title=title,
+        alignment="left", loc="upper left", bbox_to_anchor=(1.1, 1.0), frameon=False,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _ms(profile: Profile, stage: str) -> float:
+    """Return the wall time of a stage per frame; 0 if the profile lacks it."""
+    return profile.per_frame(profile.stages[stage].wall_ms) if stage in profile.stages else 0.0
+
+
+def _stack(
+    axes: Axes, stages: Sequence[tuple[str, Sequence[float]]], colours: Sequence[str]
+) -> None:
+    """Stack the chunks' values, stage upon stage; any number of chunks is one shape per stage."""
+    below = [0.0] * max((len(values) for _, values in stages), default=0)
+    for (name, values), tint in zip(stages, colours, strict=True):
+        above = [a + b for a, b in zip(below, values, strict=True)]
+        edges = [at - 0.5 for at in range(len(values) + 1)]
+        axes.stairs(above, edges, baseline=below, fill=True, color=tint, label=name)
+        below = above
+
+
+def _slots(count: int) -> tuple[list[float], list[float]]:
+    """Return the left and right ends of so many bars."""
+    return [at - 0.5 for at in range(count)], [at + 0.5 for at in range(count)]
+
+
+def _set_chunk_axis(axes: Axes, chunks: Sequence[int]) -> None:
+    axes.set_xlim(-0.5, max(len(chunks), _LEAST_SLOTS) - 0.5)
+    every = max(1, math.ceil(len(chunks) / 8))
+    axes.set_xticks(range(0, len(chunks), every), [str(chunk) for chunk in chunks[::every]])
 
 
 def _scale_values(axes: Axes, lines: Sequence[Line], limit: float | None, unit: str) -> None:
@@ -166,7 +243,7 @@ def _few_values(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _lay_time(axes: Axes, span: Span) -> None:
+def _set_time_axis(axes: Axes, span: TimeSpan) -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     length = span.last_seconds - span.first_seconds

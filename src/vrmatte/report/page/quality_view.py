@@ -1,4 +1,4 @@
-"""The page's cards of scores: what may mislead alone stands beside what tells the truth of it."""
+"""View of the scores, as cards: a measure that misleads alone shares one with its companion."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from vrmatte.quality.measures import MEASURES, Measure, MeasureName
-from vrmatte.quality.summary import Figure, ScoreSummary, Series
+from vrmatte.quality.summary import MeasureFigure, MeasureSeries, ScoreSummary
 from vrmatte.report.page.content import PageContent
-from vrmatte.report.page.plots import Line, Span, measure_plot
+from vrmatte.report.page.plots import Line, TimeSpan, measure_plot
 from vrmatte.report.page.svg import PALETTE
 from vrmatte.report.page.wording import eye_words, measured, person_words
 
 _MOST_LINES = 8
 _TITLES: dict[MeasureName, tuple[str, str]] = {
-    "jaggedness_px": ("Edge", "How clean the outline is, at full size, hair left out."),
-    "image_agreement": ("Edge and picture", "Whether the outline lies where the picture has one."),
+    "jaggedness_px": ("Edge", "Smoothness of the outline at full size, without hair."),
+    "image_agreement": ("Edge and image", "Distance of the outline from the edges in the image."),
     "fine_share": (
         "Stability and fine structure",
-        "Shown together, because blurring hair away makes any matte calm.",
+        "Shown together, because blurring away hair makes any matte stable.",
     ),
-    "area_change": ("Area", "Whether somebody grows or shrinks from one frame to the next."),
-    "coverage": ("Presence", "Whether people are there where they should be."),
-    "components_changed": ("Parts", "Whether pieces of the matte come and go."),
-    "stereo": ("Stereo", "Whether both eyes call the same a person."),
+    "area_change": ("Area", "Sudden growth or shrinking of a person between frames."),
+    "coverage": ("Presence", "Matte inside each detected person's box."),
+    "components_changed": ("Parts", "Pieces of the matte that appear or vanish."),
+    "stereo": ("Stereo", "Agreement of both eyes on each person."),
 }
 
 
@@ -31,7 +31,7 @@ _TITLES: dict[MeasureName, tuple[str, str]] = {
 class FigureRow:
     """One line of a measure's table."""
 
-    who: str
+    person: str
     eye: str
     median: str
     bad_side: str
@@ -44,22 +44,22 @@ class FigureRow:
 
 @dataclass(frozen=True, slots=True)
 class MeasureView:
-    """One measure: drawing, figures, and how to read them."""
+    """One measure: drawing, figures, and reading advice."""
 
     label: str
     good: str
-    fooled: str
+    misleads: str
     limit: str
     plot: str
-    """SVG; empty where nothing was measured."""
+    """SVG; empty if nothing was measured."""
     rows: Sequence[FigureRow]
     left_out: int
-    """So many further lines stand only in the JSON."""
+    """Number of further lines that only the JSON report holds."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """Measures that must be seen together."""
+    """Measures that must be shown together."""
 
     title: str
     lead: str
@@ -67,7 +67,7 @@ class CardView:
 
 
 def quality_cards(content: PageContent) -> list[CardView]:
-    """One card for each group of measures of which anything is known."""
+    """Return one card for each group of measures with any values."""
     scores = content.scores
     if scores is None:
         return []
@@ -83,19 +83,19 @@ def quality_cards(content: PageContent) -> list[CardView]:
 
 
 def groups() -> list[list[MeasureName]]:
-    """Measures by what each must never be shown without, in the order of `MEASURES`."""
-    found: list[list[MeasureName]] = []
+    """Group measures with their companions (`Measure.beside`), in the order of `MEASURES`."""
+    grouped: list[list[MeasureName]] = []
     for name, measure in MEASURES.items():
         together: list[MeasureName] = [name]
         if measure.beside is not None and measure.beside != name:
             together.append(measure.beside)
-        for group in [group for group in found if not set(together).isdisjoint(group)]:
-            found.remove(group)
+        for group in [group for group in grouped if not set(together).isdisjoint(group)]:
+            grouped.remove(group)
             together.extend(each for each in group if each not in together)
-        found.append(together)
+        grouped.append(together)
     order = list(MEASURES)
-    grouped = (sorted(group, key=order.index) for group in found)
-    return sorted(grouped, key=lambda group: order.index(group[0]))
+    in_order = (sorted(group, key=order.index) for group in grouped)
+    return sorted(in_order, key=lambda group: order.index(group[0]))
 
 
 def _measure(measure: Measure, scores: ScoreSummary, content: PageContent) -> MeasureView:
@@ -104,13 +104,15 @@ def _measure(measure: Measure, scores: ScoreSummary, content: PageContent) -> Me
         for series, figure in zip(scores.series, scores.figures, strict=True)
         if series.measure == measure.name
     ]
-    pairs.sort(key=lambda pair: pair[1].beyond, reverse=True)  # what is left out is the least bad
+    pairs.sort(
+        key=lambda pair: pair[1].beyond, reverse=True
+    )  # the lines left out are the least bad
     shown = sorted(pairs[:_MOST_LINES], key=lambda pair: (pair[0].person or 0, pair[0].eye))
     painted = list(_painted([series for series, _ in shown], content))
     return MeasureView(
         label=measure.label,
         good=measure.good,
-        fooled=measure.fooled,
+        misleads=measure.misleads,
         limit="" if measure.limit is None else measured(measure.limit, measure.unit),
         plot=_plot(measure, painted, content.span) if painted else "",
         rows=[
@@ -121,26 +123,26 @@ def _measure(measure: Measure, scores: ScoreSummary, content: PageContent) -> Me
     )
 
 
-def _painted(series: Sequence[Series], content: PageContent) -> Iterator[Line]:
-    """Eyes have their colours; of several people each has one, and the right eye is dashed."""
+def _painted(series: Sequence[MeasureSeries], content: PageContent) -> Iterator[Line]:
+    """Colour a single person's lines by eye; several people by person, right eyes dashed."""
     people = sorted({each.person for each in series}, key=lambda person: person or 0)
     for each in series:
-        own = f"c{people.index(each.person) % PALETTE}"
-        tint = each.eye if len(people) == 1 else own
+        by_person = f"c{people.index(each.person) % PALETTE}"
+        tint = each.eye if len(people) == 1 else by_person
         dashed = len(people) > 1 and each.eye == "right"
         seconds = [content.seconds(frame) for frame in each.frames]
         yield Line(seconds, each.values, tint, dashed)
 
 
-def _plot(measure: Measure, lines: Sequence[Line], span: Span) -> str:
+def _plot(measure: Measure, lines: Sequence[Line], span: TimeSpan) -> str:
     name = measure.name.replace("_", "")
     label = f"{measure.label} over time"
     return measure_plot(name, label, lines, span, measure.limit, measure.unit)
 
 
-def _row(figure: Figure, measure: Measure, colour: str) -> FigureRow:
+def _row(figure: MeasureFigure, measure: Measure, colour: str) -> FigureRow:
     return FigureRow(
-        who=person_words(figure.person),
+        person=person_words(figure.person),
         eye=eye_words(figure.eye),
         median=measured(figure.median, measure.unit),
         bad_side=measured(figure.percentile_95, measure.unit),

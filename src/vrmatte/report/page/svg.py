@@ -1,7 +1,7 @@
-"""Drawings by matplotlib as SVG that lives inside a page: its text is text, its colours the page's.
+"""Matplotlib drawings as SVG inside a page: text stays text, colours come from the page.
 
-Colours are drawn as stand-ins and then written as CSS variables, so that one drawing suits a light
-and a dark page. The same values give the same bytes.
+Colours are drawn as placeholders and then replaced by CSS variables, so that one drawing suits a
+light and a dark page. The same values give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ VARIABLES = (
     "out",
     *(f"c{number}" for number in range(8)),
 )
-"""Colours a page must define, as `--ink` and so on."""
+"""Colours that a page must define, as `--ink` and so on."""
 PALETTE = 8
-"""How many colours `c0`, `c1`, ... there are."""
+"""Number of the colours `c0`, `c1`, ..."""
 _STAND_IN = {name: f"#f0{number:02x}0d" for number, name in enumerate(VARIABLES, 1)}
 _PX_PER_INCH = 72
 _SETTINGS: dict[Any, Any] = {
@@ -49,14 +49,14 @@ _HEAD = re.compile(r"<svg\b[^>]*>")
 
 
 def colour(name: str) -> str:
-    """What stands for a colour of the page while it is drawn."""
+    """Return the placeholder of a page colour, to draw with."""
     return _STAND_IN[name]
 
 
 @contextmanager
 def drawing(width_px: int, height_px: int) -> Generator[Figure]:
-    """An empty, transparent drawing; ask `as_svg` for its text inside the block."""
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of its caches otherwise
+    """Open an empty, transparent drawing; call `as_svg` inside the block."""
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it reports its caches otherwise
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def drawing(width_px: int, height_px: int) -> Generator[Figure]:
 
 
 def add_axes(figure: Figure, left: int, top: int, right: int, bottom: int) -> Axes:
-    """Quiet axes with margins in pixels: a line below, faint lines across, no frame."""
+    """Add plain axes with margins in pixels: a line below, faint lines across, no frame."""
     width, height = (side * _PX_PER_INCH for side in figure.get_size_inches())
     box = left / width, bottom / height, 1 - (left + right) / width, 1 - (top + bottom) / height
     axes = figure.add_axes(box)
@@ -86,20 +86,20 @@ def add_axes(figure: Figure, left: int, top: int, right: int, bottom: int) -> Ax
 
 
 def as_svg(figure: Figure, name: str, label: str) -> str:
-    """The drawing as an `svg` element.
+    """Return the drawing as an `svg` element.
 
     Args:
         figure: from `drawing`.
-        name: letters and digits; keeps its ids apart from those of other drawings of the page.
-        label: what a reader who can't see it is told; escaped here.
+        name: letters and digits; the prefix that keeps its ids unique on the page.
+        label: the text for screen readers; escaped here.
     """
-    told: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    metadata: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     stream = io.StringIO()
-    figure.savefig(stream, format="svg", metadata=told)
+    figure.savefig(stream, format="svg", metadata=metadata)
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # A style sheet in a drawing would hold for the whole page.
+    # A style sheet inside a drawing would apply to the whole page.
     text = re.sub(r"<style\b.*?</style>", "", text, flags=re.DOTALL)
     text = _IDENTIFIED.sub(rf"\g<1>{name}-", text)
     text = _FONT.sub(lambda f: f"font-size: {f[1]}px" if f[1] else f[2], text)

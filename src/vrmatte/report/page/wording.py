@@ -1,4 +1,4 @@
-"""Numbers, times and sizes as people read them."""
+"""Numbers, times, sizes and names as the page shows them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 def clock(seconds: float, digits: int = 1) -> str:
-    """A time as m:ss.s, with hours where there are any."""
+    """Format a time as m:ss.s, or as h:mm:ss.s from one hour on."""
     ticks = round(abs(seconds) * 10**digits)
     whole, rest = divmod(ticks, 10**digits)
     minutes, second = divmod(whole, 60)
@@ -17,7 +17,7 @@ def clock(seconds: float, digits: int = 1) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long something took."""
+    """Format a duration: "4.2 s", "1 min 5 s", "1 h 2 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:
@@ -26,7 +26,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in a unit that leaves few digits."""
+    """Format a number of bytes: "12.3 kB"."""
     step = 0
     while count >= 1000 and step < len(_UNITS) - 1:
         count, step = count / 1000, step + 1
@@ -34,7 +34,7 @@ def size(count: float) -> str:
 
 
 def measured(value: float, unit: str) -> str:
-    """A measured value with its unit; shares as per cent."""
+    """Format a measured value with its unit; "%" takes a share 0..1."""
     if unit == "%":
         return f"{100 * value:.1f} %"
     if unit == "x":
@@ -45,15 +45,25 @@ def measured(value: float, unit: str) -> str:
 
 
 def grouped(count: int) -> str:
-    """A whole number with thin gaps between thousands."""
+    """Format a whole number with thin spaces between thousands."""
     return f"{count:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def eye_words(eye: str | None) -> str:
-    """An eye by name; None: both, against each other."""
+    """Name an eye; None: both eyes compared."""
     return "both eyes" if eye is None else f"{eye} eye"
 
 
 def person_words(person: int | None) -> str:
-    """A person by id; None: everybody."""
+    """Name a person by id; None: everybody."""
     return "everybody" if person is None else f"person {person}"
+
+
+def stage_words(stage: str) -> str:
+    """Name a stage of the run; the stage of a file has that file's name."""
+    return stage.removeprefix("file:")
+
+
+def shortened(text: str, most: int) -> str:
+    """Cut a text to so many characters; an ellipsis marks the cut."""
+    return text if len(text) <= most else text[:most] + " ..."

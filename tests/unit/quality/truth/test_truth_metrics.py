@@ -117,7 +117,7 @@ def test_other_sizes_are_refused(which):
 def test_nothing_left_to_score_is_refused():
     scorer = TruthScorer(skip=2)
     scorer.add(blob(), blob())
-    with pytest.raises(InputError, match="nothing to compare"):
+    with pytest.raises(InputError, match="nothing is left to compare"):
         scorer.result()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import re
 from html.parser import HTMLParser
@@ -12,18 +13,20 @@ from support.report_contents import NASTY, boxes, content, facts, look, summary
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
+from vrmatte.matting.base import Downgrade
 from vrmatte.quality.measures import MEASURES
-from vrmatte.report.page.page import render_page
-from vrmatte.report.page.pictures import (
-    WHOLE,
+from vrmatte.report.page.frame_images import (
+    WHOLE_EYE,
+    EyeCrop,
     FrameLook,
-    Window,
+    crop_around,
     encoded,
-    window_around,
 )
+from vrmatte.report.page.page import render_page
 from vrmatte.report.page.quality_view import groups, quality_cards
 from vrmatte.report.page.svg import VARIABLES
 from vrmatte.report.page.wording import clock, duration, measured, size
+from vrmatte.report.report import RunReport
 
 MOST_BYTES = 5_000_000
 
@@ -55,17 +58,24 @@ def page() -> str:
 def test_every_part_is_there(page):
     for part in ("files", "notices", "people", "worst", "samples", "quality", "stereo", "time"):
         assert f'<section id="{part}">' in page
-    for words in ("GPL-3.0", "5" * 64, "digest not known", "from chunk 1", "frame 2 is shown"):
+    for words in ("GPL-3.0", "5" * 64, "unknown digest", "from chunk 1", "frame 2 is shown"):
         assert words in page
-    assert "off by 0.10 of 255 on average" in page
-    assert "100 packets, equal to the source&#39;s" in page
+    assert "mean 0.10/255, 4.0/255 along edges, 0.20/255 in the worst of 2 sampled frames" in page
+    assert "identical (100 packets)" in page
     assert "600 MB" in page
     assert "people.file" in page  # differs from its default
 
 
+def test_the_made_up_facts_have_the_keys_of_a_report():
+    fields = {field.name for field in dataclasses.fields(RunReport)}
+    assert set(facts()) == fields | {"report_version", "vrmatte"}
+    step, *_ = facts()["downgraded"]
+    assert set(step) == {field.name for field in dataclasses.fields(Downgrade)}
+
+
 def test_a_page_of_little_is_a_page():
     bare = facts() | {"stereo": None, "profile": None, "damage": None, "notices": []}
-    bare |= {"stage_seconds": {}, "files": [], "eased": [], "seconds": 0}
+    bare |= {"stage_seconds": {}, "files": [], "downgraded": [], "seconds": 0}
     empty = {"people": (), "scores": None, "agreement": (), "worst": (), "samples": ()}
     page = render_page(content(facts=bare, shots=(), **empty))
     for part in ("people", "worst", "samples", "quality", "stereo", "notices"):
@@ -142,36 +152,38 @@ def test_fine_structure_that_was_not_measured_is_told_beside_stability():
     assert "Not measured in this run" in render_page(content(scores=summary(without=left_out)))
 
 
-def test_every_measure_says_what_is_good_and_how_it_is_fooled(page):
+def test_every_measure_says_what_is_good_and_how_it_can_mislead(page):
     for card in quality_cards(content()):
         for measure in card.measures:
             assert measure.good
-            assert measure.fooled
-    assert page.count("<b>Fooled by:</b>") == len(MEASURES) - 1  # the eyes' agreement has no series
+            assert measure.misleads
+    assert (
+        page.count("<b>Can mislead:</b>") == len(MEASURES) - 1
+    )  # the eyes' agreement has no series
 
 
 def test_long_and_noisy_runs_stay_small():
     sizes = [640] * 3 + [480] * 8
-    pictures = encoded([look(n, px, noise=True) for n, px in enumerate(sizes)])
-    assert all(len(each.layers) == 3 for each in pictures)
+    images = encoded([look(n, px, noise=True) for n, px in enumerate(sizes)])
+    assert all(len(each.layers) == 3 for each in images)
     many = tuple(boxes(n % 3, 10 * n, 10 * n + 9) for n in range(1000))
     told = facts() | {"notices": ["x" * 10_000] * 5000}
     made = content(
-        facts=told, people=many, samples=pictures, scores=summary(points=600), shots=content().shots
+        facts=told, people=many, samples=images, scores=summary(points=600), shots=content().shots
     )
     assert len(render_page(made).encode()) < MOST_BYTES
 
 
-def test_pictures_that_never_fit_are_left_out_from_the_end():
-    pictures = encoded([look(n, 96, noise=True) for n in range(5)], most_bytes=40_000)
-    assert pictures[0].layers
-    assert not pictures[-1].layers
-    assert sum(each.bytes for each in pictures) <= 40_000
+def test_images_that_never_fit_are_left_out_from_the_end():
+    images = encoded([look(n, 96, noise=True) for n in range(5)], most_bytes=40_000)
+    assert images[0].layers
+    assert not images[-1].layers
+    assert sum(each.bytes for each in images) <= 40_000
 
 
 @pytest.mark.parametrize("eye", [HalfEquirect(1000), Fisheye(1000, 190.0)])
 def test_a_window_holds_the_box_with_room(eye):
-    window = window_around([AngularBox(10, 50, -30, 30)], eye)
+    window = crop_around([AngularBox(10, 50, -30, 30)], eye)
     yaw, pitch = np.radians([[10.0, 50], [-30.0, 30]])
     x, y = eye.pixels(np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch))
     assert (x / 1000 > window.left).all()
@@ -183,8 +195,8 @@ def test_a_window_holds_the_box_with_room(eye):
 
 
 def test_without_boxes_the_whole_eye_is_shown():
-    assert window_around([None], HalfEquirect(100)) == WHOLE
-    assert window_around([AngularBox(-90, 90, -90, 90)], HalfEquirect(100)) == WHOLE
+    assert crop_around([None], HalfEquirect(100)) == WHOLE_EYE
+    assert crop_around([AngularBox(-90, 90, -90, 90)], HalfEquirect(100)) == WHOLE_EYE
 
 
 def test_the_same_part_is_cut_out_of_both_eyes():
@@ -192,7 +204,7 @@ def test_the_same_part_is_cut_out_of_both_eyes():
     y[30:60, 40:70] = y[30:60, 140:170] = 235
     chroma = np.full((50, 100), 128, np.uint8)
     frame = PlanarFrame(y, chroma, chroma, YUV420P, ColorTags())
-    shown = FrameLook.of(0, frame, y, 640, Window(0.405, 0.305, 0.695, 0.595))
+    shown = FrameLook.of(0, frame, y, 640, EyeCrop(0.405, 0.305, 0.695, 0.595))
     assert shown.source.min() > 250
     assert shown.matte.min() == 235
 

@@ -1,4 +1,4 @@
-"""Small pictures of single frames as data URIs: source, matte, and people over a plain ground."""
+"""Small images of single frames as data URIs: source, matte, people over a plain background."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.sheets.picture import to_rgb
 
-GROUND_RGB = (64, 128, 112)
+BACKGROUND_RGB = (64, 128, 112)
 MOST_BYTES = 3_400_000
-"""Of all pictures of a page together, as text."""
+"""Total of all images of a page, as text."""
 _QUALITIES = (82, 62, 40, 20)
-"""JPEG, the best first."""
+"""JPEG qualities, the best first."""
 _ROOM_DEG = 6.0
 _LEAST_DEG = 40.0
 _OUTLINE_POINTS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class EyeCrop:
     """A part of an eye, in shares of its width and height, 0..1."""
 
     left: float = 0.0
@@ -36,19 +36,19 @@ class Window:
     bottom: float = 1.0
 
     def of(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The part of an eye's plane or picture, as a view."""
+        """Return this part of an eye's plane or image, as a view."""
         height, width = plane.shape[:2]
         rows = slice(int(self.top * height), max(int(self.bottom * height), 1))
         columns = slice(int(self.left * width), max(int(self.right * width), 1))
         return plane[rows, columns]
 
 
-WHOLE = Window()
+WHOLE_EYE = EyeCrop()
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One picture of both eyes side by side."""
+class ImageLayer:
+    """One image of both eyes side by side."""
 
     name: str
     uri: str
@@ -57,22 +57,22 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class FramePictures:
-    """One frame, looked at in several ways."""
+class FrameImages:
+    """The images of one frame."""
 
     frame: int
-    layers: tuple[Layer, ...]
-    """Source, matte, composite, and what else is to be seen of it."""
+    layers: tuple[ImageLayer, ...]
+    """Source, matte, composite, and further views."""
 
     @property
     def bytes(self) -> int:
-        """Size as text."""
+        """Size of all images, as text."""
         return sum(len(layer.uri) for layer in self.layers)
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLook:
-    """A part of both eyes of a frame and of its matte, made small; what pictures are drawn from."""
+    """A crop of both eyes of a frame and of its matte, reduced in size."""
 
     frame: int
     source: Rgb
@@ -80,14 +80,14 @@ class FrameLook:
     matte: Matte
     """Shape (H, W)."""
     doubt: Rgb | None = None
-    """Where the matte is in doubt, of the same size; None: not looked at."""
+    """The doubtful areas of the matte, of the same size; None: not examined."""
 
     @classmethod
     def of(
-        cls, number: int, frame: PlanarFrame, matte: Matte, eye_px: int, window: Window = WHOLE
+        cls, number: int, frame: PlanarFrame, matte: Matte, eye_px: int, crop: EyeCrop = WHOLE_EYE
     ) -> FrameLook:
-        """Cut the window out of each eye and shrink it to so many pixels; less stays as it is."""
-        planes = [_cut_out(plane, window) for plane in (frame.y, frame.u, frame.v)]
+        """Crop each eye and reduce it to at most `eye_px` pixels."""
+        planes = [_cropped(plane, crop) for plane in (frame.y, frame.u, frame.v)]
         height, width = planes[0].shape
         small_width = min(2 * eye_px, width)
         layout = frame.layout
@@ -95,53 +95,53 @@ class FrameLook:
         u, v = (_fitted(plane, chroma) for plane in planes[1:])
         source = to_rgb(replace(frame, y=planes[0], u=u, v=v), small_width)
         size = source.shape[1], source.shape[0]
-        small = cv2.resize(_cut_out(matte, window), size, interpolation=cv2.INTER_AREA)
+        small = cv2.resize(_cropped(matte, crop), size, interpolation=cv2.INTER_AREA)
         return cls(number, source, np.asarray(small, np.uint8))
 
     @property
     def composite(self) -> Rgb:
-        """The people over a plain ground."""
+        """The people over a plain background."""
         alpha = self.matte[..., None].astype(np.float32) / 255
-        over = alpha * self.source + (1 - alpha) * np.array(GROUND_RGB, np.float32)
+        over = alpha * self.source + (1 - alpha) * np.array(BACKGROUND_RGB, np.float32)
         return np.asarray(over + 0.5, np.uint8)
 
 
-def encoded(looks: Sequence[FrameLook], most_bytes: int = MOST_BYTES) -> list[FramePictures]:
-    """Encode source, matte, composite and doubt of frames, all together within so many bytes.
+def encoded(looks: Sequence[FrameLook], most_bytes: int = MOST_BYTES) -> list[FrameImages]:
+    """Encode source, matte, composite and doubt of frames within a total size.
 
     Args:
         looks: the frames, the most important first.
-        most_bytes: coarser pictures are made, and in the end fewer, until they fit.
+        most_bytes: the limit; the quality is lowered and the last images are left out to keep it.
     """
-    pictures: list[FramePictures] = []
+    images: list[FrameImages] = []
     for quality in _QUALITIES:
-        pictures = [_pictures(look, quality) for look in looks]
-        if sum(each.bytes for each in pictures) <= most_bytes:
-            return pictures
-    return _within(pictures, most_bytes)
+        images = [_images(look, quality) for look in looks]
+        if sum(each.bytes for each in images) <= most_bytes:
+            return images
+    return _within(images, most_bytes)
 
 
-def window_around(bounds: Sequence[AngularBox | None], eye: EyeProjection) -> Window:
-    """The part of an eye in which these boxes lie, with room around; all of it without boxes.
+def crop_around(bounds: Sequence[AngularBox | None], eye: EyeProjection) -> EyeCrop:
+    """Return a square part of an eye that holds these boxes with a margin.
 
-    A square, so that both eyes of any frame look alike on the page.
+    Without boxes, return the whole eye.
     """
     shares = [_share(box, eye) for box in bounds if box is not None]
     if not shares:
-        return WHOLE
+        return WHOLE_EYE
     left, top = (min(share[at] for share in shares) for at in (0, 1))
     right, bottom = (max(share[at] for share in shares) for at in (2, 3))
     room = 2 * _ROOM_DEG / eye.span_deg
     side = max(right - left + room, bottom - top + room, _LEAST_DEG / eye.span_deg)
     if side >= 1:
-        return WHOLE
+        return WHOLE_EYE
     x, y = ((a + b - side) / 2 for a, b in ((left, right), (top, bottom)))
     x, y = (min(max(at, 0.0), 1 - side) for at in (x, y))
-    return Window(x, y, x + side, y + side)
+    return EyeCrop(x, y, x + side, y + side)
 
 
 def _share(box: AngularBox, eye: EyeProjection) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a box as it curves on the eye, in shares of its width."""
+    """Return left, top, right and bottom of a curved box on the eye, in shares of its width."""
     along = np.linspace(0, 1, _OUTLINE_POINTS)
     yaw, pitch = np.meshgrid(
         np.radians(box.yaw_min_deg + along * (box.yaw_max_deg - box.yaw_min_deg)),
@@ -152,45 +152,45 @@ def _share(box: AngularBox, eye: EyeProjection) -> tuple[float, float, float, fl
     return float(u.min()), float(v.min()), float(u.max()), float(v.max())
 
 
-def _pictures(look: FrameLook, quality: int) -> FramePictures:
-    pictures = [("source", look.source), ("matte", look.matte), ("composite", look.composite)]
+def _images(look: FrameLook, quality: int) -> FrameImages:
+    images = [("source", look.source), ("matte", look.matte), ("composite", look.composite)]
     if look.doubt is not None:
-        pictures.append(("doubt", look.doubt))
-    layers = tuple(_layer(name, picture, quality) for name, picture in pictures)
-    return FramePictures(look.frame, layers)
+        images.append(("doubt", look.doubt))
+    layers = tuple(_layer(name, image, quality) for name, image in images)
+    return FrameImages(look.frame, layers)
 
 
-def _within(pictures: Sequence[FramePictures], most: int) -> list[FramePictures]:
-    """The first pictures that fit into so many bytes; the others are without any."""
+def _within(images: Sequence[FrameImages], most: int) -> list[FrameImages]:
+    """Keep the first images that fit into so many bytes; empty the others."""
     left = most
-    kept: list[FramePictures] = []
-    for each in pictures:
+    kept: list[FrameImages] = []
+    for each in images:
         fits = each.bytes <= left
         left -= each.bytes if fits else 0
         kept.append(each if fits else replace(each, layers=()))
     return kept
 
 
-def _cut_out(plane: Plane | Matte, window: Window) -> Plane:
-    """The window of both eyes side by side."""
-    halves = [window.of(half_of(plane, eye)) for eye in EYES]
+def _cropped(plane: Plane | Matte, crop: EyeCrop) -> Plane:
+    """Return the crop of both eyes side by side."""
+    halves = [crop.of(half_of(plane, eye)) for eye in EYES]
     return cast(Plane, np.ascontiguousarray(np.concatenate(halves, axis=1)))
 
 
 def _fitted(plane: Plane, shape: tuple[int, int]) -> Plane:
-    """Chroma of a window whose borders fell between its samples."""
+    """Resize chroma whose crop fell between its samples."""
     if plane.shape == shape:
         return plane
     size = shape[1], shape[0]
     return cast(Plane, cv2.resize(plane, size, interpolation=cv2.INTER_AREA))
 
 
-def _layer(name: str, picture: Rgb | Matte, quality: int) -> Layer:
-    shown = picture if picture.ndim == 2 else picture[..., ::-1]
+def _layer(name: str, image: Rgb | Matte, quality: int) -> ImageLayer:
+    shown = image if image.ndim == 2 else image[..., ::-1]
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     done, data = cv2.imencode(".jpg", np.ascontiguousarray(shown), options)
     if not done:
-        raise ValueError(f"the picture {name} can't be encoded")
+        raise ValueError(f"the image {name} can't be encoded")
     text = base64.b64encode(data.tobytes()).decode("ascii")
-    height, width = picture.shape[:2]
-    return Layer(name, f"data:image/jpeg;base64,{text}", width, height)
+    height, width = image.shape[:2]
+    return ImageLayer(name, f"data:image/jpeg;base64,{text}", width, height)

@@ -1,4 +1,4 @@
-"""Values over time, one series for each measure, eye and person, gathered from frame scores."""
+"""Scores over time: one series for each measure, eye and person."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import Mask
 from vrmatte.quality.frame_scores import EyeName, FrameScore, MotionScore
 from vrmatte.quality.measures import MeasureName
 
 Values = npt.NDArray[np.float64]
 Frames = npt.NDArray[np.int64]
 
-_COMING_FRAMES = 6
-"""Of somebody's time, at both ends: boxes tell comings and goings to a tenth of a second."""
+_ENTERING_FRAMES = 6
+"""At both ends of a person's time: boxes are exact to a tenth of a second there."""
 _LEAST_AREA = 1e-4
-"""Share of the eye from which growth means something."""
+"""Share of the eye above which growth is meaningful."""
 _MOSTLY_HIDDEN = 0.5
-"""Of somebody's usual area: with less, shares and changes of it say nothing."""
+"""Share of a person's usual area; below it, shares and changes mean nothing."""
 _LEAST_FLOOR_PX = 0.1
-"""A picture that stands perfectly still would make any unrest endless."""
+"""A perfectly still image would make any unrest infinite."""
 _POINTS = 600
 
 
 class SeriesKey(NamedTuple):
-    """What a series tells of."""
+    """Measure, eye and person of a series."""
 
     measure: MeasureName
     eye: EyeName
@@ -40,8 +39,8 @@ def _floats() -> array[float]:
     return array("f")
 
 
-class _Growing:
-    """A series while it is gathered: eight bytes a value."""
+class _GrowingSeries:
+    """A series while it is gathered; twelve bytes per value."""
 
     def __init__(self) -> None:
         self.frames, self.values = array("l"), array("f")
@@ -51,12 +50,12 @@ class _Growing:
         self.values.append(value)
 
 
-class Gathered:
+class ScoreSeries:
     """All series of a run."""
 
     def __init__(self, scores: Iterable[FrameScore]) -> None:
-        """Take the scores, each eye's frames rising."""
-        self._growing: defaultdict[SeriesKey, _Growing] = defaultdict(_Growing)
+        """Take the scores; the frames of each eye rise."""
+        self._growing: defaultdict[SeriesKey, _GrowingSeries] = defaultdict(_GrowingSeries)
         self._last: dict[tuple[EyeName, int | None], FrameScore] = {}
         self._times: dict[tuple[EyeName, int], tuple[int, int]] = {}
         self._areas: defaultdict[tuple[EyeName, int], array[float]] = defaultdict(_floats)
@@ -68,11 +67,11 @@ class Gathered:
         self._first, self._latest = min(frames, default=0), max(frames, default=0)
 
     def __iter__(self) -> Iterator[tuple[SeriesKey, Frames, Values]]:
-        """Each series that holds anything, in a fixed order."""
+        """Yield each series with values, in a fixed order."""
         for key in self._keys():
             frames, values = self._arrays(key)
             if key.measure == "components_changed":
-                values = np.where(self._somebody_comes(key.eye, frames), 0.0, values)
+                values = np.where(self._somebody_enters(key.eye, frames), 0.0, values)
             if len(values):
                 yield key, frames, values
 
@@ -81,7 +80,7 @@ class Gathered:
 
     @property
     def knows_people(self) -> bool:
-        """Whether anybody's own scores are among them."""
+        """True if there are scores of single people."""
         return bool(self._times)
 
     def _take(self, score: FrameScore) -> None:
@@ -92,7 +91,7 @@ class Gathered:
             first, _ = self._times.get((score.eye, score.person), (score.frame, 0))
             self._times[score.eye, score.person] = first, score.frame
             areas = self._areas[score.eye, score.person]
-            # Frames in which an eye doesn't see them count as hidden.
+            # Frames in which an eye doesn't see the person count as hidden.
             areas.extend([0.0] * (score.frame - first - len(areas)))
             areas.append(score.area)
         if score.coverage is not None:
@@ -121,7 +120,7 @@ class Gathered:
             self._add("components_changed", score, motion.appeared + motion.vanished)
 
     def _across_chunks(self, before: FrameScore, score: FrameScore) -> None:
-        """Where a chunk begins nothing was carried along; areas are compared as they are."""
+        """Compare areas without motion compensation, which a chunk's first frame lacks."""
         if max(before.area, score.area) > _LEAST_AREA:
             change = abs(score.area - before.area) / max(before.area, score.area)
             self._add("area_change", score, change)
@@ -130,17 +129,17 @@ class Gathered:
         self._growing[SeriesKey(measure, score.eye, score.person)].add(score.frame, value)
 
     def _arrays(self, key: SeriesKey) -> tuple[Frames, Values]:
-        """A series as far as it says anything."""
+        """Return a series without its meaningless values."""
         growing = self._growing[key]
         frames = np.asarray(growing.frames, np.int64)
         values = np.asarray(growing.values, np.float64)
         if key.person is None:
             return frames, values
-        told = self._can_be_told(key, frames)
-        return frames[told], values[told]
+        meaningful = self._meaningful(key, frames)
+        return frames[meaningful], values[meaningful]
 
     def relative(self) -> Iterator[tuple[SeriesKey, Frames, Values]]:
-        """What is told as a multiple of the clip's own: unrest, and fine structure kept."""
+        """Yield the measures relative to the clip: unrest, and fine structure kept."""
         for key in self._keys():
             frames, values = self._arrays(key)
             if key.measure == "fine_share" and len(values) and np.median(values) > 0:
@@ -150,13 +149,13 @@ class Gathered:
                 floor = np.maximum(floors, max(float(np.mean(floors)), _LEAST_FLOOR_PX))
                 yield key._replace(measure="unrest"), frames, values / floor
 
-    def _can_be_told(self, key: SeriesKey, frames: Frames) -> Mask:
-        """Frames in which somebody neither just comes nor goes, nor is mostly hidden."""
+    def _meaningful(self, key: SeriesKey, frames: Frames) -> npt.NDArray[np.bool_]:
+        """Return a mask of frames in which a person isn't entering, leaving or mostly hidden."""
         assert key.person is not None
         first, last = self._times[key.eye, key.person]
-        # Who is there when the clip begins doesn't come, and who is there at its end doesn't go.
-        earliest = first if first == self._first else first + _COMING_FRAMES
-        latest = last if last == self._latest else last - _COMING_FRAMES
+        # People present at the start of the clip don't enter; those at its end don't leave.
+        earliest = first if first == self._first else first + _ENTERING_FRAMES
+        latest = last if last == self._latest else last - _ENTERING_FRAMES
         settled = (frames >= earliest) & (frames <= latest)
         if key.measure == "coverage":
             return settled
@@ -167,17 +166,17 @@ class Gathered:
             return shows[frames - first]
         return showed[frames - first] & settled
 
-    def _somebody_comes(self, eye: EyeName, frames: Frames) -> Mask:
-        coming = np.zeros(len(frames), np.bool_)
+    def _somebody_enters(self, eye: EyeName, frames: Frames) -> npt.NDArray[np.bool_]:
+        entering = np.zeros(len(frames), np.bool_)
         for (of_eye, _), times in self._times.items():
             ends = {*times} - {self._first, self._latest} if of_eye == eye else ()
             for time in ends:
-                coming |= np.abs(frames - time) <= _COMING_FRAMES
-        return coming
+                entering |= np.abs(frames - time) <= _ENTERING_FRAMES
+        return entering
 
 
 def thinned(frames: Frames, values: Values) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """At most `_POINTS` points: of each stretch the least and the greatest."""
+    """Keep at most `_POINTS` points: the least and the greatest of each stretch."""
     if len(values) > _POINTS:
         parts = np.array_split(np.arange(len(values)), _POINTS // 2)
         kept = {int(part[find(values[part])]) for part in parts for find in (np.argmin, np.argmax)}
