@@ -106,8 +106,10 @@ EXIT_CODES: dict[int, str] = {
     8: "network weights are missing or have the wrong digest",
     9: "a finished file differs from what was promised",
     75: "nothing moved for long; run the same command again to continue",
+    129: "the terminal was closed (SIGHUP); run the same command to continue",
     130: "stopped by the user; run the same command to continue",
     143: "stopped by the system (SIGTERM); run the same command to continue",
+    149: "stopped by Ctrl-Break or a closed window (Windows); run the same command to continue",
 }
 """What each exit code of the command line means; `vrmatte --help` and docs/errors.md print this."""
 
@@ -119,9 +121,15 @@ def one_line(text: str) -> str:
     )
 
 
+_HANDLE_DISK_FULL = 39
+"""A Windows error code that Python maps to no errno; the other one, 112, becomes ENOSPC."""
+
+
 def output_error(error: OSError, path: Path) -> VrmatteError:
     """Name an operating-system error met while writing `path` in the user's words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (
+        getattr(error, "winerror", None) == _HANDLE_DISK_FULL
+    ):
         return DiskFullError(
             f"disk full while writing {path}: free some space and run the same command again, "
             "finished chunks are kept"

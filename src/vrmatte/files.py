@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrmatte.errors import output_error
+from vrmatte.platform_support import remove_file, replace_file, sync_directory
 
 
 def replace_text(path: Path, text: str) -> None:
@@ -19,7 +20,7 @@ def replace_text(path: Path, text: str) -> None:
         OutputError, DiskFullError: it can't be written.
     """
     with _written(path, text) as part:
-        os.replace(part, path)
+        replace_file(part, path)
 
 
 def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
@@ -36,11 +37,11 @@ def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
 def _written(path: Path, text: str) -> Generator[Path]:
     part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        remove_file(part)  # a link there would lead the writing elsewhere
         part.write_text(text, encoding="utf-8")
         yield part
     except OSError as error:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         raise output_error(error, path) from error
 
 
@@ -65,7 +66,7 @@ def commit_file(part: Path, path: Path, frames: int) -> ChunkFile:
             os.fsync(file.fileno())
         digest = sha256_of(part)
         size = part.stat().st_size
-        part.replace(path)
+        replace_file(part, path)
         sync_directory(path.parent)
     except OSError as error:
         raise output_error(error, path) from error
@@ -76,14 +77,3 @@ def sha256_of(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut, where the system offers that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows journals renames itself
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ import numpy as np
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile, commit_file
 from vrmatte.matting.base import State
+from vrmatte.platform_support import remove_file
 
 _BROKEN_STATE = (
     OSError,
@@ -39,7 +40,7 @@ def save_state(state: State, path: Path) -> ChunkFile:
         with part.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         raise output_error(error, path) from error
     return commit_file(part, path, 0)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrmatte.errors import output_error
+from vrmatte.jobs.job_folder import reachable_output
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint
@@ -43,7 +44,8 @@ def scout_video(
     Raises:
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
-    video, output, config = Path(video), Path(output), config or Config()
+    video, config = Path(video), config or Config()
+    output = reachable_output(Path(output), video.stem)
     told = config.input
     source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
     check_source(source)

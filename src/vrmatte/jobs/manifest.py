@@ -22,6 +22,7 @@ from vrmatte.files import ChunkFile, sha256_of
 from vrmatte.matting.base import EngineChoice
 from vrmatte.media.sequences.sequence import holds_all_frames
 from vrmatte.plan import Parameters, key_of
+from vrmatte.platform_support import remove_file
 from vrmatte.settings.config import Config
 
 SCHEMA_VERSION = 1
@@ -225,7 +226,7 @@ class Manifest:
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
         for file in files:
-            file.unlink(missing_ok=True)
+            remove_file(file)
 
     def product(self, name: str) -> Product | None:
         """A finished file as recorded, whether or not it is still there."""

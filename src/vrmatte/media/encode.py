@@ -19,6 +19,7 @@ from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
 from vrmatte.media.planes import grey_frame, straight_frame, video_frame
+from vrmatte.platform_support import remove_file
 
 _MOST_REORDERED_FRAMES = 16
 """More than any codec holds back."""
@@ -59,7 +60,7 @@ class ChunkWriter:
         if spec.container in ("mp4", "mov"):
             options["video_track_timescale"] = str(time_base.denominator)
         try:
-            self._part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+            remove_file(self._part)  # a link there would lead the writing elsewhere
             self._container = av.open(
                 file_url(self._part), "w", format=spec.container, options=options
             )
@@ -127,7 +128,7 @@ class ChunkWriter:
             *WRITING_ERRORS
         ):  # a full disk can't finish the file, and need not
             self._container.close()
-        self._part.unlink(missing_ok=True)
+        remove_file(self._part)
 
     def __enter__(self) -> Self:
         return self

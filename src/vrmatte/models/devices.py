@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from onnxruntime.capi import (
 )
 
 from vrmatte.errors import ConfigError
+from vrmatte.platform_support import usable_cores
 from vrmatte.settings.choices import Device
 
 RealDevice = Literal["cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
@@ -109,10 +109,8 @@ def cpu_threads(asked: int = 0) -> int:
     """The threads a network gets: as asked, or for 0 every physical core this process may use."""
     if asked > 0:
         return asked
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(physical, len(os.sched_getaffinity(0))))
-    return physical
+    cores = usable_cores()
+    return min(psutil.cpu_count(logical=False) or cores, cores)
 
 
 def candidates(device: Device) -> tuple[RealDevice, ...]:

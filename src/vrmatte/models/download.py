@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from vrmatte.errors import DiskFullError, VrmatteError, WeightsError
+from vrmatte.platform_support import remove_file, replace_file
 
 _TIMEOUT_SECONDS = 10.0
 """For connecting, and for each wait for more bytes."""
@@ -121,11 +122,11 @@ def save_verified(
             sink.flush()
             os.fsync(sink.fileno())
         part.chmod(0o644)
-        part.replace(target)
+        replace_file(part, target)
     except OSError as error:
         raise write_error(error, target) from error
     finally:
-        part.unlink(missing_ok=True)
+        remove_file(part)
 
 
 def write_error(error: OSError, path: Path) -> VrmatteError:

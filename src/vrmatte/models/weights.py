@@ -36,6 +36,7 @@ from vrmatte.models.registry import (
     find_by_digest,
     find_weights,
 )
+from vrmatte.platform_support import remove_file, replace_file
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
 _YES = ("1", "true", "yes", "on")
@@ -301,9 +302,9 @@ def _fetch_from_wheel(
 def _clear_the_way(target: Path) -> None:
     """Keep a wrong file aside for a look, and drop what killed downloads left; lock held."""
     if target.exists():
-        target.replace(target.with_name(f"{target.name}.rejected"))
+        replace_file(target, target.with_name(f"{target.name}.rejected"))
     for part in target.parent.glob(f"{target.name}.*.part"):
-        part.unlink(missing_ok=True)
+        remove_file(part)
 
 
 @contextmanager

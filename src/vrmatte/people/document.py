@@ -16,6 +16,7 @@ from pathlib import Path
 from vrmatte.errors import output_error
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.viewport import ViewportPath
+from vrmatte.platform_support import remove_file, replace_file
 from vrmatte.subjects import (
     ExcludedRegion,
     LensAlignment,
@@ -45,10 +46,10 @@ def write_people(people: People, path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        replace_file(Path(temporary), path)
     except OSError as error:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            remove_file(Path(temporary))
         raise output_error(error, path) from error
 
 

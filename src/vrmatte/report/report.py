@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from vrmatte.matting.stereo_matting import rules_of
 from vrmatte.media.damage import damage_report
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, key_of
+from vrmatte.platform_support import remove_file, replace_file
 from vrmatte.profiling.run_profile import Profile, RunProfile, load_profile
 from vrmatte.quality.frame_scores import load_scores
 from vrmatte.quality.stereo_findings import load_findings, summed_up
@@ -216,8 +216,8 @@ def _draw_profile(profile: RunProfile, report: Path) -> None:
     path = report.with_name(f"{stem}_profile.png")
     part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)
+        remove_file(part)
         write_png(profile_picture(f"{stem}: where the time of a frame goes", profile), part)
-        os.replace(part, path)
+        replace_file(part, path)
     except OSError as error:
         raise output_error(error, path) from error

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal
 
 from vrmatte.errors import InputError, OutputError, output_error
+from vrmatte.platform_support import remove_file, replace_file
 
 StereoLayout = Literal["side_by_side", "mono"]
 """Both eyes in one frame, left one first; or one picture, shown to both eyes."""
@@ -333,7 +334,7 @@ def _replace_middle(path: Path, moov: _Box, new: bytes) -> None:
     """Replace an index that media data follows."""
     part = path.with_name(path.name + ".part")
     try:
-        part.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        remove_file(part)  # a link there would lead the writing elsewhere
         with path.open("rb") as source, part.open("xb") as target:
             target.write(source.read(moov.start))
             target.write(new)
@@ -342,6 +343,6 @@ def _replace_middle(path: Path, moov: _Box, new: bytes) -> None:
                 target.write(block)
             target.flush()
             os.fsync(target.fileno())
-        part.replace(path)
+        replace_file(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        remove_file(part)

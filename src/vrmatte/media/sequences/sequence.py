@@ -20,11 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import ChunkFile, commit_file, sha256_of
 from vrmatte.frames import ColorTags, StraightFrame
 from vrmatte.media.opening import WRITING_ERRORS, writing_error
 from vrmatte.media.sequences.exr import read_exr, write_exr
 from vrmatte.media.sequences.png import read_png, write_png
+from vrmatte.platform_support import is_link, remove_file, replace_file, sync_directory
 
 SequenceKind = Literal["png", "exr"]
 
@@ -116,9 +117,9 @@ class SequenceWriter:
                 file.flush()
                 os.fsync(file.fileno())
             frame = _frame_file(number, part, path.name)
-            part.replace(path)
+            replace_file(part, path)
         except WRITING_ERRORS as error:
-            part.unlink(missing_ok=True)
+            remove_file(part)
             raise writing_error(error, path) from error
         self._written[number] = frame
 
@@ -141,7 +142,7 @@ class SequenceWriter:
             frames = [self._frame(number) for number in self._numbers]
             part.write_text(listing_text({"kind": self._spec.kind}, frames), encoding="utf-8")
         except OSError as error:
-            part.unlink(missing_ok=True)
+            remove_file(part)
             raise output_error(error, listing) from error
         return commit_file(part, listing, len(frames))
 
@@ -256,10 +257,10 @@ def drop_broken_frames(listing: Path) -> bool:
     for frame in read_listing(listing)[1]:
         path = folder / frame.file
         if not path.is_file() or sha256_of(path) != frame.sha256:
-            path.unlink(missing_ok=True)
+            remove_file(path)
             broken = True
     if broken:
-        listing.unlink()
+        remove_file(listing)
     return broken
 
 
@@ -269,11 +270,11 @@ def drop_frames(listing: Path) -> None:
     The listing goes last: while it is there, a killed attempt is found and done again.
     """
     shutil.rmtree(listing.with_suffix(""), ignore_errors=True)
-    listing.unlink(missing_ok=True)
+    remove_file(listing)
 
 
 def _make_folder(folder: Path, key: str) -> None:
-    if folder.is_symlink():  # everything in it is about to go
+    if is_link(folder):  # everything in it is about to go
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     told = folder / _KEY_FILE
@@ -281,7 +282,7 @@ def _make_folder(folder: Path, key: str) -> None:
         # The old key goes last, so that a kill in between leaves no frame under the new one.
         for path in folder.iterdir():
             if path != told:
-                path.unlink()
+                remove_file(path)
         part = told.with_name(told.name + ".part")
         part.write_text(key, encoding="utf-8")
         commit_file(part, told, 0)
@@ -290,7 +291,7 @@ def _make_folder(folder: Path, key: str) -> None:
 
 def _remove_parts(folder: Path) -> None:
     for part in folder.glob("*.part"):
-        part.unlink(missing_ok=True)
+        remove_file(part)
 
 
 def _frame_file(number: int, path: Path, name: str) -> FrameFile:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, commit_file, sha256_of, sync_directory
+from vrmatte.files import ChunkFile, commit_file, sha256_of
 from vrmatte.frames import Timeline
 from vrmatte.media.sequences.sequence import (
     FrameFile,
@@ -25,6 +25,7 @@ from vrmatte.media.sequences.sequence import (
     read_sequence_frame,
     seconds_text,
 )
+from vrmatte.platform_support import is_link, remove_file, replace_file, sync_directory
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 
 LISTING = "frames.json"
@@ -57,7 +58,7 @@ def gather_sequence(
     observer(Started("join", len(timeline), target.name))
     frames: list[FrameFile] = []
     try:
-        if part.is_symlink():  # what doesn't belong in it is about to go
+        if is_link(part):  # what doesn't belong in it is about to go
             part.unlink()
         part.mkdir(exist_ok=True)
         for listing in listings:
@@ -127,8 +128,8 @@ def publish_sequence(part: Path, target: Path) -> ChunkFile:
             _clear(left_over)
         aside = _free_name(target)
         if target.exists():
-            target.rename(aside)
-        part.rename(target)
+            replace_file(target, aside)
+        replace_file(part, target)
         sync_directory(target.parent)
         _clear(aside)
         listing = target / LISTING
@@ -145,7 +146,7 @@ def _place(frame: FrameFile, listing: Path, part: Path, target: Path) -> None:
     if _has_size(made, frame):
         if place.exists() and place.samefile(made):
             return
-        place.unlink(missing_ok=True)
+        remove_file(place)
         _link_or_move(made, place)
         return
     # Where links can't be made an earlier attempt has moved the file on, at most into `target`.
@@ -153,11 +154,11 @@ def _place(frame: FrameFile, listing: Path, part: Path, target: Path) -> None:
         return
     finished = target / frame.file
     if _is(finished, frame):
-        place.unlink(missing_ok=True)
+        remove_file(place)
         _link_or_move(finished, place)
         return
-    made.unlink(missing_ok=True)
-    listing.unlink()
+    remove_file(made)
+    remove_file(listing)
     raise OutputError(
         f"{target.name}: frame {frame.number} is gone or damaged; run the same command again"
     )
@@ -181,7 +182,7 @@ def _is(path: Path, frame: FrameFile) -> bool:
 def _remove_others(part: Path, names: set[str]) -> None:
     for path in part.iterdir():
         if path.name not in names:
-            path.unlink()
+            remove_file(path)
 
 
 def _check_numbers(folder: Path, frames: Sequence[FrameFile], timeline: Timeline) -> None:
@@ -248,10 +249,10 @@ _OURS = re.compile(r".+_\d{6,}\.(png|exr)(\.part)?")
 
 def _clear(folder: Path) -> None:
     """Delete what a sequence is made of; the folder too, if nothing else is in it."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not folder.is_dir():
         return
     for path in folder.iterdir():
         if path.name in (LISTING, TIMING) or _OURS.fullmatch(path.name):
-            path.unlink()
+            remove_file(path)
     if not any(folder.iterdir()):
         folder.rmdir()
