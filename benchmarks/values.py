@@ -139,7 +139,7 @@ def write_bench_report(report: BenchReport, path: Path) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        part.write_text(report.as_json() + "\n", encoding="utf-8")
+        part.write_text(report.as_json() + "\n", encoding="utf-8", newline="\n")
         part.replace(path)
     except OSError as error:
         raise output_error(error, path) from error

@@ -38,7 +38,7 @@ def _written(path: Path, text: str) -> Generator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         remove_file(part)  # a link there would lead the writing elsewhere
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
         yield part
     except OSError as error:
         remove_file(part)

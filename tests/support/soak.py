@@ -1,8 +1,8 @@
 """Kills runs at random moments, takes their disk away, and sees that nothing is lost or changed.
 
-`python scripts/soak.py --kills 200 --seed 1` does it with the real command and a real network. Each output is
-begun, killed and starved until a run of it ends by itself; then every decoded frame and every
-copied packet is compared with those of a run that was left in peace. Exit code 1: one differs.
+`python scripts/soak.py --kills 200 --seed 1` does it with the real command and a real network. Each
+output is begun, killed and starved until a run of it ends by itself; then every decoded frame and
+every copied packet is compared with those of an undisturbed run. Exit code 1: one differs.
 """
 
 from __future__ import annotations

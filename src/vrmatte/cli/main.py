@@ -284,7 +284,7 @@ def config_init(
     from vrmatte.settings.load import starter_config
 
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8", newline="\n") as file:
             file.write(starter_config())
     except FileExistsError as error:
         raise ConfigError(f"{path} exists already; name another file or remove it") from error

@@ -140,7 +140,8 @@ class SequenceWriter:
         try:
             sync_directory(self._folder)
             frames = [self._frame(number) for number in self._numbers]
-            part.write_text(listing_text({"kind": self._spec.kind}, frames), encoding="utf-8")
+            text = listing_text({"kind": self._spec.kind}, frames)
+            part.write_text(text, encoding="utf-8", newline="\n")
         except OSError as error:
             remove_file(part)
             raise output_error(error, listing) from error
@@ -284,7 +285,7 @@ def _make_folder(folder: Path, key: str) -> None:
             if path != told:
                 remove_file(path)
         part = told.with_name(told.name + ".part")
-        part.write_text(key, encoding="utf-8")
+        part.write_text(key, encoding="utf-8", newline="\n")
         commit_file(part, told, 0)
     _remove_parts(folder)
 

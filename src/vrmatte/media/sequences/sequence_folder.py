@@ -221,7 +221,7 @@ def _write_listings(
 
 def _commit_text(path: Path, text: str) -> None:
     draft = path.with_name(path.name + ".part")
-    draft.write_text(text, encoding="utf-8")
+    draft.write_text(text, encoding="utf-8", newline="\n")
     commit_file(draft, path, 0)
 
 
