@@ -1,7 +1,7 @@
 r"""Differences between Linux, macOS and Windows: signals, files, paths, memory, cores, console.
 
 No other module asks which system it runs on. The layer below everything: it imports only the
-standard library and psutil.
+standard library, platformdirs and psutil.
 
 Windows differs where it matters to a run in these points:
 
@@ -30,6 +30,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import platformdirs
 import psutil
 
 IS_WINDOWS = sys.platform == "win32"
@@ -185,6 +186,15 @@ def extended_path(path: str, below: int = 0) -> str:
 def without_path_prefix(text: str) -> str:
     r"""Return text for users, in which paths have lost their `\\?\`."""
     return text.replace(_EXTENDED_UNC, "\\\\").replace(_EXTENDED, "")
+
+
+def cache_folder() -> Path:
+    """Return the folder for fetched weights; it may not exist yet.
+
+    VRMATTE_CACHE_DIR names another one than the system's; the installers keep it in their folder.
+    """
+    folder = os.environ.get("VRMATTE_CACHE_DIR")
+    return Path(folder) if folder else platformdirs.user_cache_path("vrmatte", appauthor=False)
 
 
 def synced_folder(path: Path, environment: Mapping[str, str], home: Path) -> str | None:

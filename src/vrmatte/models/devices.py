@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-import platformdirs
 import psutil
 from onnx import TensorProto, helper
 from onnxruntime.capi import (
@@ -25,7 +24,7 @@ from onnxruntime.capi import (
 )
 
 from vrmatte.errors import ConfigError
-from vrmatte.platform_support import usable_cores
+from vrmatte.platform_support import cache_folder, usable_cores
 from vrmatte.settings.choices import Device
 
 RealDevice = Literal["cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
@@ -246,7 +245,7 @@ def _provider_options(
     if name == PROVIDER["cuda"]:
         options = _CUDA_OPTIONS if limit is None else {**_CUDA_OPTIONS, "gpu_mem_limit": limit}
     elif name == PROVIDER["tensorrt"]:
-        folder = platformdirs.user_cache_path("vrmatte", appauthor=False) / "tensorrt"
+        folder = cache_folder() / "tensorrt"
         options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
         if limit is not None:
             options = {**options, "trt_max_workspace_size": limit}

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from vrmatte.errors import WeightsError
@@ -36,7 +35,7 @@ from vrmatte.models.registry import (
     find_by_digest,
     find_weights,
 )
-from vrmatte.platform_support import remove_file, replace_file
+from vrmatte.platform_support import cache_folder, remove_file, replace_file
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
 _YES = ("1", "true", "yes", "on")
@@ -78,7 +77,7 @@ class WeightsStatus:
 
 def cache_dir() -> Path:
     """The folder for fetched network files; it may not exist yet."""
-    return platformdirs.user_cache_path("vrmatte", appauthor=False) / "models"
+    return cache_folder() / "models"
 
 
 def locate_weights(name: str) -> LocalWeights | None:
