@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from support.media_fixtures import write_clip
 from support.paths import REPOSITORY
-from vrmatte.platform_support import IS_WINDOWS, reachable_path
+from vrmatte.platform_support import IS_WINDOWS, STOP_SIGNALS, reachable_path
 
 FRAMES, CHUNK_FRAMES = 24, 4
 DELIVER = "alpha-packed,greenscreen,matte-lossless"
@@ -23,13 +24,18 @@ _TIMEOUT_SECONDS = 300
 _BETWEEN_LOOKS_SECONDS = 0.02
 
 
-def start(*arguments: object, **options: object) -> subprocess.Popen[bytes]:
+STAND_IN = ("-m", "support.stand_in_engine")
+
+
+def start(
+    *arguments: object, program: Sequence[str] = STAND_IN, **options: object
+) -> subprocess.Popen[bytes]:
     """Begin `vrmatte ARGUMENTS` with the stand-in engine; pipes have the system's code page."""
     paths = os.pathsep.join(str(REPOSITORY / folder) for folder in ("src", "tests"))
     environment = {**os.environ, "PYTHONPATH": paths}
     environment.pop("PYTHONUTF8", None)
     return subprocess.Popen(
-        [sys.executable, "-m", "support.stand_in_engine", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment,
@@ -66,10 +72,13 @@ def clip(tmp_path: Path) -> Path:
     return path
 
 
+def matte_of(out: Path, index: int) -> Path:
+    return out / ".vrmatte" / "clip_LR_180" / "chunks" / f"{index:06d}" / "matte.mkv"
+
+
 def wait_for_chunk(job: subprocess.Popen[bytes], out: Path, index: int) -> None:
     """Return once a chunk is finished and the next one is being made."""
-    folder = out / ".vrmatte" / "clip_LR_180" / "chunks" / f"{index:06d}"
-    while job.poll() is None and not (folder / "matte.mkv").exists():
+    while job.poll() is None and not matte_of(out, index).exists():
         time.sleep(_BETWEEN_LOOKS_SECONDS)
     assert job.poll() is None, job.communicate()
 
@@ -87,17 +96,46 @@ def test_a_killed_run_continues_to_the_same_bytes(clip: Path, tmp_path: Path) ->
     assert len(digests(killed)) == 3
 
 
-@pytest.mark.skipif(not IS_WINDOWS, reason="only Windows has console events")
-def test_ctrl_break_stops_a_run_that_can_continue(clip: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    job = start(*run_arguments(clip, out), creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
-    wait_for_chunk(job, out, 0)
-    job.send_signal(signal.CTRL_BREAK_EVENT)
+STOPPER = """
+import signal, sys, threading, time
+from pathlib import Path
+from support.stand_in_engine import main
+
+def stop():
+    while not Path(r"MATTE").exists():
+        time.sleep(0.02)
+    signal.raise_signal(NUMBER)
+
+threading.Thread(target=stop, daemon=True).start()
+main()
+"""
+
+
+def test_a_closed_terminal_stops_a_run_that_can_continue(clip: Path, tmp_path: Path) -> None:
+    """The last stop signal is SIGHUP, or SIGBREAK on Windows; raised where it would arrive."""
+    out, number = tmp_path / "out", STOP_SIGNALS[-1]
+    program = STOPPER.replace("NUMBER", str(int(number))).replace("MATTE", str(matte_of(out, 0)))
+    job = start(*run_arguments(clip, out), program=("-c", program))
     _, errors = job.communicate(timeout=_TIMEOUT_SECONDS)
-    assert job.returncode == 149, errors
+    assert job.returncode == 128 + number, errors
     assert b"run the same command again" in errors
     assert not list(out.rglob("*.part"))
     vrmatte(*run_arguments(clip, out))
+
+
+@pytest.mark.skipif(not IS_WINDOWS, reason="only Windows has console events")
+def test_ctrl_break_stops_a_run(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    job = start(*run_arguments(clip, out), creationflags=subprocess.CREATE_NEW_PROCESS_GROUP)
+    wait_for_chunk(job, out, 0)
+    try:
+        job.send_signal(signal.CTRL_BREAK_EVENT)
+    except OSError:
+        job.kill()
+        pytest.skip("there is no console")
+    finally:
+        _, errors = job.communicate(timeout=_TIMEOUT_SECONDS)
+    assert job.returncode == 149, errors
 
 
 NAMES = ["Übergrößenträger", "夏のダンス", "Zoë's 100% & (final)"]

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import psutil
 import pytest
 
+from support.paths import REPOSITORY
 from vrmatte.errors import DiskFullError, output_error
 from vrmatte.platform_support import (
     IS_WINDOWS,
@@ -203,9 +204,10 @@ def test_every_stop_signal_of_this_system():
     assert names == {"SIGINT", "SIGTERM", "SIGBREAK" if IS_WINDOWS else "SIGHUP"}
 
 
-def child(program: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+def child(program: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-c", f"from vrmatte import platform_support\n{program}"]
-    return subprocess.run(command, capture_output=True, check=False, **options)  # type: ignore[call-overload]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), **variables}
+    return subprocess.run(command, capture_output=True, check=False, env=environment)
 
 
 @pytest.mark.skipif(IS_WINDOWS, reason="Windows has no SIGHUP")
@@ -231,12 +233,12 @@ def test_a_woken_main_thread_runs_its_handler():
 
 
 def test_japanese_names_survive_a_western_code_page():
-    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
+    western = {"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"}
     text = "クリップ_ä ✓"
     program = f"print({text!r} + chr(0xDC80))"
-    refused = child(program, env=environment)
+    refused = child(program, **western)
     assert b"UnicodeEncodeError" in refused.stderr
-    written = child(f"platform_support.use_utf8_output()\n{program}", env=environment)
+    written = child(f"platform_support.use_utf8_output()\n{program}", **western)
     assert written.stdout.decode().strip() == text + "\\udc80"
 
 

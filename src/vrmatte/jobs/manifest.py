@@ -103,13 +103,21 @@ class Manifest:
         path = folder / "manifest.sqlite"
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
-            self._db.execute("PRAGMA trusted_schema=OFF")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._db.close()  # Windows can't delete an open file
+                raise
         except _SQLITE_ERRORS as error:
             raise _storage_error(error, path) from error
+
+    def _prepare(self, path: Path) -> None:
+        """Make the tables, and refuse those of another version."""
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+        self._db.execute("PRAGMA trusted_schema=OFF")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
         version = self.fact("schema")
         if version is None:
             self.set_fact("schema", SCHEMA_VERSION)
