@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wants_check = parser.parse_args(arguments).check
     text = page()
     if not wants_check:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(text, encoding="utf-8", newline="\n")
         return 0
     if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
         return 0

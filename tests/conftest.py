@@ -7,6 +7,23 @@ from pathlib import Path
 
 import pytest
 
+if os.name == "nt":
+    # These fork, send signals or limit resources; test_any_system.py does on Windows what it can.
+    collect_ignore = [
+        "end_to_end/test_cli.py",
+        "reliability/test_bad_input.py",
+        "reliability/test_clean.py",
+        "reliability/test_faults.py",
+        "reliability/test_fuzz.py",
+        "reliability/test_memory.py",
+        "reliability/test_poison.py",
+        "reliability/test_resume.py",
+        "reliability/test_security.py",
+        "reliability/test_soak.py",
+        "reliability/test_stall.py",
+        "reliability/test_stopping.py",
+    ]
+
 _SHARED = Path(__file__).parents[1].parent / "shared"
 
 

@@ -106,8 +106,10 @@ EXIT_CODES: dict[int, str] = {
     8: "network weights are missing or have the wrong digest",
     9: "a finished file failed verification",
     75: "no progress for a long time; run the same command again to continue",
+    129: "the terminal was closed (SIGHUP); run the same command to continue",
     130: "stopped by the user; run the same command to continue",
     143: "stopped by the system (SIGTERM); run the same command to continue",
+    149: "stopped by Ctrl-Break or a closed window (Windows); run the same command to continue",
 }
 """Meaning of each exit code of the command line, as in `vrmatte --help` and docs/errors.md."""
 
@@ -117,9 +119,15 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+_HANDLE_DISK_FULL = 39
+"""A Windows error code that Python maps to no errno; the other one, 112, becomes ENOSPC."""
+
+
 def output_error(error: OSError, path: Path) -> VrmatteError:
     """Convert an error of the operating system while writing `path` into one for the user."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or (
+        getattr(error, "winerror", None) == _HANDLE_DISK_FULL
+    ):
         return DiskFullError(
             f"disk full while writing {path}: free some space and run the same command again, "
             "finished chunks are kept"

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrmatte.errors import VrmatteError, output_error
+from vrmatte.platform_support import remove_file, replace_file, sync_directory
 
 DRAFT_SUFFIX = ".part"
 
@@ -44,12 +45,12 @@ def write_atomically(
     """
     draft = draft_path(path)
     try:
-        draft.unlink(missing_ok=True)  # a symbolic link there would redirect the writing
+        remove_file(draft)  # a symbolic link there would redirect the writing
         yield draft
         _publish(draft, path, sync_folder=sync_folder)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
+            remove_file(draft)
         if isinstance(error, OSError):
             raise as_error(error, path) from error
         raise
@@ -62,7 +63,7 @@ def replace_text(path: Path, text: str) -> None:
         OutputError, DiskFullError: the file can't be written.
     """
     with write_atomically(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
         OutputError, DiskFullError: the file can't be written.
     """
     with write_atomically(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", newline="\n")
         return ChunkFile.of_draft(draft, path, frames)
 
 
@@ -111,20 +112,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_directory(directory: Path) -> None:
-    """Make renames in `directory` survive a power cut, where the system offers that."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows journals renames itself
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _publish(draft: Path, path: Path, *, sync_folder: bool) -> None:
     with draft.open("rb+") as file:
         os.fsync(file.fileno())
-    draft.replace(path)
+    replace_file(draft, path)
     if sync_folder:
         sync_directory(path.parent)

@@ -30,7 +30,7 @@ def _program() -> tuple[str, dict[str, str]]:
         found = shutil.which(name)
         if found:
             return found, {}
-    pytest.skip("needs a browser: run scripts/browser, or install chromium")
+    pytest.skip("needs a browser: run scripts/browser.py, or install chromium")
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """Kills runs at random moments, takes their disk away, and sees that nothing is lost or changed.
 
-`scripts/soak --kills 200 --seed 1` does it with the real command and a real network. Each output is
-begun, killed and starved until a run of it ends by itself; then every decoded frame and every
-copied packet is compared with those of a run that was left in peace. Exit code 1: one differs.
+`python scripts/soak.py --kills 200 --seed 1` does it with the real command and a real network. Each
+output is begun, killed and starved until a run of it ends by itself; then every decoded frame and
+every copied packet is compared with those of an undisturbed run. Exit code 1: one differs.
 """
 
 from __future__ import annotations
@@ -360,8 +360,8 @@ class Soak:
 
 
 def main() -> None:
-    """`scripts/soak`: the real command with a real network, killed again and again."""
-    parser = argparse.ArgumentParser(prog="scripts/soak", description=main.__doc__)
+    """`scripts/soak.py`: the real command with a real network, killed again and again."""
+    parser = argparse.ArgumentParser(prog="scripts/soak.py", description=main.__doc__)
     parser.add_argument("--kills", type=int, default=200, help="how many must be survived")
     parser.add_argument("--seed", type=int, default=0, help="of all random choices")
     parser.add_argument("--engine", default="rvm", help="rvm or selfie")

@@ -10,8 +10,9 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from vrmatte.cli.stopping import SIGNALS, StopNow, stop_at_once
+from vrmatte.cli.stopping import StopNow, print_error, stop_at_once
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
+from vrmatte.platform_support import handled_stop_signals, use_utf8_output, without_path_prefix
 from vrmatte.settings.choices import DeliverableName
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -344,15 +345,16 @@ def _options(
 
 def main() -> None:
     """Run the command line; the exit codes are those of `vrmatte.errors`."""
-    for number in SIGNALS:
+    use_utf8_output()
+    for number in handled_stop_signals():
         signal.signal(number, stop_at_once)
     try:
         app(standalone_mode=True)
     except VrmatteError as error:
-        sys.stderr.write(f"vrmatte: {one_line(str(error))}\n")
+        print_error(without_path_prefix(one_line(str(error))))
         sys.exit(error.exit_code)
     except StopNow as stop:
-        sys.stderr.write(f"vrmatte: {stop}\n")
+        print_error(str(stop))
         sys.exit(stop.exit_code)
     except BrokenPipeError:
         sys.exit(1)

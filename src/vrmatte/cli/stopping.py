@@ -7,7 +7,7 @@ that is wanted, and ends the process where the main thread does not follow.
 
 from __future__ import annotations
 
-import _thread
+import contextlib
 import os
 import selectors
 import signal
@@ -20,9 +20,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+from vrmatte.platform_support import (
+    STOP_SIGNALS,
+    handled_stop_signals,
+    wake_main_thread,
+)
 from vrmatte.progress import Advanced, Event, Finished, Observer, Started
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 PATIENCE_SECONDS = 8.0
 """How long a run that is to stop now may take to put its things away."""
 _AGAIN = "press again to stop now"
@@ -103,7 +107,7 @@ class Stopping:
         self._watcher.start()
         before = signal.set_wakeup_fd(self._ends[0].fileno(), warn_on_full_buffer=False)
         self._put_back.append(lambda: signal.set_wakeup_fd(before))
-        for number in SIGNALS:
+        for number in handled_stop_signals():
             old = signal.signal(number, self._in_main_thread)
             self._put_back.append(lambda number=number, old=old: signal.signal(number, old))
         return self
@@ -137,7 +141,7 @@ class Stopping:
                 if not told:
                     end.close()
                     return
-                if told[0] in SIGNALS:
+                if told[0] in STOP_SIGNALS:
                     self._decide(told[0])
         time.sleep(PATIENCE_SECONDS)
         self._end_process(self._stop_now)
@@ -146,25 +150,19 @@ class Stopping:
         if number == signal.SIGINT and not self._is_asked and self.observer.in_chunk:
             self._is_asked = True
             left = self.observer.seconds_left()
-            _say(f"finishing this chunk{_about(left)}, {_AGAIN}")
+            print_error(f"finishing this chunk{_about(left)}, {_AGAIN}")
             return
         self._stop_now = StopNow(number)
-        _wake_main_thread(number)
+        wake_main_thread(number)
 
     def _end_process(self, stop: StopNow) -> None:
         """The main thread is stuck in native code: what it would put away is put away here."""
-        for part in self._folder.rglob("*.part") if self._folder else ():
-            part.unlink(missing_ok=True)
-        os.write(2, f"vrmatte: {stop}\n".encode())  # whoever holds the stream may be stuck too
+        with contextlib.suppress(OSError):  # Windows deletes no open file; the next run does
+            for part in self._folder.rglob("*.part") if self._folder else ():
+                part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the terminal may be closed
+            os.write(2, f"vrmatte: {stop}\n".encode())  # a stuck thread may hold sys.stderr
         os._exit(stop.exit_code)
-
-
-def _wake_main_thread(number: int) -> None:
-    """A real signal, where there are such: it also ends waits for other threads."""
-    if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, number)
-    else:
-        _thread.interrupt_main(signal.Signals(number))
 
 
 def _about(seconds: float | None) -> str:
@@ -174,6 +172,8 @@ def _about(seconds: float | None) -> str:
     return f" (about {whole} s)" if whole < 120 else f" (about {whole // 60} min)"
 
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"vrmatte: {text}\n")
-    sys.stderr.flush()
+def print_error(text: str) -> None:
+    """Write one line to stderr, unless the terminal was closed."""
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        sys.stderr.write(f"vrmatte: {text}\n")
+        sys.stderr.flush()

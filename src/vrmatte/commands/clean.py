@@ -27,6 +27,7 @@ from vrmatte.jobs.job_folder import (
 )
 from vrmatte.jobs.manifest import Manifest, StoredPiece
 from vrmatte.jobs.run_log import RunLog
+from vrmatte.platform_support import is_link, remove_file
 
 Scope = Literal["leftovers", "mattes", "all"]
 """How far cleaning goes: what nobody needs, the matte store too, or all that was kept."""
@@ -188,7 +189,7 @@ def _finals_parts(
     for name in promised:
         told = str(manifest.fact(f"file_name:{name}") or "")
         part = place.output / f"{told}.part"
-        if not told or part.parent != place.output or part.is_symlink():
+        if not told or part.parent != place.output or is_link(part):
             continue
         if part.is_file():
             yield part
@@ -199,9 +200,9 @@ def _finals_parts(
 def _set_aside(output: Path) -> Iterator[tuple[str, Path]]:
     """Work that --fresh moved aside: the job's name, the folder."""
     folder = output / WORK_FOLDER / ASIDE_FOLDER
-    for path in sorted(folder.glob("*")) if not folder.is_symlink() else ():
+    for path in sorted(folder.glob("*")) if not is_link(folder) else ():
         match = _SET_ASIDE.fullmatch(path.name)
-        if match and path.is_dir() and not path.is_symlink():
+        if match and path.is_dir() and not is_link(path):
             yield match[1], path
 
 
@@ -223,7 +224,7 @@ def _free(manifest: Manifest | None, heaps: Iterable[_Heap]) -> None:
             manifest.forget_piece(piece.chunk, piece.name)
         for path in heap.files:
             try:
-                path.unlink(missing_ok=True)
+                remove_file(path)
             except OSError as error:
                 raise output_error(error, path) from error
 

@@ -87,7 +87,11 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _picture_matte(path: Path) -> Alpha:
     """Alpha, or the grey of a picture without colours."""
-    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    try:  # OpenCV itself opens no name outside the code page of Windows
+        content = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+    picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     channels = 0 if picture is None else 1 if picture.ndim == 2 else picture.shape[2]
     if picture is None or channels not in (1, 2, 4):
         raise InputError(f"{path}: isn't a PNG file that is grey or has alpha")

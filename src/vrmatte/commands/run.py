@@ -14,9 +14,15 @@ from vrmatte.jobs.failures import refuse_failures, report_unexpected_errors, unf
 from vrmatte.jobs.fallbacks import downgraded_before
 from vrmatte.jobs.find_subjects import find_subjects, knows_subjects
 from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
-from vrmatte.jobs.job_folder import JobFolder, missing_output_as_error, open_workplace
+from vrmatte.jobs.job_folder import (
+    JobFolder,
+    missing_output_as_error,
+    open_workplace,
+    reachable_output,
+    sync_notices,
+)
 from vrmatte.jobs.manifest import Manifest
-from vrmatte.jobs.memory import check_memory, gpu_memory_notices, limit_malloc_arenas
+from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog, journal_of_run
 from vrmatte.jobs.stall import StallWatch
 from vrmatte.jobs.stopping import Stop, never
@@ -34,6 +40,7 @@ from vrmatte.media.scan import fingerprint
 from vrmatte.media.source import open_source
 from vrmatte.models.devices import GPU_DEVICES, resolve_device
 from vrmatte.plan import Plan, make_plan
+from vrmatte.platform_support import limit_malloc_arenas
 from vrmatte.progress import Event, Notice, Observer, ignore
 from vrmatte.report.gather import write_page
 from vrmatte.report.report import RunReport, read_findings, write_report
@@ -77,7 +84,8 @@ def matte_video(
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
     limit_malloc_arenas()
-    video, output, config = Path(video), Path(output), config or Config()
+    video, config = Path(video), config or Config()
+    output = reachable_output(Path(output), video.stem)
     began = time.time()
     source = open_source(video, config.input)
     with (
@@ -114,7 +122,8 @@ def _laid_out(
     chunk_frames = _kept_chunk_frames(manifest, config, observer)
     plan = make_plan(source, identity, timeline, WHOLE_EYES, engine, config, chunk_frames)
     runs = stored is None
-    for text in (*engine.notices, *plan.notices, *_machine_notices(plan, runs=runs)):
+    machine = (*_machine_notices(plan, runs=runs), *sync_notices(place.output))
+    for text in (*engine.notices, *plan.notices, *machine):
         observer(Notice(text))
     if not runs and not knows_subjects(place.output, source, config):
         return plan  # whoever may not infer may not scout

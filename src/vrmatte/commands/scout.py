@@ -42,7 +42,8 @@ def scout_video(
     Raises:
         VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
     """
-    video, output, config = Path(video), Path(output), config or Config()
+    video, config = Path(video), config or Config()
+    output = reachable_output(Path(output), video.stem)
     source = open_source(video, config.input)
     try:
         output.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from vrmatte.jobs.failures import TRIES, is_chunks_fault, reason
 from vrmatte.jobs.fallbacks import FallbackPolicy, Shortage, memory_shortage
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.jobs.manifest import Manifest
-from vrmatte.jobs.memory import Encoders, MemoryWatch, give_back_freed
+from vrmatte.jobs.memory import Encoders, MemoryWatch
 from vrmatte.jobs.pieces import ChunkPieces, Missing
 from vrmatte.jobs.run_log import RunLog
 from vrmatte.jobs.stopping import Stop, never, stop_if_asked
@@ -20,6 +20,7 @@ from vrmatte.matting.engines.choose import load_engine
 from vrmatte.outputs import ChunkJob, piece_name
 from vrmatte.pipeline import process_chunk
 from vrmatte.plan import Chunk, Plan
+from vrmatte.platform_support import release_freed_memory
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
 
@@ -267,7 +268,7 @@ class ChunkWork:
                 "stage_seconds": result.seconds,
             },
         )
-        give_back_freed()
+        release_freed_memory()
 
     def _loaded_engine(self, plan: Plan) -> Engine:
         if self._engine is None or self._engine_is != plan.engine.precision:

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vrmatte.errors import DiskFullError, InputError, OutputError, OutputLockedError, output_error
+from vrmatte.platform_support import (
+    is_link,
+    reachable_path,
+    remove_file,
+    replace_file,
+    synced_folder,
+)
 
 WORK_FOLDER = ".vrmatte"
 ASIDE_FOLDER = "set-aside"
@@ -51,6 +58,25 @@ class JobFolder:
             )
 
 
+def reachable_output(output: Path, stem: str) -> Path:
+    """Return an output directory in a form in which every file of a job can be opened.
+
+    The longest names hold the stem twice: `.vrmatte/STEM/...` or `STEM_png/STEM_000123.png.part`,
+    with tags of projection and deliverable of at most 80 characters.
+    """
+    return reachable_path(output, below=2 * len(stem) + 80)
+
+
+def sync_notices(output: Path) -> Iterator[str]:
+    """Yield a notice where a cloud service syncs the output directory."""
+    service = synced_folder(output.absolute(), os.environ, Path.home())
+    if service is not None:
+        yield (
+            f"{service} syncs {output}: it uploads every chunk and may hold files for a moment. "
+            "Choose an --out outside of it, or pause the sync until the run ends"
+        )
+
+
 @contextmanager
 def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[JobFolder]:
     """Make the folders and hold the lock; `fresh` moves an earlier job's work aside first.
@@ -59,6 +85,7 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[JobFold
         OutputLockedError: another run is working here.
         OutputError, DiskFullError: the folders can't be made.
     """
+    output = reachable_output(output, stem)
     folder = output / WORK_FOLDER / stem
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,9 +128,10 @@ def locked_job(output: Path, stem: str) -> Generator[JobFolder]:
         OutputLockedError: a run is working here.
         OutputError: a link stands where only folders and files of ours may.
     """
+    output = reachable_output(output, stem)
     folder = output / WORK_FOLDER / stem
     for path in (folder.parent, folder):
-        if path.is_symlink():
+        if is_link(path):
             raise OutputError(f"{path}: is a link, which isn't followed. Name the directory itself")
     with _held(folder.with_name(f"{stem}.lock"), output):
         refuse_links(folder)
@@ -124,7 +152,7 @@ def _held(path: Path, output: Path) -> Generator[None]:
     except OSError as error:
         raise output_error(error, path) from error
     try:
-        owner.unlink(missing_ok=True)  # a link there would lead the writing elsewhere
+        remove_file(owner)  # a link there would lead the writing elsewhere
         owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
@@ -145,13 +173,13 @@ def _set_aside(folder: Path) -> None:
     if any(folder.iterdir()):
         aside = folder.parent / ASIDE_FOLDER
         aside.mkdir(exist_ok=True)
-        folder.rename(aside / f"{folder.name}-{time.time_ns()}")
+        replace_file(folder, aside / f"{folder.name}-{time.time_ns()}")
         folder.mkdir()
 
 
 def job_stems(output: Path) -> list[str]:
     """Names of the jobs an output directory holds, sorted."""
-    folders = (output / WORK_FOLDER).glob("*/manifest.sqlite")
+    folders = (reachable_output(output, "") / WORK_FOLDER).glob("*/manifest.sqlite")
     return sorted(path.parent.name for path in folders)
 
 
@@ -175,11 +203,11 @@ def refuse_links(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = os.path.join(place, name)
-            if os.path.islink(path):
+            if is_link(path):
                 raise OutputError(f"{path}: is a link, which no job holds. Remove it")
 
 
 def _sweep(folder: Path) -> None:
     """Remove what a killed run left half-written."""
     for part in folder.rglob("*.part"):
-        part.unlink(missing_ok=True)
+        remove_file(part)

@@ -22,6 +22,7 @@ from vrmatte.files import ChunkFile, sha256_of
 from vrmatte.matting.base import EngineChoice
 from vrmatte.media.sequences.sequence import holds_all_frames
 from vrmatte.plan import Parameters, key_of
+from vrmatte.platform_support import remove_file
 from vrmatte.settings.config import Config
 
 SCHEMA_VERSION = 1
@@ -102,13 +103,21 @@ class Manifest:
         path = folder / "manifest.sqlite"
         try:
             self._db = sqlite3.connect(path, isolation_level=None)
-            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
-            self._db.execute("PRAGMA trusted_schema=OFF")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            try:
+                self._prepare(path)
+            except BaseException:
+                self._db.close()  # Windows can't delete an open file
+                raise
         except _SQLITE_ERRORS as error:
             raise _storage_error(error, path) from error
+
+    def _prepare(self, path: Path) -> None:
+        """Make the tables, and refuse those of another version."""
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+        self._db.execute("PRAGMA trusted_schema=OFF")
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        self._db.executescript(_SCHEMA)
         version = self.fact("schema")
         if version is None:
             self.set_fact("schema", SCHEMA_VERSION)
@@ -225,7 +234,7 @@ class Manifest:
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
         for file in files:
-            file.unlink(missing_ok=True)
+            remove_file(file)
 
     def product(self, name: str) -> Product | None:
         """A finished file as recorded, whether or not it is still there."""

@@ -7,8 +7,6 @@ None of that changes a single bit of what is made.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,28 +19,6 @@ from vrmatte.matting.engines.choose import network_scale
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.plan import Plan
 from vrmatte.profiling.machine_use import free_gpu_bytes
-
-HEAPS = 2
-"""For all threads. Each chunk opens threads of its own, and glibc gives a new thread a new heap
-until there are eight for each core; all of them keep what was freed in them. Measured over 30
-chunks of 30 frames on two cores: with sixteen heaps memory rises from 440 to 498 MB, with two it
-stays at 400."""
-
-_M_ARENA_MAX = -8
-"""glibc's name of that limit, from malloc.h."""
-
-
-def limit_malloc_arenas() -> None:
-    """Let threads share heaps from now on, where the C library can be told so (glibc)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, HEAPS)
-
-
-def give_back_freed() -> None:
-    """Ask the C library for what it keeps of freed memory, where it can be asked (glibc)."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
 
 LIBRARIES_BYTES = 450_000_000
 """Python, the libraries, compiled kernels, the network's weights. Measured: 410 MB after a first

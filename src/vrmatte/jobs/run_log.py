@@ -21,6 +21,7 @@ import psutil
 from vrmatte.errors import DiskFullError, StoppedError, VrmatteError, output_error
 from vrmatte.models.devices import cpu_threads
 from vrmatte.plan import key_of
+from vrmatte.platform_support import replace_file
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import Config
 
@@ -76,7 +77,7 @@ class RunLog:
     def _append(self, line: bytes) -> None:
         with suppress(FileNotFoundError):
             if self._path.stat().st_size + len(line) > LONGEST_BYTES:
-                self._path.replace(self._old)
+                replace_file(self._path, self._old)
         with self._path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)
             if end and (file.seek(end - 1), file.read(1))[1] != b"\n":

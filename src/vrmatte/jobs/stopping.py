@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vrmatte.errors import StoppedError
+from vrmatte.platform_support import remove_file
 
 Stop = Callable[[], bool]
 """Whether the run is to stop; asked often, so it must answer quickly."""
@@ -36,5 +37,5 @@ def dropped_if_stopped(part: Path) -> Generator[None]:
         raise
     except BaseException:
         if part.is_file():  # of a folder of pictures each is whole, and worth keeping
-            part.unlink()
+            remove_file(part)
         raise

@@ -19,6 +19,7 @@ from vrmatte.frames import ColorTags, Matte, PlanarFrame, StraightFrame
 from vrmatte.media.encoders import EncoderSpec
 from vrmatte.media.opening import WRITING_ERRORS, file_url, writing_error
 from vrmatte.media.planes import grey_frame, straight_frame, video_frame
+from vrmatte.platform_support import remove_file
 
 _MOST_REORDERED_FRAMES = 16
 """More frames than any codec reorders."""
@@ -59,7 +60,7 @@ class ChunkWriter:
         if spec.container in ("mp4", "mov"):
             options["video_track_timescale"] = str(time_base.denominator)
         try:
-            self._draft.unlink(missing_ok=True)  # a link there would redirect the writing
+            remove_file(self._draft)  # a link there would redirect the writing
             self._container = av.open(
                 file_url(self._draft), "w", format=spec.container, options=options
             )
@@ -125,7 +126,7 @@ class ChunkWriter:
         """Close and delete the unfinished file."""
         with contextlib.suppress(*WRITING_ERRORS):  # on a full disk closing fails
             self._container.close()
-        self._draft.unlink(missing_ok=True)
+        remove_file(self._draft)
 
     def __enter__(self) -> Self:
         return self

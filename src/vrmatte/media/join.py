@@ -32,6 +32,7 @@ from vrmatte.media.containers.copied_streams import (
 from vrmatte.media.containers.matroska_ticks import MatroskaClock, choose_clock, earliest_time
 from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import WRITING_ERRORS, file_url, open_input, writing_error
+from vrmatte.platform_support import remove_file
 from vrmatte.progress import Advanced, Finished, Observer, Started
 
 _LARGEST_TIMESCALE = 2**31 - 1
@@ -75,7 +76,7 @@ def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
         options = {"max_interleave_delta": "0", "avoid_negative_ts": "disabled"}
         options["fflags"] = "+bitexact"  # otherwise every file gets a random identity
     try:
-        request.target.unlink(missing_ok=True)  # a link there would redirect the writing
+        remove_file(request.target)  # a link there would redirect the writing
         with av.open(
             file_url(request.target), "w", format=request.container, options=options
         ) as output:

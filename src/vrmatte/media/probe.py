@@ -32,6 +32,7 @@ from vrmatte.media.containers.geometry_evidence import (
 from vrmatte.media.containers.mp4_index import check_claims
 from vrmatte.media.containers.spherical import SphericalBoxes, read_boxes
 from vrmatte.media.opening import LARGEST_SIDE_PX, LONGEST_SECONDS, open_input
+from vrmatte.platform_support import reachable_path
 
 StreamKind = Literal["audio", "subtitle", "data", "attachment", "video"]
 
@@ -126,6 +127,7 @@ def probe(
         InputError: missing, a directory, not a supported video, or beyond the limits.
         DamagedInputError: cut off before its index, or its first frame can't be decoded.
     """
+    path = reachable_path(path)
     size_bytes = _checked_size(path)
     check_claims(path)
     with open_input(path) as container:

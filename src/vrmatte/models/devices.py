@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime as ort
-import platformdirs
 import psutil
 from onnx import TensorProto, helper
 from onnxruntime.capi import (
@@ -26,6 +24,7 @@ from onnxruntime.capi import (
 )
 
 from vrmatte.errors import ConfigError
+from vrmatte.platform_support import cache_folder, usable_cores
 from vrmatte.settings.choices import Device
 
 RealDevice = Literal["cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
@@ -109,10 +108,8 @@ def cpu_threads(asked: int = 0) -> int:
     """The threads a network gets: as asked, or for 0 every physical core this process may use."""
     if asked > 0:
         return asked
-    physical = psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, min(physical, len(os.sched_getaffinity(0))))
-    return physical
+    cores = usable_cores()
+    return min(psutil.cpu_count(logical=False) or cores, cores)
 
 
 def candidates(device: Device) -> tuple[RealDevice, ...]:
@@ -248,7 +245,7 @@ def _provider_options(
     if name == PROVIDER["cuda"]:
         options = _CUDA_OPTIONS if limit is None else {**_CUDA_OPTIONS, "gpu_mem_limit": limit}
     elif name == PROVIDER["tensorrt"]:
-        folder = platformdirs.user_cache_path("vrmatte", appauthor=False) / "tensorrt"
+        folder = cache_folder() / "tensorrt"
         options = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
         if limit is not None:
             options = {**options, "trt_max_workspace_size": limit}

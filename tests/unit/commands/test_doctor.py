@@ -22,7 +22,7 @@ def by_name(findings: list[Finding]) -> dict[tuple[str, str], Finding]:
 @pytest.fixture
 def no_weights(monkeypatch, tmp_path):
     """A machine without any network file."""
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda *_, **__: tmp_path / "cache")
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("VRMATTE_MODELS_DIR", raising=False)
     monkeypatch.delenv("VRMATTE_OFFLINE", raising=False)
 

@@ -8,7 +8,7 @@ import pytest
 THREADS = 24
 PROGRAM = f"""
 import ctypes, re, sys, threading
-from vrmatte.jobs.memory import limit_malloc_arenas
+from vrmatte.platform_support import limit_malloc_arenas
 
 if sys.argv[1] == "few":
     limit_malloc_arenas()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 
+import psutil
 import pytest
 
 from vrmatte.errors import DiskFullError, OutputError
@@ -123,8 +124,11 @@ def test_another_schema_is_refused(manifest, folder, tmp_path):
 
 def test_no_database_is_refused(folder, tmp_path):
     (folder / "manifest.sqlite").write_bytes(b"nothing of the kind" * 100)
-    with pytest.raises(OutputError, match=r"can't be used.*--fresh"):
+    with pytest.raises(OutputError, match=r"can't be used.*--fresh") as refused:
         Manifest(folder, tmp_path)
+    assert refused.tb is not None  # it holds the frames, and with them the connection
+    opened = [file.path for file in psutil.Process().open_files()]
+    assert str(folder / "manifest.sqlite") not in opened, "Windows could not delete it"
 
 
 @pytest.mark.parametrize(

@@ -144,16 +144,16 @@ def test_chapters_languages_and_titles(tmp_path: Path) -> None:
     assert (source.streams[0].language, source.streams[0].title) == ("nld", "Commentary")
 
 
-HOSTILE_NAMES = [
-    "-y.mp4",
-    "http:example.mp4",
-    "concat:a.mp4|b.mp4",
-    "frame%03d.mp4",
-    "two\nlines.mp4",
-    "quote\"'`$(x).mp4",
-    "pipe:0",
-    os.fsdecode(b"not\xff\xfeunicode.mp4"),
-]
+HOSTILE_NAMES = ["-y.mp4", "frame%03d.mp4", "quote'`$(x).mp4"]
+if os.name != "nt":  # Windows has no such names
+    HOSTILE_NAMES += [
+        "http:example.mp4",
+        "concat:a.mp4|b.mp4",
+        "two\nlines.mp4",
+        'quote".mp4',
+        "pipe:0",
+        os.fsdecode(b"not\xff\xfeunicode.mp4"),
+    ]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -173,6 +173,10 @@ def test_unusable_paths_are_told(tmp_path: Path) -> None:
         probe(tmp_path)
     with pytest.raises(InputError, match=r"can't be opened|no such file"):
         probe(Path("nul\0byte.mp4"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(InputError, match="not a regular file"):
         probe(tmp_path / "pipe.mp4")

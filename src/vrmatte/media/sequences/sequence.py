@@ -27,13 +27,13 @@ from vrmatte.files import (
     commit_text,
     replace_text,
     sha256_of,
-    sync_directory,
     write_atomically,
 )
 from vrmatte.frames import ColorTags, StraightFrame
 from vrmatte.media.opening import writing_error
 from vrmatte.media.sequences.exr import read_exr, write_exr
 from vrmatte.media.sequences.png import read_png, write_png
+from vrmatte.platform_support import is_link, remove_file, sync_directory
 
 SequenceKind = Literal["png", "exr"]
 
@@ -258,10 +258,10 @@ def drop_broken_frames(listing: Path) -> bool:
     for frame in read_listing(listing)[1]:
         path = folder / frame.file
         if not path.is_file() or sha256_of(path) != frame.sha256:
-            path.unlink(missing_ok=True)
+            remove_file(path)
             broken = True
     if broken:
-        listing.unlink()
+        remove_file(listing)
     return broken
 
 
@@ -271,11 +271,11 @@ def drop_frames(listing: Path) -> None:
     The listing is deleted last: as long as it exists, an interrupted deletion is repeated.
     """
     shutil.rmtree(listing.with_suffix(""), ignore_errors=True)
-    listing.unlink(missing_ok=True)
+    remove_file(listing)
 
 
 def _make_folder(folder: Path, key: str) -> None:
-    if folder.is_symlink():  # files in it may be deleted below
+    if is_link(folder):  # files in it may be deleted below
         folder.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     key_file = folder / _KEY_FILE
@@ -290,7 +290,7 @@ def _make_folder(folder: Path, key: str) -> None:
 
 def _remove_parts(folder: Path) -> None:
     for part in folder.glob(f"*{DRAFT_SUFFIX}"):
-        part.unlink(missing_ok=True)
+        remove_file(part)
 
 
 def _frame_file(number: int, path: Path, name: str) -> FrameFile:

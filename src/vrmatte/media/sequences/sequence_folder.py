@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vrmatte.errors import OutputError, VerificationError, output_error
-from vrmatte.files import ChunkFile, draft_path, replace_text, sha256_of, sync_directory
+from vrmatte.files import ChunkFile, draft_path, replace_text, sha256_of
 from vrmatte.frames import Timeline
 from vrmatte.media.sequences.sequence import (
     FrameFile,
@@ -25,6 +25,7 @@ from vrmatte.media.sequences.sequence import (
     read_sequence_frame,
     seconds_text,
 )
+from vrmatte.platform_support import is_link, remove_file, sync_directory
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
 
 LISTING = "frames.json"
@@ -57,7 +58,7 @@ def gather_sequence(
     observer(Started("join", len(timeline), target.name))
     frames: list[FrameFile] = []
     try:
-        if draft.is_symlink():  # other files in it are deleted below
+        if is_link(draft):  # other files in it are deleted below
             draft.unlink()
         draft.mkdir(exist_ok=True)
         for listing in listings:
@@ -145,7 +146,7 @@ def _place(frame: FrameFile, listing: Path, draft: Path, target: Path) -> None:
     if _has_size(in_chunk, frame):
         if place.exists() and place.samefile(in_chunk):
             return
-        place.unlink(missing_ok=True)
+        remove_file(place)
         _link_or_move(in_chunk, place)
         return
     # Without hard links an earlier attempt may have moved the file, at most into `target`.
@@ -153,10 +154,10 @@ def _place(frame: FrameFile, listing: Path, draft: Path, target: Path) -> None:
         return
     finished = target / frame.file
     if _is(finished, frame):
-        place.unlink(missing_ok=True)
+        remove_file(place)
         _link_or_move(finished, place)
         return
-    in_chunk.unlink(missing_ok=True)
+    remove_file(in_chunk)
     listing.unlink()
     raise OutputError(
         f"{target.name}: frame {frame.number} is gone or damaged; run the same command again"
@@ -181,7 +182,7 @@ def _is(path: Path, frame: FrameFile) -> bool:
 def _remove_others(draft: Path, names: set[str]) -> None:
     for path in draft.iterdir():
         if path.name not in names:
-            path.unlink()
+            remove_file(path)
 
 
 def _check_numbers(folder: Path, frames: Sequence[FrameFile], timeline: Timeline) -> None:
@@ -245,7 +246,7 @@ _FRAME_NAME = re.compile(r".+_\d{6,}\.(png|exr)(\.part)?")
 
 def _clear(folder: Path) -> None:
     """Delete the files of a sequence, and the folder if nothing else is in it."""
-    if folder.is_symlink() or not folder.is_dir():
+    if is_link(folder) or not folder.is_dir():
         return
     for path in folder.iterdir():
         if path.name in (LISTING, _TIMING) or _FRAME_NAME.fullmatch(path.name):

@@ -263,7 +263,7 @@ def test_a_finished_sequence_is_proven_and_tells_its_times(spec, listings, finis
 
 
 def steps_before(monkeypatch, steps):
-    """Let that many links or renames of folders pass, then fail like a kill."""
+    """Let that many links or renames pass, then fail like a kill."""
     left = [steps]
 
     def guarded(real):
@@ -276,7 +276,7 @@ def steps_before(monkeypatch, steps):
         return call
 
     monkeypatch.setattr("os.link", guarded(os.link))
-    monkeypatch.setattr(Path, "rename", guarded(Path.rename))
+    monkeypatch.setattr("os.replace", guarded(os.replace))
     monkeypatch.setattr(Path, "rmdir", guarded(Path.rmdir))
 
 
@@ -287,7 +287,7 @@ def refuse_links(monkeypatch):
     monkeypatch.setattr("os.link", refuse)
 
 
-@pytest.mark.parametrize("steps", range(9))
+@pytest.mark.parametrize("steps", range(11))
 def test_a_kill_while_gathering_or_replacing_costs_nothing(
     spec, listings, tmp_path, steps, monkeypatch
 ):
