@@ -18,7 +18,6 @@ from support.deliverable_runs import (
     stored_mattes,
     write_source,
 )
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.confidence import ConfidenceMap
@@ -44,7 +43,6 @@ def scores(score: float) -> tuple[PersonScores, ...]:
 def make(do: Any, *arguments: Any, score: float = 0.6, **how: Any) -> None:
     """Run or render with one person known."""
     with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
         subjects = Subjects(None, PEOPLE, scores=scores(score))
         patch.setattr("vrmatte.commands.run.find_subjects", lambda *_: subjects)
         do(*arguments, **how)

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from support.deliverable_runs import ALL, FRAMES, STEM, contents, run, settings_of, write_source
-from support.stand_in_engine import CHOICE, StandInEngine
 from vrmatte.cli.run import render_command
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
@@ -220,14 +219,12 @@ def write_document(clip: Path, out: Path, *people: Person) -> Path:
 
 
 @pytest.fixture
-def with_people(clip, tmp_path, monkeypatch) -> Path:
+def with_people(clip, tmp_path) -> Path:
     """A run whose people were read from people.json."""
     out = tmp_path / "out"
     write_document(clip, out, person(keep=True))
-    with monkeypatch.context() as patch:
-        patch.setattr("vrmatte.commands.run.choose_engine", lambda *_: CHOICE)
-        patch.setattr("vrmatte.jobs.chunks.load_engine", lambda *_: StandInEngine())
-        matte_video(clip, out, settings_of(output__deliver=FIRST))
+    settings = settings_of(output__deliver=FIRST, processing__projection="viewport")
+    matte_video(clip, out, settings)
     return out
 
 

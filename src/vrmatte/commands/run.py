@@ -140,7 +140,7 @@ def _note_plan(run_log: RunLog, plan: Plan, *, runs: bool) -> None:
 
 def _device(plan: Plan) -> str:
     """Where the matting network runs."""
-    if plan.engine.name == "selfie":
+    if plan.engine.name in ("selfie", "brightness"):
         return "cpu"
     return resolve_device(plan.config.hardware.device).device
 

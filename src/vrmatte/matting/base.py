@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.float32]
 State = Mapping[str, FloatArray]
 """Everything an engine remembers between frames, by name."""
 
-EngineKind = Literal["rvm", "selfie", "sam2"]
+EngineKind = Literal["rvm", "selfie", "sam2", "brightness"]
 RefinerName = Literal["rvm", "guided", "vitmatte"]
 Precision = Literal["fp32", "fp16", "bf16", "fp16+bf16"]
 """Of networks' inside: fp16 is said of the one that mattes, bf16 of the one that follows people."""

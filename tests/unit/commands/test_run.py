@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from support.brightness import brightness_config
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte import pipeline
 from vrmatte.commands.run import matte_video
 from vrmatte.jobs import chunks, memory
 from vrmatte.media.decode import read_frames
 from vrmatte.pipeline import process_chunk
 from vrmatte.progress import Advanced
-from vrmatte.settings.config import Config
 
-CONFIG = Config.model_validate(
+CONFIG = brightness_config(
     {
         "output": {
             "deliver": ["matte-lossless", "greenscreen", "alpha-packed", "matte"],
@@ -27,8 +26,7 @@ CONFIG = Config.model_validate(
 
 
 @pytest.fixture
-def clip(tmp_path, monkeypatch) -> Path:
-    use_stand_in(monkeypatch)
+def clip(tmp_path) -> Path:
     path = tmp_path / "clip_LR_180.mp4"
     write_clip(path, frames=20)
     return path

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from support.media_fixtures import write_clip
-from support.stand_in_engine import CHOICE
 from vrmatte.errors import ChunkError, ConfigError
 from vrmatte.frames import YUV420P, YUV420P10
 from vrmatte.jobs import memory
@@ -17,6 +16,7 @@ from vrmatte.jobs.memory import (
     concurrency_modes,
     needed_bytes,
 )
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.plan import WHOLE_EYES, Plan, make_plan
@@ -42,7 +42,7 @@ def plan_of(tmp_path_factory):
             }
         )
         large = replace(source, width=width, height=width // 2, layout=layout)
-        return make_plan(large, "f" * 64, timeline, WHOLE_EYES, CHOICE, config)
+        return make_plan(large, "f" * 64, timeline, WHOLE_EYES, BRIGHTNESS, config)
 
     return plan_of
 

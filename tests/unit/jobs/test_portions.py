@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from support.media_fixtures import write_clip
-from support.stand_in_engine import CHOICE
 from vrmatte.jobs.chunks import encoding_passes
 from vrmatte.jobs.pieces import Missing
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.plan import WHOLE_EYES, make_plan
@@ -24,7 +24,7 @@ def files(tmp_path_factory):
     names = ["matte", "xalpha", "greenscreen", "alpha-packed", "png"]
     config = Config.model_validate({"output": {"deliver": names, "encoder": "software"}})
     timeline = scan_timeline(source, ignore)
-    plan = make_plan(source, "f" * 64, timeline, WHOLE_EYES, CHOICE, config)
+    plan = make_plan(source, "f" * 64, timeline, WHOLE_EYES, BRIGHTNESS, config)
     return {deliverable.id: deliverable for deliverable in plan.deliverables}
 
 
