@@ -94,7 +94,7 @@ def test_without_being_asked_for_nothing_of_it_is_there(tmp_path, clip, monkeypa
     def refused(*_: object) -> None:
         raise AssertionError("nobody asked for a profile")
 
-    monkeypatch.setattr("vrmatte.pipeline.MachineMeter", refused)
+    monkeypatch.setattr("vrmatte.profiling.run_profile.MachineMeter", refused)
     report = run(clip, tmp_path, profile_enabled=False)
     assert report.profile is None
     assert json.loads((tmp_path / "clip_LR_180_report.json").read_text())["profile"] is None

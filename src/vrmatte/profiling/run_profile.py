@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from vrmatte.errors import OutputError
 from vrmatte.files import ChunkFile, commit_text
-from vrmatte.profiling.machine_use import MachineUse
+from vrmatte.profiling.machine_use import MachineMeter, MachineUse, bytes_written_since
 from vrmatte.profiling.stopwatch import Stopwatch
 
 WAIT_FOR_FRAMES = "wait for frames"
@@ -94,6 +96,48 @@ class RunProfile:
         """Sum up chunks, by their number."""
         frames = sum(profile.frames for profile in by_chunk.values())
         return cls(summed_up(by_chunk.values(), frames), dict(by_chunk))
+
+
+class ChunkProfiler:
+    """Measures one pass over a chunk while its `with` block runs, and saves the profile."""
+
+    def __init__(self, watch: Stopwatch, path: Path) -> None:
+        """Take the stopwatch of the pass, and the profile's path among the chunk's files."""
+        self._watch = watch
+        self._path = path
+        self._meter = MachineMeter()
+
+    def __enter__(self) -> Self:
+        self._began = time.time()
+        self._meter.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._meter.__exit__(kind, error, trace)
+
+    def save(
+        self, files: Mapping[str, ChunkFile], key: str, frames: int, source_bytes: int
+    ) -> ChunkFile:
+        """Commit the profile of the pass.
+
+        Args:
+            files: made in the pass, by piece name.
+            key: of the matte.
+            frames: of the chunk.
+            source_bytes: size of the decoded part of the source, used where the system counts no
+                bytes read.
+
+        Raises:
+            OutputError, DiskFullError: the file can't be written.
+        """
+        moved = source_bytes, bytes_written_since(self._path.parent, self._began)
+        profile = profile_of(self._watch, self._meter.use, frames, moved)
+        return save_profile(profile, files, key, self._path)
 
 
 def profile_of(

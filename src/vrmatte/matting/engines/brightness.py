@@ -23,8 +23,8 @@ BRIGHTNESS = EngineChoice(
 )
 _SLOPE = 6.0
 _THRESHOLD = 2.2
-_TRAIL_SHARE = 0.8
-"""Share of the earlier frames in the running mean of each pixel."""
+_KEPT, _ADDED = np.float32(0.8), np.float32(0.2)
+"""Shares of the earlier frames and of the new one in the running mean of each pixel."""
 
 
 class BrightnessEngine:
@@ -45,12 +45,13 @@ class BrightnessEngine:
 
     def infer(self, view: str, pictures: FloatArray) -> Coefficients:
         """Return coefficients of pictures (n, 3, h, w), by their mean brightness so far."""
-        grey = pictures.mean(axis=1)
+        grey: FloatArray = pictures.mean(axis=1)
         trail = self._state.get(f"{view}-trail", grey)
         age = self._state.get(f"{view}-age", np.zeros(1, np.float32))
-        trail = np.float32(_TRAIL_SHARE) * trail + np.float32(1 - _TRAIL_SHARE) * grey
+        trail = (_KEPT * trail + _ADDED * grey).astype(np.float32)
         self._state |= {f"{view}-trail": trail, f"{view}-age": age + 1}
-        return Coefficients(np.full_like(grey, _SLOPE), trail - _THRESHOLD + age % 7 / 255)
+        offset = (trail - _THRESHOLD + age % 7 / 255).astype(np.float32)
+        return Coefficients(np.full_like(grey, _SLOPE), offset)
 
     def remembers(self, view: str) -> bool:
         """Report whether a view was seen before."""
