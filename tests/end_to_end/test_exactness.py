@@ -253,7 +253,7 @@ def shown_only(sound: Sound, count: int) -> Sound:
 
 
 def test_what_is_lost_is_told(made):
-    lost = [text for text in made.report.notices if "does not carry" in text]
+    lost = [text for text in made.report.notices if "does not contain" in text]
     mp4s = sum(path.suffix == ".mp4" for path in made.files.values())
     assert len(lost) == made.case.lost_in_mp4 * mp4s
     hidden = [text for text in made.report.notices if "before the start" in text]
@@ -393,5 +393,5 @@ def test_another_picture_in_the_file_is_told(tmp_path):
                     packet.stream = copy
                     target.mux(packet)
     report = run(source, tmp_path / "out")
-    told = [text for text in report.notices if "does not carry source stream 1, video" in text]
+    told = [text for text in report.notices if "does not contain source stream 1, video" in text]
     assert len(told) == len(DELIVERABLES)

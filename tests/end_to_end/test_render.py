@@ -178,7 +178,7 @@ def test_missing_and_damaged_mattes_are_refused(clip, tmp_path, damage):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     damage(chunk_file(out, "matte.mkv"))
-    with pytest.raises(OutputError, match=r"1 of 3 chunks \(first: 1\) are not there, or damaged"):
+    with pytest.raises(OutputError, match=r"1 of 3 chunks \(first: 1\) are missing or damaged"):
         render(out, output__deliver=["matte"])
     assert not list(out.glob("*.mp4"))
 

@@ -17,7 +17,7 @@ from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import InputError, OutputError, OutputLockedError, StoppedError
-from vrmatte.jobs.job_folder import open_workplace
+from vrmatte.jobs.job_folder import open_job_folder
 from vrmatte.settings.config import Config
 
 STEM = "clip_LR_180"
@@ -195,7 +195,7 @@ def test_a_file_moved_away_makes_its_job_unfinished(out):
 def test_it_waits_for_no_run(out, scope, dry_run):
     before = files(out)
     with (
-        open_workplace(out, STEM, fresh=False),
+        open_job_folder(out, STEM, fresh=False),
         pytest.raises(OutputLockedError),
     ):
         clean_output(out, scope, dry_run=dry_run)
@@ -277,6 +277,6 @@ def test_the_command_line_tells_what_goes(out, tmp_path):
 
 
 def test_the_command_line_refuses_while_a_run_works(out, tmp_path):
-    with open_workplace(out, STEM, fresh=False):
+    with open_job_folder(out, STEM, fresh=False):
         told = vrmatte(tmp_path, "clean", out, code=6).errors
     assert "another run is writing here" in told

@@ -169,7 +169,7 @@ def test_three_tries_and_the_rest_is_made(run, poison, tmp_path):
     for words in (
         "1 of 5 chunks could not be made",
         "chunk 2 (frames 16 to 23, 0.534 s to 0.801 s of the video)",
-        "after 3 tries: RuntimeError: CUDA error",
+        "after 3 attempts: RuntimeError: CUDA error",
         "clip_LR_180_greenscreen.mp4",
         "All else is kept",
         "`vrmatte run ... --retry-failed`",
@@ -202,9 +202,9 @@ def test_each_try_is_told(run, poison, tmp_path, clip):
     with pytest.raises(ChunkError):
         matte_video(clip, tmp_path / "out", settings(), observer=told)
     assert [text for text in told.notices if text.startswith("chunk 2")] == [
-        "chunk 2: try 1 of 3 failed (RuntimeError: boom); it is tried again",
-        "chunk 2: try 2 of 3 failed (RuntimeError: boom); it is tried again",
-        "chunk 2: try 3 of 3 failed (RuntimeError: boom); it is left out",
+        "chunk 2: attempt 1 of 3 failed (RuntimeError: boom); retrying",
+        "chunk 2: attempt 2 of 3 failed (RuntimeError: boom); retrying",
+        "chunk 2: attempt 3 of 3 failed (RuntimeError: boom); skipping it",
     ]
     assert told.done[-1] == FRAMES
     assert told.done == sorted(told.done)
@@ -216,7 +216,7 @@ def test_what_fails_less_often_leaves_no_trace(run, poison, undisturbed, tmp_pat
     told = run()
     assert content(tmp_path / "out") == undisturbed
     assert poison.cold == [0]
-    assert sum("try" in text for text in told.notices) == times
+    assert sum("attempt" in text for text in told.notices) == times
     assert report(tmp_path / "out")["failures"] == []
 
 
@@ -311,7 +311,7 @@ def test_other_settings_forget_the_failure(run, poison, tmp_path):
 def test_a_file_that_fails_costs_no_other(run, poison, undisturbed, tmp_path, error):
     out = tmp_path / "out"
     poison.files[2, "greenscreen"] = error
-    with pytest.raises(ChunkError, match=r"so clip_LR_180_greenscreen.mp4 can not.*greenscreen of"):
+    with pytest.raises(ChunkError, match=r"so clip_LR_180_greenscreen.mp4 cannot.*greenscreen of"):
         run()
     others = {name: made for name, made in undisturbed.items() if "greenscreen" not in name}
     assert content(out) == others
@@ -424,7 +424,7 @@ def test_the_command_line(clip, tmp_path):
 
 KILLS = [
     ("vrmatte.jobs.failures.Failures.add", 1),
-    ("vrmatte.jobs.failures.Failures.sever", 1),
+    ("vrmatte.jobs.failures.Failures.set_cold_starts", 1),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 2),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 3),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 4),

@@ -346,19 +346,19 @@ CHANGES = [
         {"output__background_color": (0, 0, 255)},
         0,
         {"greenscreen": CHUNKS},
-        "greenscreen made again: pictures.background_color: [0, 255, 0] -> [0, 0, 255]",
+        "re-encoding greenscreen: pictures.background_color: [0, 255, 0] -> [0, 0, 255]",
     ),
     (
         {"output__alpha_packed": {"fov_deg": 200}},
         0,
         {"alpha-packed": CHUNKS},
-        "alpha-packed made again: pictures.fov_deg: 190 -> 200",
+        "re-encoding alpha-packed: pictures.fov_deg: 190 -> 200",
     ),
     (
         {"output__quality": 30},
         0,
         {"greenscreen": CHUNKS, "alpha-packed": CHUNKS},
-        "greenscreen made again: encoder.options",
+        "re-encoding greenscreen: encoder.options",
     ),
     (
         {"processing__scale_factor": 0.25},
@@ -387,7 +387,7 @@ def test_why_is_told_even_when_the_chunks_are_gone(rerun):
     rerun()
     redone = rerun(output__background_color=(0, 0, 255))
     assert (redone.mattes, redone.files) == (0, Counter({"greenscreen": CHUNKS}))
-    assert any("greenscreen made again: pictures.background_color" in t for t in redone.notices)
+    assert any("re-encoding greenscreen: pictures.background_color" in t for t in redone.notices)
 
 
 def test_a_deliverable_asked_for_later_needs_no_network(rerun):

@@ -42,7 +42,7 @@ from vrmatte.errors import (
     WeightsError,
 )
 from vrmatte.files import ChunkFile
-from vrmatte.jobs.job_folder import open_workplace
+from vrmatte.jobs.job_folder import open_job_folder
 from vrmatte.jobs.manifest import Manifest, Product, earlier_run
 from vrmatte.matting.engines.choose import choose_engine, load_engine
 from vrmatte.media.opening import file_url
@@ -452,7 +452,7 @@ def test_a_job_with_links_in_it_is_refused(tmp_path):
 def test_the_job_folder_may_be_on_another_drive(tmp_path):
     (tmp_path / "large-drive").mkdir()
     (tmp_path / ".vrmatte").symlink_to(tmp_path / "large-drive")
-    with open_workplace(tmp_path, "clip", fresh=False) as place:
+    with open_job_folder(tmp_path, "clip", fresh=False) as place:
         assert place.folder.is_dir()
 
 

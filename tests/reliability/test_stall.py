@@ -76,7 +76,7 @@ def test_a_run_that_hangs_ends_itself_and_can_be_continued(clip, tmp_path, hangs
     job = start(clip, out, *limit(STALL_SECONDS), prepare=[hangs])
     assert job.wait(60) == 75, job.errors
     told = job.errors.strip().splitlines()[-1]
-    assert told.startswith("vrmatte: nothing moved for ")
+    assert told.startswith("vrmatte: no progress for ")
     assert "Run the same command again to continue" in told
     lines = (out / ".vrmatte/clip_LR_180/journal.jsonl").read_text().splitlines()
     (stalled,) = [line for line in map(json.loads, lines) if line["event"] == "stalled"]

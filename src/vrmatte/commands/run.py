@@ -14,10 +14,10 @@ from vrmatte.jobs.failures import refuse_failures, report_unexpected_errors, unf
 from vrmatte.jobs.fallbacks import downgraded_before
 from vrmatte.jobs.find_subjects import find_subjects, knows_subjects
 from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
-from vrmatte.jobs.job_folder import JobFolder, missing_output_as_error, open_workplace
+from vrmatte.jobs.job_folder import JobFolder, missing_output_as_error, open_job_folder
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices, limit_malloc_arenas
-from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog, journal_of_run
+from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.jobs.stall import StallWatch
 from vrmatte.jobs.stopping import Stop, never
 from vrmatte.masks.sam2_loading import torch_on_gpu
@@ -85,10 +85,10 @@ def matte_video(
     source = probe(video, layout=told.layout, projection=told.projection, lens=told.lens)
     check_source(source)
     with (
-        open_workplace(output, video.stem, fresh=fresh) as place,
+        open_job_folder(output, video.stem, fresh=fresh) as place,
         missing_output_as_error(place),
-        journal_of_run(place.folder, config, observer) as run_log,
-        report_unexpected_errors(place.folder / JOURNAL_FILE),
+        open_run_log(place.folder, config, observer) as run_log,
+        report_unexpected_errors(place.folder / RUN_LOG_FILE),
         Manifest(place.folder, output) as manifest,
         StallWatch(config.processing.stall_minutes, run_log) as watch,
     ):

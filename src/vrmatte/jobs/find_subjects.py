@@ -1,4 +1,4 @@
-"""Who is matted through what: from people.json, made when missing, or whole eyes."""
+"""The subjects of a run: from people.json, which is scouted if missing, or whole eyes."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from vrmatte.sheets.video_people import draw_people
 from vrmatte.subjects import People, Person
 
 LINGER_SECONDS = 0.25
-"""How long before and after their boxes excluded people are kept out: a scout tells their coming
-and going to a tenth of a second, and sees nothing of the first and last bit of them."""
+"""Time before and after their boxes in which excluded people are kept out: a scout finds the first
+and last frame to a tenth of a second, and misses people who are partly out of view."""
 
 
 def find_subjects(
@@ -36,10 +36,10 @@ def find_subjects(
     config: Config,
     observer: Observer,
 ) -> Subjects:
-    """Find out who is matted, as `processing.projection` says.
+    """Find the subjects to matte, as set by `processing.projection`.
 
     Args:
-        output: where people.json lies, or will lie.
+        output: folder of people.json.
         source: the video.
         fingerprint: its identity.
         timeline: all its frames.
@@ -47,7 +47,7 @@ def find_subjects(
         observer: receives progress and notices.
 
     Raises:
-        ConfigError: people.json can't be used, or speaks of another video.
+        ConfigError: people.json can't be used, or belongs to another video.
     """
     projection = config.processing.projection
     if projection == "half_equirect":
@@ -56,15 +56,15 @@ def find_subjects(
         return Subjects(whole_sphere(len(timeline), projection))
     path = config.people.file or people_file(source.path, output)
     people = load_or_scout(path, source, fingerprint, timeline, config, observer)
-    if not path.exists():  # no detector could be had, which was said
+    if not path.exists():  # there is no detector, which was reported
         return WHOLE_EYES
     if config.debugging.save_detection_visualization:
         draw_people(source, timeline, people, output)
     if not people.people and not people.viewports:
         observer(
             Notice(
-                "nobody was found, so whole eyes are matted: slower and less exact. If somebody is "
-                f"there, lower detection.confidence_threshold, or write boxes into {path}"
+                "nobody was found, so whole eyes are matted: slower and less exact. If there are people, "
+                f"lower detection.confidence_threshold, or write boxes into {path}"
             )
         )
         return Subjects(None, (), _regions(people), people.lenses)
@@ -72,7 +72,7 @@ def find_subjects(
 
 
 def subjects_of(people: People) -> Subjects:
-    """Who is matted as a document says; somebody is in it, or a viewport."""
+    """Return the subjects of a document that has a person or a viewport."""
     boxes = tuple(_boxes(person, people) for person in people.people)
     scores = tuple(_scores(person) for person in people.people)
     by_hand = tuple(prompt for person in people.people for prompt in _by_hand(person))
@@ -80,7 +80,7 @@ def subjects_of(people: People) -> Subjects:
 
 
 def knows_subjects(output: Path, source: SourceInfo, config: Config) -> bool:
-    """Whether `find_subjects` has nothing to look for in the video."""
+    """Report whether `find_subjects` needs no detector."""
     if config.processing.projection != "viewport":
         return True
     return (config.people.file or people_file(source.path, output)).exists()
@@ -109,7 +109,7 @@ def _boxes(person: Person, people: People) -> PersonBoxes:
 
 
 def _by_hand(person: Person) -> list[HandPrompt]:
-    """Frames with boxes that no detector was in doubt about, or with points."""
+    """Return the prompts of frames with points or with boxes of score 1, which users write."""
     points: dict[int, list[SpherePoint]] = {
         timed.frame: [] for timed in person.boxes if timed.score == 1
     }

@@ -192,7 +192,7 @@ def test_with_leave_the_scale_shrinks_and_keys_say_so(run, undisturbed, tmp_path
     assert files != undisturbed
     assert done == list(range(1, FRAMES + 1))
     assert [text.rpartition(" on ")[2] for text in said][-1] == (
-        "the network's picture is 49% as wide as planned"
+        "the network's input is 49% as wide as planned"
     )
     assert all("chunk 1" in text or "chunk 0" in text for text in said)
     failed_before = machine.failures
