@@ -375,7 +375,7 @@ def test_manifests_name_no_file_outside_their_folder(work, file):
             lambda: manifest.forget_if_broken(0, "matte"),
             manifest.broken_pieces,
         ):
-            with pytest.raises(OutputError, match="no file of its folder"):
+            with pytest.raises(OutputError, match="a file outside its folder"):
                 use()
     assert (work.parent / "canary").read_text() == "alive"
 
@@ -385,7 +385,7 @@ def test_finished_files_lie_in_the_output_folder(work, file):
     with_row(work, "product", file)
     with (
         Manifest(work, work) as manifest,
-        pytest.raises(OutputError, match="no file of its folder"),
+        pytest.raises(OutputError, match="a file outside its folder"),
     ):
         manifest.product("matte")
 

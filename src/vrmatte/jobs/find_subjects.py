@@ -63,8 +63,8 @@ def find_subjects(
     if not people.people and not people.viewports:
         observer(
             Notice(
-                "nobody was found, so whole eyes are matted: slower and less exact. If there are people, "
-                f"lower detection.confidence_threshold, or write boxes into {path}"
+                "nobody was found, so whole eyes are matted: slower and less exact. If there "
+                f"are people, lower detection.confidence_threshold, or write boxes into {path}"
             )
         )
         return Subjects(None, (), _regions(people), people.lenses)

@@ -164,9 +164,7 @@ def test_the_limit_counts_like_the_machines_own_size(plan_of, machine):
 def test_a_process_beyond_the_limit_begins_no_chunk(plan_of, machine):
     machine(free_gb=64, held_gb=5)
     watch = MemoryWatch(plan_of(limit=4))
-    with pytest.raises(
-        ChunkError, match=r"chunk 7 was not started: the process holds 5\.0 GB already"
-    ):
+    with pytest.raises(ChunkError, match=r"chunk 7 was not started: .*holds 5\.0 GB already"):
         watch.choose_mode(7)
 
 
