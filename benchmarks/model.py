@@ -19,8 +19,8 @@ from benchmarks.peer_model import peer_model
 from benchmarks.scope import Scope
 from benchmarks.values import Findings, Goal
 from vrmatte.errors import WeightsError
-from vrmatte.frames import Eye, PlanarFrame
-from vrmatte.matting.base import EngineChoice, FloatArray
+from vrmatte.frames import Eye, FloatArray, PlanarFrame
+from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.engines.choose import choose_engine, load_engine
 from vrmatte.matting.guided import apply_coefficients
 from vrmatte.matting.network_input import packed, sampled_rgb

@@ -15,16 +15,18 @@ import psutil
 
 from benchmarks.tasks import Answer, Task
 from vrmatte.commands.run import matte_video
+from vrmatte.frames import FloatArray
 from vrmatte.jobs.find_subjects import find_subjects
-from vrmatte.matting.base import FloatArray, infer_settled
+from vrmatte.matting.base import infer_settled
 from vrmatte.matting.engines.choose import choose_engine, load_engine, network_scale
 from vrmatte.matting.whole_eye_matting import VIEW
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Advanced, Event, Finished, Started, ignore
+from vrmatte.subjects import WHOLE_EYES
 from vrmatte.threads import Prefetcher
 
 _FRAMES_AHEAD = 2

@@ -15,6 +15,14 @@ import numpy.typing as npt
 
 from vrmatte.errors import InputError
 
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Grey = npt.NDArray[np.uint8]
+"""A grey 8-bit image, shape (H, W)."""
+Rgb = npt.NDArray[np.uint8]
+"""An 8-bit RGB image, shape (H, W, 3)."""
+
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 """One plane of samples, shape (H, W); uint8 for 8-bit layouts, uint16 above."""
 

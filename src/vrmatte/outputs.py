@@ -11,7 +11,6 @@ from typing import Self
 
 from vrmatte.compose.composer import Composer, eye_of, make_composer
 from vrmatte.compose.rgba import RgbaPainter
-from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.compose.view import PreparedFrame
 from vrmatte.deliverables.decide import (
     Deliverable,
@@ -209,7 +208,8 @@ def _open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Outpu
                 target,
                 deliverable.color,
                 own_colours=estimates_foreground(deliverable.name, plan.config),
-                facts=scene_facts(plan),
+                subjects=plan.subjects,
+                timeline=plan.timeline,
             )
             if deliverable.eye is not None:  # both eyes' files are halves of the same pictures
                 composer = _once_a_frame(deliverable.name, composer)
@@ -223,14 +223,6 @@ def _open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Outpu
         yield _FileOutput(deliverable, stack.enter_context(writer), composer)
     if job.make_matte and plan.config.quality.scores:
         yield ScoreOutput(job.folder, plan.eye, plan.subjects.people)
-
-
-def scene_facts(plan: Plan) -> SceneFacts:
-    """Return what a plan knows about its video, besides the frames."""
-    known = plan.subjects
-    return SceneFacts(
-        known.people, known.scores, known.viewports or (), known.lenses, plan.timeline
-    )
 
 
 def _writer(

@@ -214,7 +214,6 @@ def _agreeing_matting(
         plan.config,
         plan.eye,
         subjects.people,
-        subjects.by_hand,
         partial(_read_ahead, plan, watch),
     )
     matting = with_agreement(

@@ -1,7 +1,7 @@
-"""Decides what is to be made before anything is made: frames, chunks, files, encoders, keys.
+"""The plan of a run: frames, chunks, files, encoders and keys, decided before anything is made.
 
-A plan is plain values. The key of each piece is a digest of everything that shapes it, so a piece
-is made again exactly when something that touches it has changed. No pictures are touched here.
+A plan consists of plain values. The key of each piece is a digest of everything that shapes it, so
+a piece is made again exactly when one of these has changed. No frame is read here.
 """
 
 from __future__ import annotations
@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 
 from vrmatte.deliverables.decide import Deliverable, Parameters, decide_deliverables
 from vrmatte.errors import ConfigError
-from vrmatte.frames import Timeline
-from vrmatte.geometry.person_boxes import ExcludedRegion, HandPrompt, PersonBoxes
-from vrmatte.geometry.person_scores import PersonScores
+from vrmatte.frames import Eye, Timeline
 from vrmatte.geometry.projection import EyeProjection, Fisheye
-from vrmatte.geometry.viewport import ViewportPath
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.build import sized_paths, smaller_paths
 from vrmatte.matting.engines.choose import network_scale
@@ -30,20 +27,20 @@ from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.source_check import check_source, source_notices
 from vrmatte.settings.config import Config
-from vrmatte.subjects import LensAlignment
+from vrmatte.subjects import Person, Subjects
 
 MATTE_VERSION = 2
-"""Raised whenever the same input and settings would give another matte."""
+"""Incremented whenever the same input and settings would give another matte."""
 COMPOSE_VERSION = 1
-"""Raised whenever the same matte would give other pictures in a deliverable."""
+"""Incremented whenever the same matte would give other frames in a deliverable."""
 
 CHUNK_SECONDS = 4
-"""Length of a chunk where the user sets none: what a kill can cost, at most."""
+"""Default length of a chunk: the most that a killed run can lose."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A span of frames made as a unit."""
+    """A span of frames that is processed as a unit."""
 
     index: int
     first: int
@@ -51,43 +48,17 @@ class Chunk:
     last: int
     """One past the last frame."""
     warmup: int
-    """Frames before `first` to run first where no saved state can be had."""
+    """Frames before `first` to run first if there is no saved state."""
 
     @property
     def frames(self) -> int:
-        """How many frames it makes."""
+        """Number of frames."""
         return self.last - self.first
 
 
 @dataclass(frozen=True, slots=True)
-class Subjects:
-    """Who is matted, through what, and who isn't."""
-
-    viewports: tuple[ViewportPath, ...] | None
-    """None: whole eyes go into the network."""
-    people: tuple[PersonBoxes, ...] = ()
-    """Everybody who was found, kept or not."""
-    regions: tuple[ExcludedRegion, ...] = ()
-    """Places whose content leaves the matte."""
-    lenses: LensAlignment | None = None
-    """How the right lens stands to the left; None: not known."""
-    scores: tuple[PersonScores, ...] = ()
-    """How sure the detector was of these people; shapes pictures that show it, no matte."""
-    by_hand: tuple[HandPrompt, ...] = ()
-    """Where somebody said by hand that people are; for engines that are told."""
-
-    @property
-    def anything_leaves(self) -> bool:
-        """Whether anybody or anything is excluded."""
-        return bool(self.regions) or not all(person.keep for person in self.people)
-
-
-WHOLE_EYES = Subjects(None)
-
-
-@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run will do."""
+    """Everything a run is going to do."""
 
     source: SourceInfo
     fingerprint: str
@@ -100,14 +71,14 @@ class Plan:
     """Seconds of the source to process; None: all of it."""
     chunks: tuple[Chunk, ...]
     viewports: tuple[SizedPath, ...] | None
-    """What people are matted through, with network sizes; None: whole eyes."""
+    """Viewports with their network sizes; None: whole eyes."""
     subjects: Subjects
     engine: EngineChoice
     deliverables: tuple[Deliverable, ...]
     config: Config
     notices: tuple[str, ...]
     cold_starts: frozenset[str] = frozenset()
-    """Keys of mattes that failed when what follows them was made, which therefore begins cold."""
+    """Keys of mattes that failed, so that the chunks after them start without a saved state."""
 
     @property
     def eye_px(self) -> int:
@@ -116,24 +87,24 @@ class Plan:
 
     @property
     def eye(self) -> EyeProjection:
-        """What each eye of the source shows."""
+        """Projection of each eye of the source."""
         return self.source.eye_projection
 
     @property
     def selected(self) -> Timeline:
-        """The frames to process, at their times in the source."""
+        """The frames to process, with their times in the source."""
         return self.timeline.slice(self.chunks[0].first, self.chunks[-1].last)
 
     @property
     def promised(self) -> Timeline:
-        """The frames of a finished file: a processed part starts at 0, the whole is untouched."""
+        """The frames of a finished file: a part starts at 0, a whole video keeps its times."""
         line = self.selected
         if self.window is None:
             return line
         return Timeline(line.pts - line.pts[0], line.time_base, line.end_pts - int(line.pts[0]))
 
     def matte_parameters(self) -> list[Parameters]:
-        """What shapes each chunk's matte; a chunk hangs on the one before through the state."""
+        """Return what shapes each chunk's matte, including the state after the chunk before."""
         result: list[Parameters] = []
         previous: str | None = None
         excluded = self._excluded()
@@ -160,12 +131,12 @@ class Plan:
         return result
 
     def goes_on(self, chunk: Chunk) -> bool:
-        """Whether a state after the chunk before would fit: its network has that size too."""
+        """Return True if the state after the previous chunk fits: the network has the same size."""
         downgrade = self.engine.downgrade
         return chunk.index > 0 and downgrade(chunk.index).scale == downgrade(chunk.index - 1).scale
 
     def downgraded_for(self, chunk: Chunk) -> Plan:
-        """The plan with the network's size and precision as they are in this chunk."""
+        """Return the plan with the network's size and precision in this chunk."""
         downgrade = self.engine.downgrade(chunk.index)
         engine = replace(self.engine, precision=downgrade.precision)
         if downgrade.scale == 1:
@@ -180,32 +151,31 @@ class Plan:
         return replace(self, engine=engine, viewports=viewports, config=config)
 
     def _precision(self, chunk: Chunk) -> Parameters:
-        """Full precision, which every run had once, is not told."""
+        """Omit full precision, so that keys of earlier versions stay valid."""
         precision = self.engine.downgrade(chunk.index).precision
         return {} if precision == "fp32" else {"precision": precision}
 
     def _lens(self) -> Parameters:
-        """What half-equirectangular eyes have no need to tell."""
+        """Return the field of view of fisheyes; half-equirectangular eyes have none."""
         if isinstance(self.eye, Fisheye):
             return {"fisheye_deg": self.eye.fov_deg}
         return {}
 
     def _stereo(self) -> Parameters:
-        """How the eyes are made to agree, and by whose boxes; independent eyes have none to tell.
+        """Return the stereo correction and the boxes it uses; nothing for independent eyes.
 
-        People's boxes say who is judged, so they shape what is mended.
+        Boxes decide which pixels are judged as one person, so they shape what is corrected.
         """
         stereo = stereo_parameters(self.config, self.subjects.lenses)
         if stereo is None:
             return {}
-        return {"stereo": stereo, "people": key_of({"boxes": asdict(self.subjects)["people"]})}
+        return {"stereo": stereo, "people": key_of({"boxes": _boxes_of(self.subjects)})}
 
     def _masks(self) -> Parameters:
-        """What follows people, and where they are pointed at; most engines have none to tell."""
+        """Return the mask source and its prompts; nothing for engines without one."""
         engine = self.engine
         if engine.masks is None:
             return {}
-        told = asdict(self.subjects)
         return {
             "masks": {
                 "version": MASKED_VERSION,
@@ -213,11 +183,13 @@ class Plan:
                 "refiner": engine.refiner,
                 "interval": self.config.detection.interval_frames,
             },
-            "prompts": key_of({name: told[name] for name in ("people", "by_hand")}),
+            "prompts": key_of(
+                {"people": _boxes_of(self.subjects), "by_hand": _prompts_by_hand(self.subjects)}
+            ),
         }
 
     def _held(self, chunk: Chunk) -> Parameters:
-        """Which pictures stand in for damaged ones; a chunk without damage has none to tell."""
+        """Return the frames that replace damaged ones; nothing for a chunk without damage."""
         held = [
             [span.first, span.last, span.shown]
             for span in self.timeline.held
@@ -226,7 +198,7 @@ class Plan:
         return {"held": held} if held else {}
 
     def _views(self, chunk: Chunk) -> object:
-        """What the engine is shown during a chunk, as plain values."""
+        """Return the views that the engine sees during a chunk, as plain values."""
         plan = self.downgraded_for(chunk)
         if plan.viewports is None:
             return {"whole_eyes": network_scale(plan.config, self.eye_px)}
@@ -237,21 +209,64 @@ class Plan:
         ]
 
     def _excluded(self) -> str | None:
-        """Digest of who leaves the matte; nobody's boxes matter where everybody stays."""
+        """Return a digest of people and exclusions; None if nothing is excluded."""
         if not self.subjects.anything_leaves:
             return None
-        told = asdict(self.subjects) | {"viewports": None}
-        del told["lenses"], told["scores"], told["by_hand"]
-        return key_of(told)
+        regions = [
+            {"bounds": astuple(r.box), "eye": "both", "first": r.first, "last": r.last}
+            for r in self.subjects.regions
+        ]
+        return key_of({"viewports": None, "people": _boxes_of(self.subjects), "regions": regions})
 
     def of(self, subjects: Subjects) -> Plan:
-        """The same plan for other people."""
+        """Return the same plan for other subjects."""
         viewports = _sized(subjects, self.config, self.eye)
         return replace(self, subjects=subjects, viewports=viewports)
 
 
+def _boxes_of(subjects: Subjects) -> list[Parameters]:
+    """Return what shapes mattes of each person; scores and kinds don't.
+
+    The layout is that of earlier versions, so that their mattes stay valid.
+    """
+
+    def sides(person: Person, eye: Eye) -> list[tuple[float, ...] | None]:
+        boxes = [timed.eye(eye) for timed in person.boxes]
+        return [None if box is None else astuple(box) for box in boxes]
+
+    return [
+        {
+            "id": person.id,
+            "keep": person.keep,
+            "first": person.first,
+            "last": person.last,
+            "frames": person.frames,
+            "left": sides(person, Eye.LEFT),
+            "right": sides(person, Eye.RIGHT),
+        }
+        for person in subjects.people
+    ]
+
+
+def _prompts_by_hand(subjects: Subjects) -> list[Parameters]:
+    """Return the frames with boxes or points set by hand, and their points."""
+    return [
+        {
+            "person": person.id,
+            "frame": frame,
+            "points": [
+                (p.eye, p.yaw_deg, p.pitch_deg, p.is_person)
+                for p in person.points
+                if p.frame == frame
+            ],
+        }
+        for person in subjects.people
+        for frame in person.frames_by_hand
+    ]
+
+
 def key_of(parameters: Parameters) -> str:
-    """Digest of plain values, independent of their order."""
+    """Return a digest of plain values, independent of their order."""
     text = json.dumps(parameters, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -268,7 +283,7 @@ def make_plan(
     """Lay out a run. `chunk_frames` keeps the chunk length of an earlier run.
 
     Raises:
-        InputError: the source is not what can be processed.
+        InputError: the source can't be processed.
         ConfigError: settings that can't be met.
     """
     check_source(source)
@@ -317,7 +332,7 @@ def _selection(timeline: Timeline, config: Config) -> tuple[int, int]:
     if first >= last:
         seconds = float(timeline.end_pts * timeline.time_base)
         raise ConfigError(
-            f"input.start={start} and input.end={end} leave no frame; the video lasts "
+            f"input.start={start} and input.end={end} select no frames; the video lasts "
             f"{seconds:.3f} s"
         )
     return first, last
@@ -341,7 +356,7 @@ def _chunks(first: int, last: int, frames: int, config: Config) -> tuple[Chunk, 
 
 
 def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str) -> Parameters:
-    """What shapes one chunk of a deliverable."""
+    """Return what shapes one chunk of a deliverable."""
     return {
         "version": COMPOSE_VERSION,
         "matte": matte_key,
@@ -354,14 +369,12 @@ def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str)
 
 
 def changed_parameters(old: Parameters, new: Parameters) -> list[str]:
-    """What differs between two parameter sets, for people: "encoder.options: a -> b"."""
+    """Describe how two parameter sets differ, for people: "encoder.options: a -> b"."""
     before, after = _flat(old), _flat(new)
     names = [n for n in after | before if before.get(n) != after.get(n)]
     own = [n for n in names if n not in ("matte", "start.after")]
     return [f"{n}: {before.get(n)} -> {after.get(n)}" for n in own] or [
-        "made anew because the chunk before it changed"
-        if "start.after" in names
-        else "made anew because its matte changed"
+        "the chunk before it changed" if "start.after" in names else "its matte changed"
     ]
 
 

@@ -1,7 +1,7 @@
-"""A cheap first look at a video: its shots, its people, and the viewports they are seen through.
+"""The scout: a cheap first pass that finds the shots, people and viewports of a video.
 
-Some frames a second are looked at; where somebody comes or goes, or a shot may end, a few more.
-What is found is people.json, which people may edit: an existing one is used as it is.
+It looks at a few frames per second, and at a few more where people enter or leave or a shot may
+end. The result is people.json, which users may edit: an existing one is used unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vrmatte.media.samples import key_frames, read_at, shrunk_frame
 from vrmatte.people.detect import Detection, Detector, detect_stereo
 from vrmatte.people.document import rounded, write_people
 from vrmatte.people.read_document import read_people
-from vrmatte.people.refine import TrackEnd, brinks_of, refine
+from vrmatte.people.refine import TrackEnd, refine, track_ends
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.shots import Thumbnail, find_cuts, may_hold_cut, thumbnail
 from vrmatte.people.track import CONTINUES_FROM, Found, Sample, Track, colours_in, link, real_people
@@ -35,21 +35,21 @@ from vrmatte.stereo.lenses import align, matches_in
 from vrmatte.subjects import LensAlignment, People, Person, Shot, SourceIdentity, TimedBox
 
 SURVEY_SECONDS = 0.5
-"""Between two frames of the first pass."""
+"""Time between two frames of the first pass."""
 LARGE_EYE_PX = 2048
 LARGE_SURVEY_SECONDS = 1.0
 """The same for eyes larger than `LARGE_EYE_PX`, where decoding costs most: then key frames are
-taken where there are any near enough, and what lies between is never decoded."""
+used where they are near enough, and the frames between are never decoded."""
 REFINED_SECONDS = 0.1
-"""How exactly it is told when somebody comes and goes."""
+"""Precision of the times at which people enter and leave."""
 _DETECTION_EYE_PX = 1024
-"""Frames kept for a second look are no larger; detectors see less than that."""
+"""Most pixels of frames kept for a second look; detectors use fewer."""
 _MOST_LENS_FRAMES = 16
-"""So many of the frames of the first pass tell how the lenses stand, however long the video is."""
+"""Frames of the first pass used to align the lenses, however long the video is."""
 
 
 def people_file(video: Path, output: Path) -> Path:
-    """Where the document of a video lies."""
+    """Return the path of a video's document."""
     return output / f"{strip_projection_tags(video.stem)}_people.json"
 
 
@@ -61,14 +61,14 @@ def load_or_scout(
     config: Config,
     observer: Observer,
 ) -> People:
-    """The people of a video as a run uses them: from the document at `path`, made when missing.
+    """Load the people of a video from the document at `path`; scout the video if it is missing.
 
-    An existing document is never changed. Who isn't kept, by the document or by
-    `people.viewer_body`, is marked so. Viewports that the document lists are used as they are;
-    where it has no such list they are made from the boxes.
+    An existing document is never changed. People excluded by the document or by
+    `people.viewer_body` are marked so. Viewports listed in the document are used unchanged; without
+    a list they are derived from the boxes.
 
     Args:
-        path: the document, as of `people_file` or `people.file`.
+        path: the document, from `people_file` or `people.file`.
         source: the video.
         fingerprint: its identity.
         timeline: all its frames.
@@ -76,15 +76,17 @@ def load_or_scout(
         observer: receives progress and notices.
 
     Returns:
-        Without people, and without a file, where no detector can be had.
+        Without people, and without writing a file, if no detector is available.
 
     Raises:
-        ConfigError: the document can't be used, speaks of another video, or is named by
+        ConfigError: the document can't be used, belongs to another video, or is named by
             `people.file` and missing.
     """
     if not path.exists():
         if config.people.file is not None:
-            raise ConfigError(f"people.file: {path} is not there; leave it out to scout the video")
+            raise ConfigError(
+                f"people.file: {path} does not exist; remove the setting to scout the video"
+            )
         detector = open_detector(config, observer)
         if detector is None:
             return People(_identity(source, fingerprint, timeline), _one_shot(timeline), (), ())
@@ -92,7 +94,7 @@ def load_or_scout(
         write_people(found, path)
     people, has_viewports = read_people(path)
     _check_source(path, people.source, _identity(source, fingerprint, timeline))
-    _tell_of_lenses(people.lenses, observer)
+    _report_lenses(people.lenses, observer)
     return chosen(people, config.people.viewer_body, derive_viewports=not has_viewports)
 
 
@@ -110,7 +112,7 @@ def scout(
     Args:
         source: the video.
         timeline: all its frames.
-        detector: finds people in flat pictures.
+        detector: finds people in flat images.
         config: for `detection.confidence_threshold`.
         observer: receives progress.
         fingerprint: the video's identity, for the document.
@@ -124,7 +126,7 @@ def scout(
 
 
 class _Scout:
-    """One pass over a video, and the second looks."""
+    """The first pass over a video, and the second looks."""
 
     def __init__(
         self,
@@ -144,18 +146,18 @@ class _Scout:
         self.eye_matches: list[EyeMatches] = []
 
     def run(self) -> tuple[tuple[Shot, ...], list[Track]]:
-        """Shots, and the tracks of real people in order of appearance."""
+        """Return the shots, and the tracks of real people in order of appearance."""
         self._survey()
         cuts = self._cuts()
         edges = [0, *cuts, len(self._timeline)]
         shots = tuple(Shot(first, last) for first, last in pairwise(edges))
         linked = [link(self._samples_in(shot), self._threshold) for shot in shots]
-        brinks = [
-            brink
+        ends = [
+            end
             for shot, tracks in zip(shots, linked, strict=True)
-            for brink in self._brinks(shot, tracks)
+            for end in self._ends(shot, tracks)
         ]
-        refine(brinks, self._read_small, self._look)
+        refine(ends, self._read_small, self._look)
         people = [
             track
             for shot, tracks in zip(shots, linked, strict=True)
@@ -176,7 +178,7 @@ class _Scout:
         self._observer(Finished("scout"))
 
     def _cuts(self) -> list[int]:
-        """First frames of new shots; every frame is seen between samples that differ much."""
+        """Return the first frames of new shots, reading all frames between unlike samples."""
         doubtful = [
             (a, b)
             for a, b in pairwise(sorted(self._thumbnails))
@@ -189,11 +191,11 @@ class _Scout:
             cuts += [first + at for at in find_cuts(tiny)]
         return cuts
 
-    def _brinks(self, shot: Shot, tracks: Sequence[Track]) -> Iterator[TrackEnd]:
+    def _ends(self, shot: Shot, tracks: Sequence[Track]) -> Iterator[TrackEnd]:
         looked_at = [sample.frame for sample in self._samples_in(shot)]
         step = max(1, round(REFINED_SECONDS * float(_rate(self._timeline))))
         for track in tracks:
-            yield from brinks_of(track, tracks, looked_at, shot.first, shot.last, step)
+            yield from track_ends(track, tracks, looked_at, shot.first, shot.last, step)
 
     def _look(self, index: int, frame: PlanarFrame) -> Sample:
         found = detect_stereo(frame, self._detector, CONTINUES_FROM, projection=self._eye)
@@ -215,7 +217,7 @@ class _Scout:
 
 
 def survey_frames(timeline: Timeline, keys: Sequence[int], eye_px: int) -> list[int]:
-    """Which frames the first pass looks at, the first and the last among them."""
+    """Return the frames of the first pass, including the first and the last of the video."""
     large = eye_px > LARGE_EYE_PX
     stride = round((LARGE_SURVEY_SECONDS if large else SURVEY_SECONDS) / timeline.time_base)
     key_pts = timeline.pts[np.asarray(keys if large else (), np.int64)]
@@ -232,28 +234,28 @@ def survey_frames(timeline: Timeline, keys: Sequence[int], eye_px: int) -> list[
 
 
 def evenly(places: Sequence[int], most: int) -> list[int]:
-    """At most so many of these places, evenly spread."""
+    """Return at most `most` of these frames, evenly spread."""
     count = min(most, len(places))
     return [places[(2 * i + 1) * len(places) // (2 * count)] for i in range(count)]
 
 
-def _tell_of_lenses(lenses: LensAlignment | None, observer: Observer) -> None:
+def _report_lenses(lenses: LensAlignment | None, observer: Observer) -> None:
     if lenses is None or (lenses.rows_agree and not lenses.needs_correction):
         return
-    off = f"rows of the two eyes lie {lenses.row_error_px:.1f} px apart in eyes of 1536 px"
+    off = f"rows of the two eyes are {lenses.row_error_px:.1f} px apart in eyes of 1536 px"
     turn = (
-        f"the right lens is turned by {lenses.roll_deg:.2f} (roll), {lenses.pitch_deg:.2f} (pitch) "
-        f"and {lenses.toe_in_deg:.2f} degrees (toe-in)"
+        f"the right lens is rotated by {lenses.roll_deg:.2f} (roll), "
+        f"{lenses.pitch_deg:.2f} (pitch) and {lenses.toe_in_deg:.2f} degrees (toe-in)"
     )
     if not lenses.rows_agree:
-        why = "no turn of a lens explains all of it, so comparing the eyes is less exact"
+        why = "no rotation of a lens explains all of it, so comparing the eyes is less exact"
     else:
-        why = f"{turn}, which is made good wherever the eyes are compared"
+        why = f"{turn}, which is corrected wherever the eyes are compared"
     observer(Notice(f"{off}: {why}"))
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Spans that follow each other made one."""
+    """Join spans that follow each other."""
     joined: list[tuple[int, int]] = []
     for first, last in spans:
         if joined and joined[-1][1] == first:
@@ -295,15 +297,15 @@ def _one_shot(timeline: Timeline) -> tuple[Shot, ...]:
 
 
 def _check_source(path: Path, found: SourceIdentity, actual: SourceIdentity) -> None:
-    """Refuse a document of another video.
+    """Check that a document belongs to the video.
 
     Raises:
-        ConfigError: it speaks of another.
+        ConfigError: it belongs to another video.
     """
     for name in ("fingerprint", "frames", "width", "height"):
         there, here = getattr(found, name), getattr(actual, name)
         if there != here:
             raise ConfigError(
-                f"{path}: speaks of another video: source.{name} is {there}, the video's is "
+                f"{path}: belongs to another video: source.{name} is {there}, but the video's is "
                 f"{here}. Remove the file, or name another in people.file"
             )

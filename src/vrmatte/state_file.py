@@ -14,7 +14,7 @@ import numpy as np
 
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile, commit_file
-from vrmatte.matting.base import State
+from vrmatte.view_memory import State
 
 _BROKEN_STATE = (
     OSError,

@@ -18,32 +18,30 @@ from support.deliverable_runs import (
     stored_mattes,
     write_source,
 )
+from support.people import person_of
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.confidence import ConfidenceMap
-from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.errors import OutputError
 from vrmatte.frames import YUV420P
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
-from vrmatte.geometry.person_scores import PersonScores
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.media.probe import probe
-from vrmatte.plan import Subjects
 from vrmatte.progress import Advanced
+from vrmatte.subjects import Person, Subjects
 
 BOTH = ("confidence", "overlay")
 SETTINGS = settings_of(output__deliver=BOTH, output__codec="h264", output__quality=1)
-BOX = Bounds(-60.0, 60.0, -60.0, 60.0)
-PEOPLE = (PersonBoxes(1, True, 0, FRAMES, (0,), (BOX,), (BOX,)),)
+BOX = AngularBox(-60.0, 60.0, -60.0, 60.0)
 
 
-def scores(score: float) -> tuple[PersonScores, ...]:
-    return (PersonScores(1, (0,), (score,)),)
+def people(score: float) -> tuple[Person, ...]:
+    return (person_of(1, True, 0, FRAMES, (0,), (BOX,), (BOX,), score),)
 
 
 def make(do: Any, *arguments: Any, score: float = 0.6, **how: Any) -> None:
     """Run or render with one person known."""
     with pytest.MonkeyPatch.context() as patch:
-        subjects = Subjects(None, PEOPLE, scores=scores(score))
+        subjects = Subjects(None, people(score))
         patch.setattr("vrmatte.commands.run.find_subjects", lambda *_: subjects)
         do(*arguments, **how)
 
@@ -67,7 +65,7 @@ def test_the_file_shows_the_map_with_nothing_before_a_chunk(clip, in_one_run):
     shown = planes_of(path, YUV420P)
     assert len(shown) == FRAMES
     for first in range(0, FRAMES, CHUNK_FRAMES):
-        find = ConfidenceMap(source.eye_projection, SceneFacts(PEOPLE, scores(0.6)))
+        find = ConfidenceMap(source.eye_projection, Subjects(None, people(0.6)))
         for at in range(first, min(first + CHUNK_FRAMES, FRAMES)):
             wanted = find(at, frames[at], mattes[at])
             found = (shown[at].y.astype(float) - 16) / 219 * 255

@@ -15,8 +15,9 @@ from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.people.read_document import read_people
-from vrmatte.plan import WHOLE_EYES, make_plan
+from vrmatte.plan import make_plan
 from vrmatte.progress import Notice, ignore
+from vrmatte.subjects import WHOLE_EYES
 
 FRAMES = 60
 FILES = ("matte-lossless", "alpha-packed")

@@ -130,7 +130,7 @@ SETTINGS = [
     (["--preset", "fastest"], "unknown preset"),
     (["--start", "soon"], "input.start"),
     (["--start", "2", "--end", "1"], "must come after start"),
-    (["--start", "99"], "leave no frame"),
+    (["--start", "99"], "select no frames"),
     (["--config", "no-such.yaml"], "no-such.yaml"),
     (
         ["--set", "output.preset=sideways"],

@@ -104,7 +104,7 @@ class TrueMasks:
         result = np.zeros((2, *pictures.shape[2:]), np.float32)
         alpha = planar(self.truth[at])
         for number, eye in enumerate(EYES):
-            bounds = person.at(seen, eye)
+            bounds = person.box_at(seen, eye)
             if bounds is None:
                 continue
             mask = window.read(_shrunk(alpha.eye(eye), _reduction(window)), _reduction(window)).y

@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from support.people import person_of
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.quality.measures import MEASURES, MeasureName
 from vrmatte.quality.summary import Figure, ScoreSummary, Series
 from vrmatte.quality.worst_frames import WorstFrame
 from vrmatte.report.page.content import AgreementLine, PageContent, Shot, WorstLook
 from vrmatte.report.page.pictures import FrameLook, encoded
 from vrmatte.settings.config import Config
+from vrmatte.subjects import Person
 
 FRAMES = 240
 RATE = 30
@@ -110,10 +112,10 @@ def summary(without: frozenset[MeasureName] = frozenset(), points: int = 120) ->
     return ScoreSummary(FRAMES, tuple(series), tuple(figures), (), ())
 
 
-def boxes(number: int, first: int, last: int, *, keep: bool = True) -> PersonBoxes:
+def boxes(number: int, first: int, last: int, *, keep: bool = True) -> Person:
     """Somebody who stands still, seen by both eyes."""
-    box = Bounds(-20.0 + 30 * number, 5.0 + 30 * number, -50.0, 20.0)
-    return PersonBoxes(number, keep, first, last, (first, last - 1), (box,) * 2, (box,) * 2)
+    box = AngularBox(-20.0 + 30 * number, 5.0 + 30 * number, -50.0, 20.0)
+    return person_of(number, keep, first, last, (first, last - 1), (box,) * 2, (box,) * 2)
 
 
 def look(number: int, eye_px: int = 96, *, noise: bool = False) -> FrameLook:

@@ -7,13 +7,15 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from support.people import person_of
 from support.stereo_scenes import StereoTruth, stereo_truth
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.stereo.evidence import Evidence, compare_eyes, window_of
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.score import Labels, label_people
+from vrmatte.subjects import Person
 
 FRAMES = 14
 """Of a clip."""
@@ -49,24 +51,25 @@ def _waves(seed: tuple[int, ...], eye_px: int) -> np.ndarray:
     return smooth / smooth.std()
 
 
-def people_of(name: str, eye_px: int, frames: range) -> list[PersonBoxes]:
+def people_of(name: str, eye_px: int, frames: range) -> list[Person]:
     """Everybody's boxes in every second frame, as if somebody had found them."""
     truths = {at: stereo_truth(name, eye_px, at) for at in frames[::2]}
     return [
-        PersonBoxes(
-            id=number + 1,
+        person_of(
+            number + 1,
             keep=True,
             first=frames.start,
             last=frames.stop,
             frames=tuple(truths),
             left=tuple(bounds_of(truth, Eye.LEFT, number) for truth in truths.values()),
             right=tuple(bounds_of(truth, Eye.RIGHT, number) for truth in truths.values()),
+            score=1.0,
         )
         for number in stereo_truth(name, eye_px, frames.start).people
     ]
 
 
-def bounds_of(truth: StereoTruth, eye: Eye, person: int) -> Bounds | None:
+def bounds_of(truth: StereoTruth, eye: Eye, person: int) -> AngularBox | None:
     """The box of what is seen of a person; None: nothing is."""
     there = truth.share(eye, person) > 127
     if not there.any():
@@ -76,7 +79,7 @@ def bounds_of(truth: StereoTruth, eye: Eye, person: int) -> Bounds | None:
         (edge / truth.eye_px - 0.5) * _SPAN
         for edge in (columns[0], columns[-1] + 1, rows[0], rows[-1] + 1)
     )
-    return Bounds(left, right, -bottom, -top)
+    return AngularBox(left, right, -bottom, -top)
 
 
 @lru_cache(maxsize=4)

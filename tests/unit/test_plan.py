@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from support.media_fixtures import NTSC, write_clip
+from support.people import person_of
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
-from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes, SpherePoint
-from vrmatte.geometry.person_scores import PersonScores
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import Downgrade
@@ -19,8 +19,6 @@ from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
 from vrmatte.plan import (
-    WHOLE_EYES,
-    Subjects,
     changed_parameters,
     check_source,
     deliverable_parameters,
@@ -28,7 +26,7 @@ from vrmatte.plan import (
     make_plan,
 )
 from vrmatte.settings.config import Config
-from vrmatte.subjects import LensAlignment
+from vrmatte.subjects import WHOLE_EYES, LensAlignment, Person, Subjects, TimedPoint
 
 TICK = Fraction(1, 30000)
 
@@ -82,7 +80,7 @@ def test_chunks_last_four_seconds_unless_an_earlier_run_cut_otherwise(source):
 )
 def test_a_part_of_the_video(source, start, end, first, last):
     if first == last:
-        with pytest.raises(ConfigError, match=r"leave no frame; the video lasts 3\.337 s"):
+        with pytest.raises(ConfigError, match=r"select no frames; the video lasts 3\.337 s"):
             plan_of(source, input__start=start, input__end=end)
         return
     plan = plan_of(source, input__start=start, input__end=end)
@@ -188,11 +186,11 @@ def test_keys_do_not_hang_on_order():
         ({"a": {"b": 1}}, {"a": {"b": 2}}, ["a.b: 1 -> 2"]),
         ({"a": 1}, {"a": 1, "b": 2}, ["b: None -> 2"]),
         ({"a": 1, "matte": "x"}, {"a": 2, "matte": "y"}, ["a: 1 -> 2"]),
-        ({"matte": "x"}, {"matte": "y"}, ["made anew because its matte changed"]),
+        ({"matte": "x"}, {"matte": "y"}, ["its matte changed"]),
         (
             {"start": {"after": "x"}},
             {"start": {"after": "y"}},
-            ["made anew because the chunk before it changed"],
+            ["the chunk before it changed"],
         ),
     ],
 )
@@ -213,9 +211,9 @@ def path(yaw_deg: float, first: int = 0, last: int = 100, name: str = "person-1"
     return ViewportPath(name, first, last, 40.0, 60.0, (Turn(first, yaw_deg, -10.0),))
 
 
-def person(keep: bool, yaw_deg: float = 0.0) -> PersonBoxes:
-    box = Bounds(yaw_deg - 10, yaw_deg + 10, -40, 5)
-    return PersonBoxes(1, keep, 0, 100, (0,), (box,), (box,))
+def person(keep: bool, yaw_deg: float = 0.0) -> Person:
+    box = AngularBox(yaw_deg - 10, yaw_deg + 10, -40, 5)
+    return person_of(1, keep, 0, 100, (0,), (box,), (box,))
 
 
 def test_a_matte_hangs_on_the_viewports_of_its_own_time(source):
@@ -259,7 +257,7 @@ def test_how_the_eyes_agree_shapes_the_matte(source):
 
 
 def test_the_agreement_hangs_on_peoples_boxes(source):
-    def key(*people: PersonBoxes) -> str:
+    def key(*people: Person) -> str:
         plan = plan_of(source, subjects=Subjects((path(10),), people))
         return key_of(plan.matte_parameters()[0])
 
@@ -267,8 +265,8 @@ def test_the_agreement_hangs_on_peoples_boxes(source):
 
 
 def test_who_was_found_shapes_what_shows_it(source):
-    def keys(*scores: PersonScores, people: tuple[PersonBoxes, ...] = (person(keep=False),)):
-        subjects = Subjects((path(10),), people, scores=scores)
+    def keys(person: Person):
+        subjects = Subjects((path(10),), (person,))
         names = ["confidence", "overlay", "matte"]
         plan = plan_of(
             source, subjects=subjects, stereo__consistency_mode="independent", output__deliver=names
@@ -276,16 +274,17 @@ def test_who_was_found_shapes_what_shows_it(source):
         files = {d.name: key_of(deliverable_parameters(plan, d, "m")) for d in plan.deliverables}
         return key_of(plan.matte_parameters()[0]), files
 
-    sure, unsure = (keys(PersonScores(1, (0,), (score,))) for score in (0.9, 0.7))
-    assert sure[0] == unsure[0] == keys()[0], "no matte hangs on it"
-    other = keys(people=(person(keep=False, yaw_deg=3),))
+    sure = person(keep=False)
+    unsure = replace(sure, boxes=(replace(sure.boxes[0], score=0.7),))
+    found = [keys(one) for one in (sure, unsure, person(keep=False, yaw_deg=3))]
+    assert found[0][0] == found[1][0], "no matte hangs on it"
     for name in ("confidence", "overlay"):
-        assert len({k[1][name] for k in (sure, unsure, keys(), other)}) == 4
-    assert len({k[1]["matte"] for k in (sure, unsure, keys(), other)}) == 1
+        assert len({k[1][name] for k in found}) == 3
+    assert len({k[1]["matte"] for k in found}) == 1
 
 
 def test_independent_eyes_know_boxes_only_where_somebody_leaves(source):
-    def key(*people: PersonBoxes) -> str:
+    def key(*people: Person) -> str:
         subjects = Subjects((path(10),), people)
         plan = plan_of(source, subjects=subjects, stereo__consistency_mode="independent")
         return key_of(plan.matte_parameters()[0])
@@ -373,11 +372,10 @@ def test_a_change_of_precision_keeps_the_state(source):
 
 
 MASKS = MaskWeights("sam2.1_hiera_tiny", "somewhere", "7" * 64, "Apache-2.0", True)
-WATCHED = PersonBoxes(1, True, 0, 100, (0, 50), *2 * [(Bounds(-5, 5, -20, 20),) * 2])
+WATCHED = person_of(1, True, 0, 100, (0, 50), *2 * [(AngularBox(-5, 5, -20, 20),) * 2])
 TOLD = Subjects(
     (ViewportPath("person-1", 0, 100, 40, 60, (Turn(0, 0, 0),)),),
     (WATCHED,),
-    by_hand=(HandPrompt(1, 50),),
 )
 
 
@@ -394,10 +392,12 @@ def test_masks_shape_mattes_of_the_engine_that_has_them(source):
         stereo__consistency_mode="independent",
         detection__interval_frames=10,
     )
-    pointed = plan.of(
-        replace(TOLD, by_hand=(HandPrompt(1, 50, (SpherePoint("left", 0, 0, True),)),))
-    )
-    moved = replace(WATCHED, left=(Bounds(-4, 5, -20, 20),) * 2)
+    points = (TimedPoint(50, "left", 0, 0, True),)
+    pointed = plan.of(replace(TOLD, people=(replace(WATCHED, points=points),)))
+    drawn = replace(WATCHED.boxes[1], score=1.0)
+    drawn = plan.of(replace(TOLD, people=(replace(WATCHED, boxes=(WATCHED.boxes[0], drawn)),)))
+    moved = tuple(replace(box, left=AngularBox(-4, 5, -20, 20)) for box in WATCHED.boxes)
+    moved = replace(WATCHED, boxes=moved)
     elsewhere = plan.of(replace(TOLD, people=(moved,)))
     different = [
         masked(plan),
@@ -405,14 +405,15 @@ def test_masks_shape_mattes_of_the_engine_that_has_them(source):
         masked(plan, masks=replace(MASKS, sha256="8" * 64)),
         masked(other),
         masked(pointed),
+        masked(drawn),
         masked(elsewhere),
     ]
     assert len({tuple(keys(one)) for one in different}) == len(different)
-    assert keys(plan) == keys(other) == keys(pointed) == keys(elsewhere)
+    assert keys(plan) == keys(other) == keys(pointed) == keys(drawn) == keys(elsewhere)
 
 
 def test_what_is_said_by_hand_leaves_other_engines_mattes_alone(source):
-    out = replace(TOLD, people=(replace(WATCHED, keep=False),))
-    assert keys(plan_of(source, subjects=out)) == keys(
-        plan_of(source, subjects=replace(out, by_hand=()))
-    )
+    out = replace(WATCHED, keep=False)
+    pointed = replace(out, points=(TimedPoint(50, "left", 0, 0, True),))
+    plans = [plan_of(source, subjects=replace(TOLD, people=(one,))) for one in (out, pointed)]
+    assert keys(plans[0]) == keys(plans[1])

@@ -14,6 +14,7 @@ import numpy as np
 
 from vrmatte.commands.read_mattes import read_mattes
 from vrmatte.errors import InputError
+from vrmatte.frames import Rgb
 from vrmatte.jobs.job_folder import WORK_FOLDER, job_stems
 from vrmatte.outputs import MATTE_FILE
 from vrmatte.progress import Advanced, Finished, Observer, Started, ignore
@@ -21,7 +22,7 @@ from vrmatte.quality.summary import score_lines
 from vrmatte.quality.truth.field_metrics import Alpha
 from vrmatte.quality.truth.truth_metrics import TruthReport, TruthScorer
 from vrmatte.sheets.difference_sheet import DifferentFrame, difference_sheet
-from vrmatte.sheets.picture import Rgb, write_png
+from vrmatte.sheets.picture import write_png
 from vrmatte.threads import Prefetcher
 
 _LONGEST_REPORT_BYTES = 64 << 20

@@ -14,8 +14,7 @@ from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.view import Preparation
 from vrmatte.deliverables.decide import estimates_foreground, source_view
 from vrmatte.errors import ConfigError, DamagedInputError, output_error
-from vrmatte.frames import Matte, PlanarFrame, Timeline
-from vrmatte.jobs.find_subjects import subjects_of
+from vrmatte.frames import Matte, PlanarFrame, Rgb, Timeline
 from vrmatte.matting.base import FrameMatting
 from vrmatte.matting.build import make_matting, sized_paths, whole_sphere
 from vrmatte.matting.engines.choose import choose_engine, load_engine
@@ -31,16 +30,16 @@ from vrmatte.people.document import rounded
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.track import CONTINUES_FROM
 from vrmatte.people.yolox import open_detector
-from vrmatte.plan import WHOLE_EYES, Subjects, check_source
+from vrmatte.plan import check_source
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.scout import load_or_scout
 from vrmatte.settings.config import Config
-from vrmatte.sheets.picture import Rgb, write_png
+from vrmatte.sheets.picture import write_png
 from vrmatte.sheets.preview_sheet import PreviewFrame, preview_sheet
 from vrmatte.sheets.video_people import sheet_frame
 from vrmatte.stereo.agreement import Finding
 from vrmatte.stereo.lenses import align, matches_in
-from vrmatte.subjects import People, Person, Shot, SourceIdentity, TimedBox
+from vrmatte.subjects import WHOLE_EYES, People, Person, Shot, SourceIdentity, Subjects, TimedBox
 
 _MOST_EYE_PX = 640
 """Width of an eye in the picture; four of them make 2560."""
@@ -232,7 +231,7 @@ def _subjects(source: SourceInfo, people: People, config: Config, observer: Obse
     if projection != "viewport":
         return Subjects(whole_sphere(people.source.frames, projection))
     if people.people or people.viewports:
-        return subjects_of(people)
+        return Subjects.of(people)
     observer(
         Notice(
             f"{source.path}: nobody was found in this frame, so whole eyes are matted; if somebody "

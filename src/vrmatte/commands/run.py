@@ -32,16 +32,12 @@ from vrmatte.media.damage import (
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import fingerprint
 from vrmatte.models.devices import GPU_DEVICES, resolve_device
-from vrmatte.plan import (
-    WHOLE_EYES,
-    Plan,
-    check_source,
-    make_plan,
-)
+from vrmatte.plan import Plan, check_source, make_plan
 from vrmatte.progress import Event, Notice, Observer, ignore
 from vrmatte.report.gather import write_page
 from vrmatte.report.report import RunReport, write_report
 from vrmatte.settings.config import Config
+from vrmatte.subjects import WHOLE_EYES
 
 
 def matte_video(

@@ -29,14 +29,14 @@ from vrmatte.outputs import MATTE_FILE
 from vrmatte.people.document import write_people
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
-from vrmatte.plan import WHOLE_EYES, Plan, check_source, make_plan
+from vrmatte.plan import Plan, check_source, make_plan
 from vrmatte.profiling.run_profile import CLOSE_FILES, OPEN_FILES, STATE
 from vrmatte.progress import Advanced, Event, Finished, Notice, Observer, Started, ignore
 from vrmatte.quality.summary import score_lines
 from vrmatte.report.report import RunReport
 from vrmatte.scout import people_file, scout
 from vrmatte.settings.config import Config
-from vrmatte.subjects import LensAlignment, People, Person, Shot, SourceIdentity
+from vrmatte.subjects import WHOLE_EYES, LensAlignment, People, Person, Shot, SourceIdentity
 
 
 def scout_samples(

@@ -15,8 +15,9 @@ from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.outputs import piece_name
-from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import Observer, ignore
+from vrmatte.subjects import WHOLE_EYES
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,24 @@ from typing import Literal, cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.colorimetry import rgb_to_yuv, yuv_to_rgb
 from vrmatte.compose.reproject import Reprojector
-from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, Plane, half_of
+from vrmatte.frames import (
+    EYES,
+    ColorTags,
+    DoubleArray,
+    Eye,
+    FloatArray,
+    Mask,
+    Matte,
+    PixelLayout,
+    PlanarFrame,
+    Plane,
+    half_of,
+)
 from vrmatte.geometry.edges import held_to_edge
-from vrmatte.geometry.projection import Array, EyeProjection, Fisheye, HalfEquirect
+from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
 from vrmatte.geometry.remap import (
     LUMA_SITES,
     Interpolation,
@@ -67,19 +78,23 @@ class MatteDisc:
         """Height of the tile in luma pixels."""
         return self.size
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         """Unit directions seen at pixel coordinates of the tile."""
         middle, centre = self.size / 2, self.eye_px / 2
         u, v = centre + (x - middle) / DISC_SCALE, centre + (y - middle) / DISC_SCALE
         return Fisheye(self.eye_px, self.fov_deg).directions(u, v)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
         """Pixel coordinates of directions in the tile."""
         middle, centre = self.size / 2, self.eye_px / 2
         u, v = Fisheye(self.eye_px, self.fov_deg).pixels(dx, dy, dz)
         return middle + DISC_SCALE * (u - centre), middle + DISC_SCALE * (v - centre)
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Inside the disc."""
         middle = self.size / 2
         return np.hypot(x - middle, y - middle) <= DISC_SCALE / 2 * self.eye_px
@@ -238,12 +253,12 @@ def _codes(low: int, high: int, layout: PixelLayout) -> Plane:
     return cast(Plane, codes.astype(layout.dtype))
 
 
-def _on_black(plane: Plane, circle: npt.NDArray[np.bool_], black: int) -> Plane:
+def _on_black(plane: Plane, circle: Mask, black: int) -> Plane:
     """A copy of both eyes' plane, black outside each eye's circle."""
     return np.where(np.tile(circle, 2), plane, plane.dtype.type(black))
 
 
-def _inside(disc: MatteDisc | Fisheye, sites: PlaneSites) -> npt.NDArray[np.bool_]:
+def _inside(disc: MatteDisc | Fisheye, sites: PlaneSites) -> Mask:
     """Which samples of a disc's or circle's square plane lie inside."""
     columns = sites.columns(0, disc.size // sites.step_x)
     return disc.covers(*np.meshgrid(columns, sites.rows(0, disc.size // sites.step_y)))
@@ -252,7 +267,7 @@ def _inside(disc: MatteDisc | Fisheye, sites: PlaneSites) -> npt.NDArray[np.bool
 def _at_sites(alpha: Matte, sites: PlaneSites) -> Matte:
     """Alpha averaged around each chroma sample."""
 
-    def taps(step: int, offset: float) -> npt.NDArray[np.float32]:
+    def taps(step: int, offset: float) -> FloatArray:
         if step == 1:
             return np.ones(1, np.float32)
         between_samples = offset == step / 2
@@ -264,9 +279,7 @@ def _at_sites(alpha: Matte, sites: PlaneSites) -> Matte:
     return cast(Matte, mean[first_row :: sites.step_y, first_column :: sites.step_x])
 
 
-def _write_disc(
-    plane: Plane, eye: Eye, alpha: Matte, codes: Plane, inside: npt.NDArray[np.bool_]
-) -> None:
+def _write_disc(plane: Plane, eye: Eye, alpha: Matte, codes: Plane, inside: Mask) -> None:
     """Put the codes of an eye's tile where its disc is, and nowhere else."""
     tile = cast(Plane, cv2.LUT(alpha, codes))
     for in_frame, in_tile in _blocks(plane.shape, alpha.shape, eye):

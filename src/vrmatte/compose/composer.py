@@ -15,7 +15,6 @@ from vrmatte.compose.confidence import ConfidenceMap
 from vrmatte.compose.detection_overlay import DetectionOverlay
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.preview import Preview
-from vrmatte.compose.scene_facts import NOTHING_KNOWN, SceneFacts
 from vrmatte.compose.straight import StraightComposer
 from vrmatte.compose.view import PreparedFrame, SourceView
 from vrmatte.frames import (
@@ -26,9 +25,11 @@ from vrmatte.frames import (
     PlanarFrame,
     Plane,
     StraightFrame,
+    Timeline,
     half_of,
 )
 from vrmatte.settings.config import Config, DeliverableName
+from vrmatte.subjects import WHOLE_EYES, Subjects
 
 _OPAQUE = 255
 
@@ -88,7 +89,8 @@ def make_composer(
     color: ColorTags,
     *,
     own_colours: bool,
-    facts: SceneFacts = NOTHING_KNOWN,
+    subjects: Subjects = WHOLE_EYES,
+    timeline: Timeline | None = None,
 ) -> Composer:
     """The composer of a deliverable.
 
@@ -99,7 +101,8 @@ def make_composer(
         target: layout of its pictures.
         color: tags of its pictures.
         own_colours: whether soft edges get the people's own colours.
-        facts: what is known of the video, for files that show it.
+        subjects: people and viewports, for files that show them.
+        timeline: all frames of the source, for files that show times.
     """
     if name == "greenscreen":
         screen = GreenScreen(config.output.background_color, view.layout, view.color)
@@ -112,10 +115,10 @@ def make_composer(
         preview = Preview(view.layout, view.color)
         return lambda p: preview(p.shown, p.shown_matte)
     if name == "overlay":
-        overlay = DetectionOverlay(view.to_show, view.layout, view.color, facts)
+        overlay = DetectionOverlay(view.to_show, view.layout, view.color, subjects, timeline)
         return lambda p: overlay(p.number, p.shown, p.shown_matte)
     if name == "confidence":
-        return _confidence(view, target, color, facts)
+        return _confidence(view, target, color, subjects)
     if name == "matte" or name == "xalpha":
         return lambda p: matte_frame(p.shown_matte, target, color.full_range)
     if name == "matte-lossless":
@@ -125,10 +128,10 @@ def make_composer(
 
 
 def _confidence(
-    view: SourceView, target: PixelLayout, color: ColorTags, facts: SceneFacts
+    view: SourceView, target: PixelLayout, color: ColorTags, subjects: Subjects
 ) -> Composer:
     """Grey pictures of how far the matte as it is kept can be believed."""
-    find = ConfidenceMap(view.shows, facts)
+    find = ConfidenceMap(view.shows, subjects)
 
     def made(prepared: PreparedFrame) -> Picture:
         sure = find(prepared.number, prepared.frame, prepared.stored)

@@ -18,18 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.compose.plain_screen import PlainScreen, shrunk
-from vrmatte.compose.scene_facts import NOTHING_KNOWN, SceneFacts
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.frames import EYES, Eye, FloatArray, Grey, Mask, Matte, PlanarFrame, Rgb, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.stereo.evidence import compare_eyes, window_of
 from vrmatte.stereo.flow import flow
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
-
-FloatArray = npt.NDArray[np.float32]
-
-Grey = npt.NDArray[np.uint8]
+from vrmatte.subjects import WHOLE_EYES, Subjects
 
 _FADES = 0.85
 """What is left of a doubt a frame later: after ten frames a fifth."""
@@ -82,13 +78,13 @@ class _Before:
 class DoubtFinder:
     """Looks at side-by-side frames one after the other."""
 
-    def __init__(self, eye: EyeProjection, facts: SceneFacts) -> None:
+    def __init__(self, eye: EyeProjection, subjects: Subjects) -> None:
         """Take what an eye shows, and what is known besides."""
-        lenses = facts.lenses
+        lenses = subjects.lenses
         rotation = lenses.rotation if lenses and lenses.needs_correction else None
         self.rectifier = Rectifier(eye, rotation)
         self._rows_agree = lenses is None or lenses.rows_agree
-        self._facts = facts
+        self._subjects = subjects
         self._angles = {eye: self.rectifier.angles_deg(eye) for eye in EYES}
         self._before: dict[Eye, _Before] = {}
 
@@ -123,7 +119,7 @@ class DoubtFinder:
         window = window_of(dict.fromkeys(EYES, there))
         if window is None:
             return doubt
-        at = window.at
+        at = window.slices
         now, then = np.ascontiguousarray(grey[at]), np.ascontiguousarray(before.grey[at])
         motion = flow(now, then)
         rows, columns = now.shape
@@ -163,15 +159,15 @@ class DoubtFinder:
 
     def _people(self, number: int, eye: Eye, matte: FloatArray) -> FloatArray:
         """Doubt by who is known to be there."""
-        if not self._facts.people:
+        if not self._subjects.people:
             return np.zeros_like(matte)
         unsure = np.full_like(matte, _NOBODY_FOUND)
         missing = np.zeros_like(matte)
-        for person in self._facts.people:
-            box = person.at(number, eye) if person.keep else None
+        for person in self._subjects.people:
+            box = person.box_at(number, eye) if person.keep else None
             if box is None:
                 continue
-            score = self._facts.score(person.id, number)
+            score = person.score_at(number)
             inside = _inside(box, *self._angles[eye], 0)
             around = _inside(box, *self._angles[eye], _AROUND_DEG)
             unsure[around] = np.minimum(unsure[around], _BY_SCORE * (1 - score))
@@ -188,9 +184,7 @@ def _graded(difference: FloatArray) -> FloatArray:
     return np.clip((difference - _CARRYING) / (_GRAVE - _CARRYING), 0, 1).astype(np.float32)
 
 
-def _inside(
-    box: Bounds, yaw_deg: FloatArray, pitch_deg: FloatArray, grown_deg: float
-) -> npt.NDArray[np.bool_]:
+def _inside(box: AngularBox, yaw_deg: FloatArray, pitch_deg: FloatArray, grown_deg: float) -> Mask:
     return (
         (yaw_deg >= box.yaw_min_deg - grown_deg)
         & (yaw_deg <= box.yaw_max_deg + grown_deg)
@@ -202,7 +196,6 @@ def _inside(
 CONFIDENCE_VERSION = 1
 """Raised whenever the same matte would be believed in another way."""
 
-Rgb = npt.NDArray[np.uint8]
 
 _SURE = 255
 _BY_ENTROPY = 0.8
@@ -214,9 +207,9 @@ _OUTLINE = (255, 255, 255)
 class ConfidenceMap:
     """Maps of side-by-side frames of one kind, one after the other."""
 
-    def __init__(self, eye: EyeProjection, facts: SceneFacts = NOTHING_KNOWN) -> None:
+    def __init__(self, eye: EyeProjection, subjects: Subjects = WHOLE_EYES) -> None:
         """Take what an eye shows, at full size, and what is known of the video."""
-        self._finder = DoubtFinder(eye, facts)
+        self._finder = DoubtFinder(eye, subjects)
         self._number: int | None = None
 
     def __call__(self, number: int, frame: PlanarFrame, matte: Matte) -> Matte:

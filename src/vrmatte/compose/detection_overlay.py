@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.compose.plain_screen import PlainScreen, screen_frame, shrunk
-from vrmatte.compose.scene_facts import NOTHING_KNOWN, SceneFacts
-from vrmatte.frames import EYES, ColorTags, Eye, Matte, PixelLayout, PlanarFrame, half_of
+from vrmatte.frames import (
+    EYES,
+    ColorTags,
+    Eye,
+    Matte,
+    PixelLayout,
+    PlanarFrame,
+    Rgb,
+    Timeline,
+    half_of,
+)
 from vrmatte.geometry.outlines import box_outline, viewport_outline
 from vrmatte.geometry.projection import EyeProjection
+from vrmatte.subjects import WHOLE_EYES, Subjects
 
-Rgb = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 _MOST_PX = 960
@@ -47,7 +55,8 @@ class DetectionOverlay:
         eye: EyeProjection,
         layout: PixelLayout,
         color: ColorTags,
-        facts: SceneFacts = NOTHING_KNOWN,
+        subjects: Subjects = WHOLE_EYES,
+        timeline: Timeline | None = None,
     ) -> None:
         """Prepare for frames of one kind.
 
@@ -55,12 +64,14 @@ class DetectionOverlay:
             eye: what each eye of the frames shows.
             layout: of all frames.
             color: of all frames; HDR is brought to what a plain screen shows.
-            facts: what is drawn.
+            subjects: the people and viewports to draw.
+            timeline: all frames of the source; None: no times are shown.
         """
         self._eye_px = _eye_px(eye.size)
         self._eye = eye.resized(self._eye_px)
         self._screen = PlainScreen(layout, color)
-        self._facts = facts
+        self._subjects = subjects
+        self._timeline = timeline
         self._letters = min(max(_LETTERS_PER_PX * self._eye_px, _LETTERS[0]), _LETTERS[1])
 
     def __call__(self, number: int, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
@@ -85,7 +96,7 @@ class DetectionOverlay:
         solid = (alpha[..., 0] > 0.5).astype(np.uint8)
         outlines, _ = cv2.findContours(solid, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, outlines, -1, _MATTE, 1, cv2.LINE_AA)
-        for path in self._facts.viewports:
+        for path in self._subjects.viewports or ():
             if path.is_open(number):
                 parts = viewport_outline(self._eye, path.at(number))
                 cv2.polylines(picture, parts, False, _VIEWPORT, 1, cv2.LINE_AA)
@@ -93,8 +104,8 @@ class DetectionOverlay:
         return picture
 
     def _draw_people(self, picture: Rgb, number: int, eye: Eye) -> None:
-        for person in self._facts.people:
-            box = person.at(number, eye)
+        for person in self._subjects.people:
+            box = person.box_at(number, eye)
             if box is None:
                 continue
             colour = person_colour(person.id) if person.keep else _LEFT_OUT
@@ -102,14 +113,14 @@ class DetectionOverlay:
             cv2.polylines(picture, [outline], True, colour, 2, cv2.LINE_AA)
             x, y = outline.clip(0, self._eye_px).min(axis=0).tolist()
             what = "keep" if person.keep else "exclude"
-            text = f"{person.id} {what} {self._facts.score(person.id, number):.2f}"
+            text = f"{person.id} {what} {person.score_at(number):.2f}"
             self._write(picture, text, (x, y - 2), colour)
 
     def _title(self, number: int) -> Rgb:
         strip = np.full((_TITLE_PX, 2 * self._eye_px, 3), _GROUND, np.uint8)
         text = f"frame {number}"
-        if self._facts.timeline is not None:
-            text += f"   {self._facts.timeline.seconds(number):.3f} s"
+        if self._timeline is not None:
+            text += f"   {self._timeline.seconds(number):.3f} s"
         self._write(strip, text, (8, _TITLE_PX - 4), _INK)
         return strip
 

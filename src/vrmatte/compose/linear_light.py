@@ -7,9 +7,9 @@ be, so it is undone to display light over the brightness of diffuse white.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.errors import InputError
+from vrmatte.frames import DoubleArray
 
 DIFFUSE_WHITE_NITS = 203
 """Brightness of diffuse white in PQ, from BT.2408."""
@@ -23,10 +23,8 @@ _POWERS = {4: 2.2, 5: 2.8, 8: 1.0}
 _SRGB = 13
 _SMPTE_240M = 7
 
-Array = npt.NDArray[np.float64]
 
-
-def linear_light(signal: Array, transfer: int) -> Array:
+def linear_light(signal: DoubleArray, transfer: int) -> DoubleArray:
     """Linear light of a signal; an unspecified transfer is read as BT.709's.
 
     Args:
@@ -58,18 +56,18 @@ def linear_light(signal: Array, transfer: int) -> Array:
 
 
 def _toe_and_power(
-    signal: Array, slope: float, offset: float, exponent: float, toe: float
-) -> Array:
+    signal: DoubleArray, slope: float, offset: float, exponent: float, toe: float
+) -> DoubleArray:
     return np.where(signal < toe, signal / slope, ((signal + offset) / (1 + offset)) ** exponent)
 
 
-def _pq_nits(signal: Array) -> Array:
+def _pq_nits(signal: DoubleArray) -> DoubleArray:
     m1, m2 = 2610 / 16384, 2523 / 4096 * 128
     c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
     root = signal ** (1 / m2)
     return 10000 * (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1)
 
 
-def _hlg_scene(signal: Array) -> Array:
+def _hlg_scene(signal: DoubleArray) -> DoubleArray:
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)

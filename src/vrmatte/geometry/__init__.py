@@ -1,1 +1,1 @@
-"""Where directions lie in pictures: projections and resampling. No video, no people."""
+"""Projections between pixels and directions, and resampling. No video, no people."""

@@ -48,7 +48,7 @@ class AngularBox:
         return self.width_deg * math.degrees(math.sin(high) - math.sin(low))
 
     def intersection(self, other: AngularBox) -> AngularBox | None:
-        """What both hold; None where they don't meet."""
+        """Return the overlap of both boxes; None if they don't overlap."""
         yaw_min = max(self.yaw_min_deg, other.yaw_min_deg)
         yaw_max = min(self.yaw_max_deg, other.yaw_max_deg)
         pitch_min = max(self.pitch_min_deg, other.pitch_min_deg)
@@ -58,7 +58,7 @@ class AngularBox:
         return AngularBox(yaw_min, yaw_max, pitch_min, pitch_max)
 
     def union(self, other: AngularBox) -> AngularBox:
-        """The smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return AngularBox(
             min(self.yaw_min_deg, other.yaw_min_deg),
             max(self.yaw_max_deg, other.yaw_max_deg),
@@ -67,24 +67,30 @@ class AngularBox:
         )
 
     def iou(self, other: AngularBox) -> float:
-        """Intersection over union of the solid angles, 0..1."""
+        """Return the intersection over union of the solid angles, 0..1."""
         shared = self._shared_deg2(other)
         total = self.area_deg2 + other.area_deg2 - shared
         return shared / total if total > 0 else 0.0
 
     def share_in(self, other: AngularBox) -> float:
-        """How much of this box lies in the other, 0..1."""
+        """Return the share of this box's solid angle that lies in the other, 0..1."""
         return self._shared_deg2(other) / self.area_deg2 if self.area_deg2 > 0 else 0.0
 
+    def flat_share_in(self, other: AngularBox) -> float:
+        """Return the share of this box that lies in the other, 0..1, with all degrees alike."""
+        shared = self.intersection(other)
+        area = self.width_deg * self.height_deg
+        return 0.0 if shared is None or area == 0 else shared.width_deg * shared.height_deg / area
+
     def holds(self, yaw_deg: float, pitch_deg: float) -> bool:
-        """Whether a direction lies in the box."""
+        """Return True if a direction lies in the box."""
         return (
             self.yaw_min_deg <= yaw_deg <= self.yaw_max_deg
             and self.pitch_min_deg <= pitch_deg <= self.pitch_max_deg
         )
 
     def shifted(self, yaw_deg: float) -> AngularBox:
-        """The box turned to the right."""
+        """Return the box rotated to the right."""
         return AngularBox(
             self.yaw_min_deg + yaw_deg,
             self.yaw_max_deg + yaw_deg,
@@ -93,7 +99,7 @@ class AngularBox:
         )
 
     def clipped(self) -> AngularBox | None:
-        """What lies in the hemisphere that an eye shows; None if nothing does."""
+        """Return the part in the hemisphere that an eye shows; None if there is none."""
         return self.intersection(HEMISPHERE)
 
     def _shared_deg2(self, other: AngularBox) -> float:
@@ -102,4 +108,4 @@ class AngularBox:
 
 
 HEMISPHERE = AngularBox(-90, 90, -90, 90)
-"""All that one eye shows."""
+"""The directions that one eye shows."""

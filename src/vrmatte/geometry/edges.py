@@ -1,4 +1,4 @@
-"""How an eye's picture is read near its edge, so that nothing from beyond it bleeds in.
+"""Reading an eye's image near its edge without anything bleeding in from beyond it.
 
 Filters reach some samples around a position. Resampling repeats the samples along the sides of a
 square; along a fisheye's rim, where black begins inside the square, positions are moved inward.
@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array, EyeProjection, Fisheye, HalfEquirect, Projection
+from vrmatte.frames import DoubleArray, Mask
+from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect, Projection
 
 _REACH = 2
 """Samples that a cubic filter reaches to either side."""
 
 
 def held_to_edge(eye: EyeProjection, step: int = 1) -> Projection:
-    """The eye as a source of samples `step` luma pixels apart; it covers what the eye covers."""
+    """Return the eye as a source of samples `step` luma pixels apart, with the eye's coverage."""
     return eye if isinstance(eye, HalfEquirect) else _Rim(eye, _REACH * step, endless=False)
 
 
@@ -32,8 +32,8 @@ def endless(eye: EyeProjection, step: int = 1) -> Projection:
 class _WholeSphere(HalfEquirect):
     """A half-equirectangular eye that resampling takes to repeat its sides."""
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Everywhere."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True everywhere."""
         return np.isfinite(x) & np.isfinite(y)
 
 
@@ -54,11 +54,15 @@ class _Rim:
     def height(self) -> int:
         return self.eye.height
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
         return self.eye.directions(x, y)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Where to read for directions; infinite for nowhere."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return the pixels to read for directions; infinite where there are none."""
         x, y = self.eye.pixels(dx, dy, dz)
         half = self.eye.size / 2
         radius = np.hypot(x - half, y - half)
@@ -69,6 +73,6 @@ class _Rim:
         is_in = radius <= half
         return np.where(is_in, x, np.inf), np.where(is_in, y, np.inf)
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Wherever there is anything to read."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True where there is anything to read."""
         return np.isfinite(x) & np.isfinite(y)

@@ -1,4 +1,4 @@
-"""A rectangle of the Cassini picture: where arrays lie that hold only what people need."""
+"""A rectangle of pixels."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Rectangle:
-    """Where arrays of shape (rows, columns) lie in a Cassini picture of `size` pixels."""
+class PixelRect:
+    """Rows top..bottom-1 and columns left..right-1 of an image."""
 
-    size: int
-    """Width and height of the whole picture."""
     top: int
     left: int
-    rows: int
-    columns: int
+    bottom: int
+    right: int
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.rows, self.columns
+    def width(self) -> int:
+        """Number of columns."""
+        return self.right - self.left
 
     @property
-    def at(self) -> tuple[slice, slice]:
-        """Index of the rectangle in the whole picture."""
-        return (
-            slice(self.top, self.top + self.rows),
-            slice(self.left, self.left + self.columns),
-        )
+    def height(self) -> int:
+        """Number of rows."""
+        return self.bottom - self.top
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the rectangle in an array of the whole image."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)

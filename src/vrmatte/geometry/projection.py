@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from vrmatte.frames import DoubleArray, Mask
 
 
 class Projection(Protocol):
@@ -30,16 +29,20 @@ class Projection(Protocol):
         """Height in pixels."""
         ...
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions (x, y, z) seen at continuous pixel coordinates; any common shape."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions (x, y, z) at continuous pixel coordinates of any common shape."""
         ...
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Continuous pixel coordinates of directions (any length but zero); any common shape."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return continuous pixel coordinates of directions of any length but zero."""
         ...
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Where the picture shows anything at continuous pixel coordinates."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return a mask of the continuous pixel coordinates at which the image shows anything."""
         ...
 
 
@@ -61,7 +64,7 @@ class SquarePicture:
         return self.size
 
     def resized(self, size: int) -> Self:
-        """The same view, `size` pixels wide and high."""
+        """Return the same view, `size` pixels wide and high."""
         return replace(self, size=size)
 
 
@@ -79,20 +82,24 @@ class HalfEquirect(SquarePicture):
         """Density in the middle."""
         return self.size / 180
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions seen at pixel coordinates."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions at pixel coordinates."""
         lon = (x / self.size - 0.5) * math.pi
         lat = (y / self.size - 0.5) * math.pi
         return np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return pixel coordinates of directions; behind the eye they lie outside 0..size."""
         lon = np.arctan2(dx, dz)
         lat = np.arctan2(dy, np.hypot(dx, dz))
         return (lon / math.pi + 0.5) * self.size, (lat / math.pi + 0.5) * self.size
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Inside the square."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
 
@@ -113,8 +120,10 @@ class Fisheye(SquarePicture):
         """Density, the same everywhere along the radius."""
         return self.size / self.fov_deg
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions seen at pixel coordinates."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions at pixel coordinates."""
         half = self.size / 2
         u, v = (x - half) / half, (y - half) / half
         radius = np.hypot(u, v)
@@ -122,16 +131,18 @@ class Fisheye(SquarePicture):
         scale = np.sinc(angle / math.pi) * math.radians(self.fov_deg / 2)  # sin(angle) / radius
         return u * scale, v * scale, np.cos(angle)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Pixel coordinates of directions."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return pixel coordinates of directions."""
         half = self.size / 2
         sideways = np.hypot(dx, dy)
         radius = np.arctan2(sideways, dz) / math.radians(self.fov_deg / 2)
         scale = half * radius / np.where(sideways > 0, sideways, 1)
         return half + dx * scale, half + dy * scale
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Inside the circle."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True inside the circle."""
         half = self.size / 2
         return np.hypot(x - half, y - half) <= half
 
@@ -140,8 +151,8 @@ EyeProjection = HalfEquirect | Fisheye
 """What one eye of a video may show."""
 
 
-def shown_pixels(projection: Projection) -> npt.NDArray[np.bool_]:
-    """Which pixels show anything, shape (height, width): those whose centres are covered."""
+def shown_pixels(projection: Projection) -> Mask:
+    """Return a mask, shape (height, width), of the pixels whose centres are covered."""
     columns = np.arange(projection.width, dtype=np.float64) + 0.5
     rows = np.arange(projection.height, dtype=np.float64) + 0.5
     return projection.covers(*np.meshgrid(columns, rows))
@@ -154,27 +165,37 @@ class Cassini(SquarePicture):
     Columns spread evenly over asin(x), rows over atan2(y, z); straight ahead is the middle.
     """
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions seen at pixel coordinates."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions at pixel coordinates."""
         sideways = (x / self.size - 0.5) * math.pi
         about = (y / self.size - 0.5) * math.pi
         return np.sin(sideways), np.cos(sideways) * np.sin(about), np.cos(sideways) * np.cos(about)
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Pixel coordinates of directions; behind the eye they lie outside 0..size."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return pixel coordinates of directions; behind the eye they lie outside 0..size."""
         # The same angle as asin(x / length), but exact near the poles too.
         sideways = np.arctan2(dx, np.hypot(dy, dz))
         about = np.arctan2(dy, dz)
         return (sideways / math.pi + 0.5) * self.size, (about / math.pi + 0.5) * self.size
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Inside the square."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True inside the square."""
         return (x >= 0) & (x <= self.size) & (y >= 0) & (y <= self.size)
 
     def disparity_px(
-        self, x: Array, y: Array, plane_m: float, baseline_m: float, *, from_left: bool = True
-    ) -> Array:
-        """Disparity of what an eye sees at (x, y) on the upright plane `plane_m` in front of it.
+        self,
+        x: DoubleArray,
+        y: DoubleArray,
+        plane_m: float,
+        baseline_m: float,
+        *,
+        from_left: bool = True,
+    ) -> DoubleArray:
+        """Return the disparity at (x, y) on the upright plane `plane_m` in front of an eye.
 
         Args:
             x: columns in that eye's picture.

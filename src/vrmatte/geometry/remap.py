@@ -20,8 +20,8 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from vrmatte.frames import ColorTags, PixelLayout, Plane
-from vrmatte.geometry.projection import Array, Projection
+from vrmatte.frames import ColorTags, DoubleArray, FloatArray, Mask, PixelLayout, Plane
+from vrmatte.geometry.projection import Projection
 
 PHASES = 256
 """Positions between two samples that are told apart; a phase fits a byte."""
@@ -30,7 +30,7 @@ REACH = 2
 """How many samples the sum reaches beyond the picture; sources are padded by as many."""
 
 
-def cubic_weights() -> npt.NDArray[np.float32]:
+def cubic_weights() -> FloatArray:
     """Catmull-Rom weights per phase, shape (PHASES, 4); quadratic gradients pass unchanged."""
     f = np.arange(PHASES) / PHASES
     taps = (
@@ -42,7 +42,7 @@ def cubic_weights() -> npt.NDArray[np.float32]:
     return np.stack(taps, axis=1).astype(np.float32)
 
 
-def linear_weights() -> npt.NDArray[np.float32]:
+def linear_weights() -> FloatArray:
     """Linear weights per phase, shape (PHASES, 4), as textures are read by players."""
     f = np.arange(PHASES) / PHASES
     zero = np.zeros(PHASES)
@@ -142,7 +142,7 @@ _PlaneT = TypeVar("_PlaneT", npt.NDArray[np.uint8], npt.NDArray[np.uint16], Plan
 
 
 class Interpolation(Enum):
-    """How values between samples are made."""
+    """Interpolation between samples."""
 
     LINEAR = "linear"
     CUBIC = "cubic"
@@ -150,19 +150,19 @@ class Interpolation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlaneSites:
-    """Where a plane's samples lie: sample i is centred at `step * i + offset` luma pixels."""
+    """Positions of a plane's samples: sample i is centred at `step * i + offset` luma pixels."""
 
     step_x: int = 1
     step_y: int = 1
     offset_x: float = 0.5
     offset_y: float = 0.5
 
-    def columns(self, first: int, stop: int) -> Array:
-        """Where columns first..stop-1 lie, in luma pixels."""
+    def columns(self, first: int, stop: int) -> DoubleArray:
+        """Return the positions of columns first..stop-1, in luma pixels."""
         return self.step_x * np.arange(first, stop, dtype=np.float64) + self.offset_x
 
-    def rows(self, first: int, stop: int) -> Array:
-        """Where rows first..stop-1 lie, in luma pixels."""
+    def rows(self, first: int, stop: int) -> DoubleArray:
+        """Return the positions of rows first..stop-1, in luma pixels."""
         return self.step_y * np.arange(first, stop, dtype=np.float64) + self.offset_y
 
 
@@ -170,7 +170,7 @@ LUMA_SITES = PlaneSites()
 
 
 def chroma_sites(layout: PixelLayout, color: ColorTags) -> PlaneSites:
-    """Where the chroma samples of a layout lie; unspecified means left, as in MPEG video."""
+    """Return the positions of chroma samples; unspecified means left, as in MPEG video."""
     step_x, step_y = 1 << layout.chroma_shift_x, 1 << layout.chroma_shift_y
     location = color.chroma_location
     # AVChromaLocation: 2 centre, 4 top and 6 bottom lie between two columns; 3 top-left and 4 top
@@ -187,7 +187,7 @@ def chroma_sites(layout: PixelLayout, color: ColorTags) -> PlaneSites:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplingGrid:
-    """Which source samples make each target sample; arrays as `four_taps.gather` takes them."""
+    """The source samples of each target sample, as the arrays that `gather` takes."""
 
     shape: tuple[int, int]
     """Rows and columns of the target plane."""
@@ -206,7 +206,7 @@ def sampling_grid(
     target_sites: PlaneSites = LUMA_SITES,
     source_sites: PlaneSites = LUMA_SITES,
 ) -> SamplingGrid:
-    """What `make_sampling_grid` makes, kept for the next call; few grids are kept at a time."""
+    """Return `make_sampling_grid`, cached; few grids are kept at a time."""
     return make_sampling_grid(target, source, target_sites, source_sites)
 
 
@@ -216,7 +216,7 @@ def make_sampling_grid(
     target_sites: PlaneSites = LUMA_SITES,
     source_sites: PlaneSites = LUMA_SITES,
 ) -> SamplingGrid:
-    """The grid that turns a plane of `source` into a plane of `target`.
+    """Compute the grid that resamples a plane of `source` into a plane of `target`.
 
     For those who need many grids, or one once: nothing is kept here. Positions are rounded to
     1/256 sample. About 7 bytes per target sample that shows anything.
@@ -266,7 +266,7 @@ def resample(
     border: int = 0,
     out: _PlaneT | None = None,
 ) -> _PlaneT:
-    """One plane in another projection.
+    """Resample one plane into another projection.
 
     Args:
         plane: uint8 or uint16, of the grid's source shape.
@@ -304,7 +304,7 @@ def resample(
 
 
 @cache
-def _flat_weights(interpolation: Interpolation) -> npt.NDArray[np.float32]:
+def _flat_weights(interpolation: Interpolation) -> FloatArray:
     cubic = interpolation is Interpolation.CUBIC
     return (cubic_weights() if cubic else linear_weights()).reshape(-1)
 
@@ -313,16 +313,18 @@ def _plane_shape(projection: Projection, sites: PlaneSites) -> tuple[int, int]:
     return -(-projection.height // sites.step_y), -(-projection.width // sites.step_x)
 
 
-def _split(position: Array, count: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """First tap (in the padded source) and phase of positions given in source samples."""
+def _split(
+    position: DoubleArray, count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+    """Return the first tap (in the padded source) and the phase of positions in source samples."""
     steps = np.rint(position * PHASES).astype(np.int64)
     # A projection may say it covers a little more than it has; taps must stay in the padding.
     steps = np.clip(steps, -PHASES, count * PHASES - 1)
     return steps // PHASES - 1 + REACH, (steps % PHASES).astype(np.uint8)
 
 
-def _runs_of(shown: npt.NDArray[np.bool_], top: int) -> npt.NDArray[np.int32]:
-    """Row, first column and end column of each stretch of true values, in reading order."""
+def _runs_of(shown: Mask, top: int) -> npt.NDArray[np.int32]:
+    """Return row, first and end column of each run of true values, in reading order."""
     edges = np.diff(np.pad(shown, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     rows, starts = np.nonzero(edges == 1)
     stops = np.nonzero(edges == -1)[1]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array, Projection
+from vrmatte.frames import DoubleArray, Mask
+from vrmatte.geometry.projection import Projection
 
 ViewProjection = Literal["perspective", "stereographic", "fisheye"]
 
@@ -52,7 +52,7 @@ class Viewport:
             )
 
     def size_for(self, density_px_per_deg: float) -> tuple[int, int]:
-        """Width and height in pixels, both even, that give the middle of the picture this density.
+        """Return width and height in pixels, both even, for a density in the middle of the image.
 
         A half-equirectangular eye has `eye_px / 180` pixels per degree; the same density in the
         middle of a viewport loses no detail anywhere.
@@ -65,14 +65,14 @@ class Viewport:
         return width, height
 
     def picture(self, width: int, height: int) -> ViewportPicture:
-        """The viewport as a projection of `width` x `height` pixels."""
+        """Return the viewport as a projection of `width` x `height` pixels."""
         return ViewportPicture(self, width, height)
 
     def scales(self, width: int, height: int) -> tuple[float, float]:
         """Pixels per radian in the middle of a picture of this size, along x and y."""
         return width / self._plane_extent(self.hfov_deg), height / self._plane_extent(self.vfov_deg)
 
-    def rotation(self) -> Array:
+    def rotation(self) -> DoubleArray:
         """Shape (3, 3): turns directions as the viewport sees them into directions of the eye.
 
         Its columns are where the viewport's right, down and forward point.
@@ -94,7 +94,7 @@ class Viewport:
         return np.array(about_y) @ np.array(about_x) @ np.array(about_z)
 
     def _plane_extent(self, fov_deg: float) -> float:
-        """Length that a field of view takes on a plane where one radian in the middle is 1 long."""
+        """Return a field of view's length on a plane where a radian in the middle is 1 long."""
         if self.projection == "perspective":
             return 2 * math.tan(math.radians(fov_deg) / 2)
         if self.projection == "fisheye":
@@ -114,8 +114,10 @@ class ViewportPicture:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_rotation", tuple(self.viewport.rotation().ravel().tolist()))
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions seen at pixel coordinates, also outside the picture."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions seen at pixel coordinates, also outside the picture."""
         scale_x, scale_y = self.viewport.scales(self.width, self.height)
         u, v = (x - self.width / 2) / scale_x, (y - self.height / 2) / scale_y
         squared = u * u + v * v
@@ -136,8 +138,10 @@ class ViewportPicture:
             g * right + h * down + i * ahead,
         )
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Pixel coordinates of directions.
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return pixel coordinates of directions.
 
         Infinite where the plane has no place for a direction: behind a perspective view, and
         straight behind the others.
@@ -162,13 +166,13 @@ class ViewportPicture:
             np.where(placed, self.height / 2 + scale_y * down / depth, np.inf),
         )
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Inside the rectangle."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True inside the rectangle."""
         return (x >= 0) & (x <= self.width) & (y >= 0) & (y <= self.height)
 
 
-def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> Array:
-    """Where pixels of one perspective viewport lie in another of the same width and height.
+def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> DoubleArray:
+    """Return the matrix from pixels of one perspective viewport to another of the same size.
 
     Coordinates are continuous, the top-left pixel's centre at (0.5, 0.5). OpenCV counts from that
     centre, so its `warpPerspective` wants `T @ H @ inv(T)`, T moving by -0.5 along x and y.
@@ -191,8 +195,8 @@ def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> Array:
     return _camera(new, size) @ turn @ np.linalg.inv(_camera(old, size))
 
 
-def _camera(view: Viewport, size: tuple[int, int]) -> Array:
-    """From directions as the viewport sees them to homogeneous pixel coordinates."""
+def _camera(view: Viewport, size: tuple[int, int]) -> DoubleArray:
+    """Return the matrix from the viewport's directions to homogeneous pixel coordinates."""
     width, height = size
     scale_x, scale_y = view.scales(width, height)
     return np.array([[scale_x, 0, width / 2], [0, scale_y, height / 2], [0, 0, 1]])
@@ -200,7 +204,7 @@ def _camera(view: Viewport, size: tuple[int, int]) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """From this frame on the viewport looks there."""
+    """The direction of a viewport from a frame on."""
 
     frame: int
     yaw_deg: float
@@ -237,11 +241,11 @@ class ViewportPath:
             )
 
     def is_open(self, frame: int) -> bool:
-        """Whether anybody looks through it at this frame."""
+        """Return True if the viewport is used in a frame."""
         return self.first <= frame < self.last
 
     def at(self, frame: int) -> Viewport:
-        """Where it looks at this frame; frames outside its span see its nearest end."""
+        """Return the viewport in a frame; frames outside its span get the nearest end."""
         position = bisect_right([turn.frame for turn in self.turns], frame) - 1
         turn = self.turns[max(0, position)]
         return Viewport(turn.yaw_deg, turn.pitch_deg, self.hfov_deg, self.vfov_deg, self.projection)
@@ -254,7 +258,7 @@ _ORTHONORMAL_WITHIN = 1e-9
 
 
 def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Rotation:
-    """The rotation of an eye that looks there, with the signs of a `Viewport`.
+    """Return the rotation of an eye in a direction, with the signs of a `Viewport`.
 
     Yaw is positive to the right, pitch up, roll clockwise as the eye itself turns.
     """
@@ -264,7 +268,7 @@ def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """What a turned eye sees, as a `Projection` of the frame it is turned in.
+    """The view of a rotated eye, as a `Projection` in the frame it is rotated in.
 
     Raises:
         ValueError: `rotation` is no rotation (a mirror image, a scale, or anything else).
@@ -290,19 +294,23 @@ class Turned:
         """Height in pixels."""
         return self.seen.height
 
-    def directions(self, x: Array, y: Array) -> tuple[Array, Array, Array]:
-        """Unit directions in the frame, seen at pixel coordinates."""
+    def directions(
+        self, x: DoubleArray, y: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+        """Return unit directions in the frame, seen at pixel coordinates."""
         a, b, c, d, e, f, g, h, i = self.rotation
         dx, dy, dz = self.seen.directions(x, y)
         return a * dx + b * dy + c * dz, d * dx + e * dy + f * dz, g * dx + h * dy + i * dz
 
-    def pixels(self, dx: Array, dy: Array, dz: Array) -> tuple[Array, Array]:
-        """Pixel coordinates of directions in the frame."""
+    def pixels(
+        self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
+    ) -> tuple[DoubleArray, DoubleArray]:
+        """Return pixel coordinates of directions in the frame."""
         a, b, c, d, e, f, g, h, i = self.rotation
         return self.seen.pixels(
             a * dx + d * dy + g * dz, b * dx + e * dy + h * dz, c * dx + f * dy + i * dz
         )
 
-    def covers(self, x: Array, y: Array) -> npt.NDArray[np.bool_]:
-        """Where the eye's own picture shows anything."""
+    def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
+        """Return True where the eye's image shows anything."""
         return self.seen.covers(x, y)

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from vrmatte.frames import DoubleArray, FloatArray
 from vrmatte.masks.sam2_network import Sam2Network
-from vrmatte.masks.source import FloatArray, Prompt
+from vrmatte.masks.source import Prompt
 
 PROMPTED, TRACKED = "cond_frame_outputs", "non_cond_frame_outputs"
 """What the library calls pictures that somebody was prompted in, and those that follow."""
@@ -161,7 +161,7 @@ class Follower:
         if _same(entry[POSITIONS], self.positions):
             entry[POSITIONS] = self.positions
 
-    def turn(self, pixel_map: npt.NDArray[np.float64], size: tuple[int, int]) -> None:
+    def turn(self, pixel_map: DoubleArray, size: tuple[int, int]) -> None:
         """Note where people are after the view turned, where it turned further than a pan does.
 
         Args:
@@ -244,7 +244,7 @@ def _box_of(mask: FloatArray) -> Box | None:
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _mapped(box: Box, pixel_map: npt.NDArray[np.float64]) -> Box | None:
+def _mapped(box: Box, pixel_map: DoubleArray) -> Box | None:
     """The box around a box's corners after a pixel map; None: it is not all before the viewer."""
     left, top, right, bottom = box
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
@@ -255,7 +255,7 @@ def _mapped(box: Box, pixel_map: npt.NDArray[np.float64]) -> Box | None:
     return float(across.min()), float(down.min()), float(across.max()), float(down.max())
 
 
-def _middle(box: Box) -> npt.NDArray[np.float64]:
+def _middle(box: Box) -> DoubleArray:
     return np.array([box[0] + box[2], box[1] + box[3]]) / 2
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from vrmatte.frames import FloatArray
 from vrmatte.masks.follower import FEATURES, POINTER, POSITIONS, PROMPTED, TRACKED, Follower
-from vrmatte.masks.source import FloatArray
 
 _PRECISIONS = "float32", "bfloat16", "float16"
 _KINDS = {"prompted": PROMPTED, "tracked": TRACKED}

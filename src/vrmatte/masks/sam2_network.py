@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from vrmatte.frames import FloatArray
 from vrmatte.masks.sam2_models import MaskModel
-from vrmatte.masks.source import FloatArray, Prompt
+from vrmatte.masks.source import Prompt
 
 _BACKGROUND, _PERSON, _BOX_START, _BOX_END = 0, 1, 2, 3
 """What the network calls the points it is given."""

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from vrmatte.frames import DoubleArray, FloatArray
 from vrmatte.masks import follower_state
 from vrmatte.masks.follower import Follower, followed_back, usable
 from vrmatte.masks.sam2_network import Sam2Network
-from vrmatte.masks.source import FloatArray, Prompt
+from vrmatte.masks.source import Prompt
+from vrmatte.view_memory import State
 
 PROMPTED_KEPT = 4
 """Prompted pictures that are remembered of everybody, the newest; SAM 3 looks at as many itself.
@@ -158,7 +159,7 @@ class Sam2Source:
         """Whether anybody is followed in a view."""
         return view in self._views and bool(self._views[view].people)
 
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+    def turn(self, view: str, pixel_map: DoubleArray) -> None:
         """Note that a view turned.
 
         Memory can't be turned and stays as it is: to the network the turn is a pan of the camera.
@@ -188,7 +189,7 @@ class Sam2Source:
                     arrays[f"{view}/{at}.{name}"] = array
         return arrays
 
-    def restore(self, state: Mapping[str, FloatArray]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a saved state; an empty one is a fresh start.
 
         Raises:

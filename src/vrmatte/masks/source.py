@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
-FloatArray = npt.NDArray[np.float32]
+from vrmatte.frames import FloatArray
+from vrmatte.view_memory import ViewMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class Prompt:
     points: tuple[PromptPoint, ...] = ()
 
 
-class MaskSource(Protocol):
+class MaskSource(ViewMemory, Protocol):
     """Follows people through successive pictures of views.
 
     A view is known by its name and has a memory of its own for each of its pictures. The size of
@@ -68,31 +66,6 @@ class MaskSource(Protocol):
         Raises:
             ValueError: the pictures of this view changed in size or number.
         """
-        ...
-
-    def remembers(self, view: str) -> bool:
-        """Whether anybody is followed in a view."""
-        ...
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Carry a view's memory along when its viewport turns.
-
-        Args:
-            view: the view's name.
-            pixel_map: shape (3, 3), from old to new continuous pixel coordinates.
-        """
-        ...
-
-    def forget(self, view: str) -> None:
-        """Drop a view's memory; unknown views are fine."""
-        ...
-
-    def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly, as plain arrays in fp32."""
-        ...
-
-    def restore(self, state: Mapping[str, FloatArray]) -> None:
-        """Go on from a saved state; an empty one is a fresh start."""
         ...
 
 

@@ -8,13 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.models.devices import cpu_threads
 from vrmatte.settings.config import HardwareConfig
-
-FloatArray = npt.NDArray[np.float32]
 
 VITMATTE_WEIGHTS = "vitmatte_small_composition_1k.safetensors"
 _MULTIPLE = 32

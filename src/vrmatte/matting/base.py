@@ -6,19 +6,12 @@ from the eyes, and how a full-size matte comes from the coefficients, is not its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.frames import FloatArray, Matte, PlanarFrame
 from vrmatte.masks.sam2_weights import MaskWeights
-
-FloatArray = npt.NDArray[np.float32]
-State = Mapping[str, FloatArray]
-"""Everything an engine remembers between frames, by name."""
+from vrmatte.view_memory import State, ViewMemory
 
 EngineKind = Literal["rvm", "selfie", "sam2", "brightness"]
 RefinerName = Literal["rvm", "guided", "vitmatte"]
@@ -79,7 +72,7 @@ class Coefficients:
     """Same shape."""
 
 
-class Engine(Protocol):
+class Engine(ViewMemory, Protocol):
     """Mattes successive pictures of views.
 
     A view is one way of looking at both eyes (whole, or through a viewport), known by its name;
@@ -105,31 +98,6 @@ class Engine(Protocol):
         Raises:
             ValueError: the pictures of this view changed in size or number.
         """
-        ...
-
-    def remembers(self, view: str) -> bool:
-        """Whether a view has memory; engines without any need none and always say so."""
-        ...
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Carry a view's memory along when its viewport turns.
-
-        Args:
-            view: the view's name.
-            pixel_map: shape (3, 3), from old to new continuous pixel coordinates.
-        """
-        ...
-
-    def forget(self, view: str) -> None:
-        """Drop a view's memory; unknown views are fine."""
-        ...
-
-    def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly, in fp32; empty before the first frame."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Go on from a saved state; an empty one is a fresh start."""
         ...
 
     def reset(self) -> None:
@@ -171,27 +139,3 @@ class FrameMatting(Protocol):
     def restore(self, state: State) -> None:
         """Go on from a saved state; an empty one is a fresh start."""
         ...
-
-
-class WithoutMemory:
-    """Remembers nothing of any view."""
-
-    def remembers(self, view: str) -> bool:
-        """Yes: there is nothing to remember."""
-        del view
-        return True
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Do nothing: there is no memory."""
-
-    def forget(self, view: str) -> None:
-        """Do nothing: there is no memory."""
-
-    def state(self) -> dict[str, FloatArray]:
-        """Nothing."""
-        return {}
-
-    def restore(self, state: State) -> None:
-        """Accept the empty state only."""
-        if state:
-            raise ValueError(f"this engine has no state, but was given {sorted(state)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from vrmatte.geometry.person_boxes import HandPrompt, PersonBoxes
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import Turn, ViewportPath, ViewProjection
 from vrmatte.matting.base import Engine, FrameMatting
@@ -15,6 +14,7 @@ from vrmatte.matting.prompts.prompts import PromptedEngine, Prompter
 from vrmatte.matting.viewport_matting import SizedPath, ViewportMatting
 from vrmatte.matting.whole_eye_matting import WholeEyeMatting
 from vrmatte.settings.config import Config
+from vrmatte.subjects import Person
 
 NETWORK_STEP_PX = 16
 """The network halves its picture four times; other sizes shift its edges (measured: 8 % worse)."""
@@ -55,8 +55,7 @@ def make_matting(
     paths: Sequence[SizedPath] | None,
     config: Config,
     eye: EyeProjection,
-    people: Sequence[PersonBoxes] = (),
-    by_hand: Sequence[HandPrompt] = (),
+    people: Sequence[Person] = (),
     read: ReadAhead | None = None,
 ) -> FrameMatting:
     """Matting through viewports; through whole eyes where `paths` is None.
@@ -68,7 +67,7 @@ def make_matting(
         return WholeEyeMatting(engine, network_scale(config, eye.size), eye)
     tell = None
     if isinstance(engine, PromptedEngine) and is_told(engine, paths, people):
-        prompter = Prompter(people, by_hand, config.detection.interval_frames)
+        prompter = Prompter(people, config.detection.interval_frames)
         tell = PromptFeed(engine, prompter, _looking_back(engine, paths, prompter, read))
     return ViewportMatting(engine, paths, eye, tell)
 
@@ -83,9 +82,7 @@ def _looking_back(
     return Backfill(source, looks, read)
 
 
-def is_told(
-    engine: Engine, paths: Sequence[SizedPath] | None, people: Sequence[PersonBoxes]
-) -> bool:
+def is_told(engine: Engine, paths: Sequence[SizedPath] | None, people: Sequence[Person]) -> bool:
     """Whether the engine knows who is where, so that nobody else need leave anybody out."""
     return paths is not None and bool(people) and isinstance(engine, PromptedEngine)
 

@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from vrmatte.frames import Matte, PlanarFrame, Plane
+from vrmatte.frames import FloatArray, Matte, PlanarFrame, Plane
 from vrmatte.matting.network_input import packed, rgb_rows
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def fit_coefficients(

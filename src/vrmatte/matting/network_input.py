@@ -10,9 +10,8 @@ import numpy.typing as npt
 from numba import njit
 
 from vrmatte.colorimetry import yuv_to_rgb
-from vrmatte.frames import PlanarFrame, Plane
+from vrmatte.frames import FloatArray, PlanarFrame, Plane
 
-FloatArray = npt.NDArray[np.float32]
 Taps = tuple[npt.NDArray[np.int64], FloatArray]
 """Per new sample: the first of the two old samples it lies between, and the second one's share."""
 

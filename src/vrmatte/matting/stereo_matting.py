@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from vrmatte.frames import Matte, PlanarFrame
-from vrmatte.geometry.person_boxes import PersonBoxes
+from vrmatte.frames import FloatArray, Matte, PlanarFrame
 from vrmatte.geometry.projection import EyeProjection
-from vrmatte.matting.base import FloatArray, FrameMatting, State
+from vrmatte.matting.base import FrameMatting
 from vrmatte.settings.config import Config
 from vrmatte.stereo.agreement import STATE_PREFIX, AgreementRules, Finding, StereoAgreement
 from vrmatte.stereo.rectify import Rectifier
-from vrmatte.subjects import LensAlignment
+from vrmatte.subjects import LensAlignment, Person
+from vrmatte.view_memory import State
 
 Timed = Callable[[], AbstractContextManager[None]]
 """Counts the time inside."""
@@ -107,7 +107,7 @@ def with_agreement(
     matting: FrameMatting,
     config: Config,
     eye: EyeProjection,
-    people: Sequence[PersonBoxes],
+    people: Sequence[Person],
     lenses: LensAlignment | None,
     tell: Callable[[Finding], None],
     timed: Timed = nullcontext,

@@ -6,15 +6,14 @@ eye's own pixels, so the eye itself is never resampled (docs/quality.md).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
+from vrmatte.frames import ColorTags, DoubleArray, FloatArray, Matte, PixelLayout, PlanarFrame
 from vrmatte.geometry.edges import endless
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.remap import (
     LUMA_SITES,
@@ -25,7 +24,6 @@ from vrmatte.geometry.remap import (
     resample,
 )
 from vrmatte.geometry.viewport import Viewport, ViewportPicture
-from vrmatte.matting.base import FloatArray
 
 _OUTLINE_STEP_PX = 8
 _PHASES = 256
@@ -35,21 +33,6 @@ FEATHER_SHARE = 0.04
 
 Taps = npt.NDArray[np.uint32]
 Phases = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A rectangle of an eye, in pixels."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 class ViewWindow:
@@ -137,7 +120,7 @@ class ViewWindow:
         return (first, phase_x, phase_y), np.maximum(border, 0).astype(np.float32)
 
 
-def _split(position: npt.NDArray[np.float64], count: int) -> tuple[Taps, Phases]:
+def _split(position: DoubleArray, count: int) -> tuple[Taps, Phases]:
     """The first of the two samples a position lies between, and 256ths from there on."""
     # The last sample is one step away from the one before it, not the first of a pair.
     steps = np.rint(np.clip((position - 0.5) * _PHASES, 0, (count - 1) * _PHASES - 1))
@@ -182,7 +165,7 @@ def _reduced(sites: PlaneSites, factor: int) -> PlaneSites:
     )
 
 
-def _footprint(picture: ViewportPicture, eye: EyeProjection) -> Region:
+def _footprint(picture: ViewportPicture, eye: EyeProjection) -> PixelRect:
     """The smallest rectangle of the eye that holds all the viewport sees of it."""
     eye_px = eye.size
     sites = np.append(np.arange(0, eye_px, _OUTLINE_STEP_PX), eye_px).astype(np.float64)
@@ -190,10 +173,10 @@ def _footprint(picture: ViewportPicture, eye: EyeProjection) -> Region:
     seen = picture.covers(*picture.pixels(*eye.directions(x, y))) & eye.covers(x, y)
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if rows.size == 0:
-        return Region(0, 0, 0, 0)
+        return PixelRect(0, 0, 0, 0)
     # A corner may reach past the next row or column between two sites.
     step = 2 * _OUTLINE_STEP_PX
-    return Region(
+    return PixelRect(
         max(0, int(sites[rows[0]]) - step),
         max(0, int(sites[columns[0]]) - step),
         min(eye_px, int(sites[rows[-1]]) + step),

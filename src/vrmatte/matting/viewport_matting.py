@@ -13,13 +13,14 @@ from typing import cast
 import cv2
 import numpy as np
 
-from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
+from vrmatte.frames import EYES, FloatArray, Matte, PlanarFrame, Plane, half_of
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.geometry.viewport import ViewportPath, homography
-from vrmatte.matting.base import AGAIN, Engine, FloatArray, State, infer_settled
+from vrmatte.matting.base import AGAIN, Engine, infer_settled
 from vrmatte.matting.guided import add_weighted
 from vrmatte.matting.network_input import packed, sampled_rgb
 from vrmatte.matting.view_window import ViewWindow, blend_weights
+from vrmatte.view_memory import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from vrmatte.frames import EYES, Matte, PlanarFrame, half_of
+from vrmatte.frames import EYES, FloatArray, Matte, PlanarFrame, half_of
 from vrmatte.geometry.projection import EyeProjection, shown_pixels
-from vrmatte.matting.base import AGAIN, Engine, FloatArray, State, infer_settled
+from vrmatte.matting.base import AGAIN, Engine, infer_settled
 from vrmatte.matting.guided import apply_coefficients
 from vrmatte.matting.network_input import packed, sampled_rgb
+from vrmatte.view_memory import State
 
 VIEW = "eye"
 

@@ -1,1 +1,1 @@
-"""Where people are: looked for in viewports of each eye, told as angles on the sphere."""
+"""Detection and tracking of people, in viewports of each eye, as angles on the sphere."""

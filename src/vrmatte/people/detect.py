@@ -1,4 +1,4 @@
-"""People in one frame: looked for in flat views of each eye, told as boxes on the sphere.
+"""Detection of people in one frame: in flat views of each eye, as boxes on the sphere.
 
 Detectors are trained on flat pictures and lose people in half-equirectangular ones. The views
 overlap, so that a person whom one view's border cuts stands whole in another.
@@ -67,11 +67,11 @@ class Detector(Protocol):
 
     @property
     def input_px(self) -> int:
-        """Side of the square pictures it likes best."""
+        """Preferred side of the square images."""
         ...
 
     def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
-        """The people of each picture, also unlikely ones, none twice."""
+        """Return the people in each image, unlikely ones included, without duplicates."""
         ...
 
 
@@ -106,7 +106,7 @@ def detect_people(
     views: Sequence[Viewport] = VIEWS,
     projection: EyeProjection | None = None,
 ) -> list[Detection]:
-    """The people of one eye, best score first.
+    """Return the people in one eye, best score first.
 
     Args:
         eye: the picture of one eye.
@@ -127,7 +127,7 @@ def detect_stereo(
     views: Sequence[Viewport] = VIEWS,
     projection: EyeProjection | None = None,
 ) -> list[StereoDetection]:
-    """The people of a side-by-side frame, best score first.
+    """Return the people in a side-by-side frame, best score first.
 
     Args:
         frame: both eyes.
@@ -152,7 +152,7 @@ def detect_stereo(
 
 
 def pair_eyes(left: Sequence[Detection], right: Sequence[Detection]) -> list[StereoDetection]:
-    """Match the people of both eyes; whoever has no match stands alone. Best score first."""
+    """Match the people of both eyes, best score first; people without a match are kept."""
     likely = sorted(
         (
             (_pair_likeness(a.box, b.box), i, j)
@@ -180,7 +180,7 @@ def view_pictures(
     views: Sequence[Viewport] = VIEWS,
     projection: EyeProjection | None = None,
 ) -> Pictures:
-    """What the views show of one eye as RGB, shape (views, size_px, size_px, 3).
+    """Return the views of one eye as RGB, shape (views, size_px, size_px, 3).
 
     Only these small pictures are ever made RGB. A denser eye is first averaged down to little more
     than the views' density, so that nothing flickers through between samples.
@@ -213,7 +213,7 @@ def view_pictures(
 
 
 def _shrink_factor(eye: EyeProjection, views: Sequence[Viewport], size_px: int) -> int:
-    """How many pixels of an eye may become one without costing the views any detail."""
+    """Return how many pixels of an eye may be averaged without costing the views any detail."""
     eye_px, span = eye.size, math.radians(eye.span_deg)
     densest_px = max(view.scales(size_px, size_px)[0] for view in views) * span
     most = max(1, int(eye_px / densest_px))
@@ -278,7 +278,7 @@ def _detection(sighting: Sighting) -> Detection:
 
 
 def _pair_likeness(left: AngularBox, right: AngularBox) -> float:
-    """How surely two boxes are one person, up to 1; 0: they can't be.
+    """Return the likeness of two boxes of one person, up to 1; 0 if they can't be one.
 
     The cameras look parallel, so whatever the left eye sees lies further right than in the right
     eye, the more the nearer it is; heights differ little.

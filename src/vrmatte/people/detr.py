@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import ConfigError, WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.masks.sam2_loading import first_line, quiet
 from vrmatte.models.devices import cpu_threads
 from vrmatte.people.detect import Detector, Pictures, ViewBox
@@ -30,7 +31,7 @@ _FILES = ("config.json", "model.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a network lives on the Hugging Face hub; all are Apache-2.0."""
+    """The location of a network on the Hugging Face hub; all are Apache-2.0."""
 
     class_name: str
     """In transformers."""
@@ -80,7 +81,7 @@ class DetrDetector:
         return _SIZE_PX
 
     def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
-        """The people of each RGB picture; pictures of other sizes are stretched."""
+        """Return the people in each RGB image; images of other sizes are stretched."""
         import torch  # pyright: ignore[reportMissingImports]
 
         height, width = pictures.shape[1:3]
@@ -130,7 +131,7 @@ def open_detr(name: str, hardware: HardwareConfig, observer: Observer = ignore) 
 
 
 def place_on_device(model: Any, name: str, hardware: HardwareConfig, observer: Observer) -> None:
-    """Move a PyTorch network to the device asked for, or to the CPU, said so.
+    """Move a PyTorch network to the requested device, or to the CPU with a notice.
 
     Raises:
         ConfigError: the device doesn't work and `hardware.require_device` is set.
@@ -154,7 +155,7 @@ def place_on_device(model: Any, name: str, hardware: HardwareConfig, observer: O
     observer(Notice(f"{reason}; it runs on the CPU instead, slower"))
 
 
-def _network_input(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _network_input(picture: npt.NDArray[np.uint8]) -> FloatArray:
     if picture.shape[:2] != (_SIZE_PX, _SIZE_PX):
         kind = cv2.INTER_AREA if min(picture.shape[:2]) > _SIZE_PX else cv2.INTER_LINEAR
         size = (_SIZE_PX, _SIZE_PX)
@@ -181,7 +182,7 @@ def _network_class(name: str, source: _Source) -> Any:
 
 
 def _fetched(name: str, source: _Source, observer: Observer) -> Path:
-    """The folder of the files from the hub, taken from its cache if they are there."""
+    """Return the folder of the files from the hub, from its cache if they are there."""
     from transformers.utils.hub import cached_file  # pyright: ignore[reportMissingImports]
 
     def folder(local_only: bool) -> Path:
@@ -211,7 +212,7 @@ def _fetched(name: str, source: _Source, observer: Observer) -> Path:
 
 
 def _check_digest(path: Path, source: _Source, users: bool, observer: Observer) -> None:
-    """Refuse a fetched file with a wrong digest; one the user put there, or unknown, is told."""
+    """Reject a downloaded file with a wrong digest; report unknown and user-supplied files."""
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -228,7 +229,7 @@ def _check_digest(path: Path, source: _Source, users: bool, observer: Observer) 
 
 
 def _loaded(network_class: Any, folder: Path, *, complete: bool) -> Any:
-    """The network in a folder; a class of transformers itself never runs code found there."""
+    """Load the network in a folder; transformers' own classes never run code from it."""
     from safetensors import SafetensorError  # pyright: ignore[reportMissingImports]
 
     try:

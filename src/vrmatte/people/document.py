@@ -1,7 +1,6 @@
-"""people.json: who is in a video, where, and what becomes of them; made by scout, edited by hand.
+"""Writing people.json, which the scout makes and users edit.
 
-The values are here, and how they are written; `read_document.py` reads them back. The format is
-told in docs/people.md.
+`read_document.py` reads it back. The format is described in docs/people.md.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from vrmatte.subjects import (
 
 
 def write_people(people: People, path: Path) -> None:
-    """Write the document; an earlier one is replaced at once or not at all.
+    """Write the document atomically, replacing an earlier one.
 
     Raises:
         OutputError: it can't be written.
@@ -53,7 +52,7 @@ def write_people(people: People, path: Path) -> None:
 
 
 def as_json(people: People) -> str:
-    """The document as text: one box, turn or shot a line, angles to a hundredth of a degree."""
+    """Return the document as text: one box, turn or shot per line, angles to 0.01 degrees."""
     source = people.source
     lenses = [f'"lenses": {_flat(_lenses(people.lenses))}'] if people.lenses else []
     parts = [
@@ -69,7 +68,7 @@ def as_json(people: People) -> str:
 
 
 def rounded(box: AngularBox) -> AngularBox:
-    """The box as the document holds it."""
+    """Return the box rounded as in the document."""
     return AngularBox(*map(_angle, astuple(box)))
 
 
@@ -156,6 +155,6 @@ def _flat(value: object) -> str:
 
 
 def _lines(items: Iterator[str], indent: str = "") -> str:
-    """A list with one item a line."""
+    """Return a list with one item per line."""
     text = ",\n".join(f"{indent} {item}" for item in items)
     return f"[\n{text}\n{indent}]" if text else "[]"

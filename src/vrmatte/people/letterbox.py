@@ -1,4 +1,4 @@
-"""What detectors with a square input share: fitting pictures in, and telling boxes apart."""
+"""Helpers for detectors with a square input: letterboxing, and removal of duplicate boxes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import FloatArray
 from vrmatte.people.detect import ViewBox
-
-FloatArray = npt.NDArray[np.float32]
 
 STRIDES = (8, 16, 32)
 """Sizes of the cells in which YOLO networks look for people, in pixels of their input."""
@@ -21,7 +20,7 @@ _SAME_IOU = 0.45
 
 
 def fitted(picture: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
-    """A picture (h, w, 3) at another scale; the very same where its size stays."""
+    """Return an image (h, w, 3) at another scale; the same object if its size stays."""
     height, width = (round(side * scale) for side in picture.shape[:2])
     if (height, width) == picture.shape[:2]:
         return picture
@@ -30,17 +29,17 @@ def fitted(picture: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8
 
 
 def laid_in(picture: npt.NDArray[np.uint8], side_px: int, left: int, top: int) -> FloatArray:
-    """A picture (h, w, 3) in a grey square, shape (3, side, side), 0..255, channels as they are."""
+    """Return an image (h, w, 3) in a grey square, shape (3, side, side), 0..255."""
     height, width = picture.shape[:2]
     square = np.full((3, side_px, side_px), PAD_CODE, np.float32)
     square[:, top : top + height, left : left + width] = picture.transpose(2, 0, 1)
     return square
 
 
-def told_apart(
+def without_duplicates(
     corners: npt.NDArray[Any], scores: FloatArray, scale: float, width: int, height: int
 ) -> list[ViewBox]:
-    """Boxes of a picture of `width` x `height`, one for each person, best score first.
+    """Return the boxes of an image of `width` x `height`, one per person, best score first.
 
     Args:
         corners: x0, y0, x1, y1 in the fitted picture, shape (n, 4).
@@ -58,7 +57,7 @@ def told_apart(
 
 
 def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: float) -> list[int]:
-    """Indices of boxes, best score first, that overlap no better one by more than `most_iou`.
+    """Return indices of boxes, best first, that overlap no better one by more than `most_iou`.
 
     Args:
         corners: x0, y0, x1, y1, shape (n, 4).

@@ -8,9 +8,8 @@ from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
-from vrmatte.frames import EYES
+from vrmatte.frames import EYES, DoubleArray
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.geometry.projection import Array
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.subjects import Person
 
@@ -25,13 +24,13 @@ _BEHIND = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outlines:
-    """Where people are at some frames of a shot, both eyes together."""
+    """The outlines of people in some frames of a shot, both eyes together."""
 
-    frames: Array
+    frames: DoubleArray
     """Rising frame numbers, shape (n,)."""
     boxes: tuple[AngularBox, ...]
     """What holds all of them in both eyes, per frame."""
-    directions: Array
+    directions: DoubleArray
     """Unit directions along the outlines, shape (n, points, 3); people not there repeat others."""
 
     @property
@@ -42,7 +41,7 @@ class Outlines:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where to look so that something fills the plane evenly, and half its size there."""
+    """The direction in which something is centred on the plane, and half its size there."""
 
     yaw_deg: float
     pitch_deg: float
@@ -52,19 +51,19 @@ class Fit:
 
 
 def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> Outlines:
-    """The outlines of people at every `step`-th frame of first..last-1 that shows any of them."""
+    """Return people's outlines at every `step`-th frame of first..last-1 that shows any."""
     begin = max(first, min(person.first for person in people))
     end = min(last, max(person.last for person in people))
     steady = [_steady(person) for person in people]
     frames: list[int] = []
     boxes: list[AngularBox] = []
-    directions: list[Array] = []
+    directions: list[DoubleArray] = []
     for frame in sorted({*range(begin + (-begin) % step, end, step), begin, end - 1}):
         here = [
             box
             for person in steady
             for eye in EYES
-            if (box := person.box_at(frame, eye)) is not None
+            if (box := person.seen_box_at(frame, eye)) is not None
         ]
         if not here:
             continue
@@ -75,8 +74,8 @@ def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> O
     return Outlines(np.array(frames), tuple(boxes), np.stack(directions))
 
 
-def fit(directions: Array, *, stereographic: bool = False) -> Fit:
-    """Look at the middle of directions, shape (..., 3), as the plane sees it."""
+def fit(directions: DoubleArray, *, stereographic: bool = False) -> Fit:
+    """Centre a view on directions, shape (..., 3), as projected onto its plane."""
     flat = directions.reshape(-1, 3)
     mean = flat.mean(axis=0)
     yaw = math.degrees(math.atan2(mean[0], mean[2]))
@@ -96,7 +95,9 @@ def fit(directions: Array, *, stereographic: bool = False) -> Fit:
     return Fit(yaw, pitch, float(half[0]), float(half[1]))
 
 
-def _bounds(flat: Array, yaw: float, pitch: float, stereographic: bool) -> tuple[Array, Array]:
+def _bounds(
+    flat: DoubleArray, yaw: float, pitch: float, stereographic: bool
+) -> tuple[DoubleArray, DoubleArray]:
     right, down, ahead = Viewport(yaw, pitch, 90, 90).rotation().T @ flat.T
     if stereographic:
         depth = (1 + ahead) / 2
@@ -109,7 +110,7 @@ def _bounds(flat: Array, yaw: float, pitch: float, stereographic: bool) -> tuple
 
 
 def _steady(person: Person) -> Person:
-    """The person without strays of the detector: what juts out for once, and in one eye only.
+    """Return the person without outliers: sides that jut out once, and in one eye only.
 
     Each side of a box is the median of three in a row, and as much of the way from there to what
     was found as both eyes agree on: an arm is raised in both.
@@ -130,8 +131,8 @@ def _steady(person: Person) -> Person:
     return replace(person, boxes=boxes)
 
 
-def _median_of_three(sides: Array) -> Array:
-    """The running median over the rows that are known, shape (n, 4); the others stay NaN."""
+def _median_of_three(sides: DoubleArray) -> DoubleArray:
+    """Return the running median over known rows, shape (n, 4); the others stay NaN."""
     known = ~np.isnan(sides[:, 0])
     found = sides[known]
     if len(found) < 3:
@@ -146,15 +147,15 @@ def _known_sides(box: AngularBox | None) -> tuple[float, ...]:
     return (math.nan,) * 4 if box is None else astuple(box)
 
 
-def _as_box(sides: Array) -> AngularBox | None:
+def _as_box(sides: DoubleArray) -> AngularBox | None:
     if np.isnan(sides).any():
         return None
     yaw_min, yaw_max, pitch_min, pitch_max = sides.tolist()
     return AngularBox(yaw_min, max(yaw_min, yaw_max), pitch_min, max(pitch_min, pitch_max))
 
 
-def _outline(box: AngularBox) -> Array:
-    """Unit directions along a box with rounded corners, shape (points, 3)."""
+def _outline(box: AngularBox) -> DoubleArray:
+    """Return unit directions along a box with rounded corners, shape (points, 3)."""
     turn = np.linspace(0, 2 * math.pi, _POINTS, endpoint=False)
     x, y = (np.sign(v) * np.abs(v) ** _ROUNDNESS for v in (np.cos(turn), np.sin(turn)))
     yaw = np.radians(box.center[0] + box.width_deg / 2 * x)

@@ -1,4 +1,4 @@
-"""Reads people.json as people left it: whatever doesn't fit is refused, with the place named."""
+"""Reading people.json as users left it; errors name the key that doesn't fit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 
 def read_people(path: Path) -> tuple[People, bool]:
-    """The document in a file, and whether it says which viewports to use.
+    """Read a document; the second value is True if it lists viewports.
 
     Raises:
         ConfigError: the file can't be read, or isn't as docs/people.md says.
@@ -60,7 +60,7 @@ def read_people(path: Path) -> tuple[People, bool]:
         raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         text = _shown(str(error)) or "nested too deep"
-        raise ConfigError(f"{path}: {text}. See docs/people.md, or scout anew") from error
+        raise ConfigError(f"{path}: {text}. See docs/people.md, or scout again") from error
 
 
 class _Place:
@@ -153,10 +153,10 @@ def _people(root: _Place) -> tuple[People, bool]:
 
 def _source(place: _Place) -> SourceIdentity:
     fields = place.fields(("fingerprint", "frames", "width", "height", "rate"))
-    told = fields["rate"].text()
-    if not _RATE.fullmatch(told):
+    rate_text = fields["rate"].text()
+    if not _RATE.fullmatch(rate_text):
         fields["rate"].wrong('frames per second as text, like "30000/1001"')
-    rate = Fraction(told)
+    rate = Fraction(rate_text)
     if rate <= 0:
         fields["rate"].wrong("above 0")
     return SourceIdentity(
@@ -318,10 +318,10 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _shown(text: str) -> str:
-    """A fault on one line of bearable length, whatever keys and values are told in it."""
+    """Return an error on one line of bearable length, whatever keys and values it quotes."""
     plain = one_line(text[:_LONGEST_ERROR])
     return plain if len(text) <= _LONGEST_ERROR else f"{plain}..."
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number here")
+    raise ValueError(f"{name} is not a number here")

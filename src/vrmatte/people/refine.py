@@ -1,4 +1,4 @@
-"""When exactly somebody comes and goes: a few more looks between the samples of a first pass."""
+"""Refining when people enter and leave, with a few more looks between the first samples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vrmatte.frames import PlanarFrame
 from vrmatte.people.track import Sample, Track
 
 _AS_LIKELY = 0.3
-"""Likeness with which a person found at the brink of a track is taken as the track's."""
+"""Likeness with which a person detected at the end of a track is taken as the track's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class TrackEnd:
         return max(self.candidates)
 
 
-def brinks_of(
+def track_ends(
     track: Track,
     rivals: Sequence[Track],
     looked_at: Sequence[int],
@@ -40,7 +40,7 @@ def brinks_of(
     last: int,
     step: int,
 ) -> list[TrackEnd]:
-    """Where the track's beginning and end are still unsure.
+    """Return the ends of a track that are still uncertain.
 
     Args:
         track: as linked from the samples.
@@ -64,60 +64,60 @@ def brinks_of(
 
 
 def refine(
-    brinks: Iterable[TrackEnd],
+    ends: Iterable[TrackEnd],
     read: Callable[[Sequence[int]], Iterable[tuple[int, PlanarFrame]]],
     look: Callable[[int, PlanarFrame], Sample],
 ) -> None:
-    """Carry tracks on to where their people really come and go, halving what is unsure.
+    """Extend tracks to where their people enter and leave, by bisection.
 
     Args:
-        brinks: of all tracks.
+        ends: of all tracks.
         read: gives the frames of rising indices.
         look: finds the people of a frame.
     """
-    waiting = sorted(brinks, key=lambda brink: brink.last)
-    wanted = sorted({frame for brink in waiting for frame in brink.candidates})
+    waiting = sorted(ends, key=lambda end: end.last)
+    wanted = sorted({frame for end in waiting for frame in end.candidates})
     held: dict[int, PlanarFrame] = {}
     seen: dict[int, Sample] = {}
     for index, frame in read(wanted):
         held[index] = frame
         while waiting and waiting[0].last <= index:
             _settle(waiting.pop(0), held, seen, look)
-        needed_from = min((brink.first for brink in waiting), default=index + 1)
+        needed_from = min((end.first for end in waiting), default=index + 1)
         for done in [f for f in held if f < needed_from]:
             del held[done]
             seen.pop(done, None)
 
 
 def _settle(
-    brink: TrackEnd,
+    end: TrackEnd,
     held: dict[int, PlanarFrame],
     seen: dict[int, Sample],
     look: Callable[[int, PlanarFrame], Sample],
 ) -> None:
     """Find the candidate furthest from the track that still shows its person."""
-    low, high = -1, len(brink.candidates)
+    low, high = -1, len(end.candidates)
     probe = high - 1  # mostly nobody came or went: a shot began or ended
     while high - low > 1:
-        frame = brink.candidates[probe]
+        frame = end.candidates[probe]
         if frame not in seen:
             seen[frame] = look(frame, held[frame])
-        if _goes_on(brink, seen[frame]):
+        if _goes_on(end, seen[frame]):
             low = probe
         else:
             high = probe
         probe = (low + high) // 2
 
 
-def _goes_on(brink: TrackEnd, sample: Sample) -> bool:
-    """Whether a frame shows the track's person; if so it is added."""
-    track, seconds = brink.track, sample.seconds
+def _goes_on(end: TrackEnd, sample: Sample) -> bool:
+    """Return True if a frame shows the track's person, and add it."""
+    track, seconds = end.track, sample.seconds
     likely = max(sample.found, key=lambda found: track.likeness(found, seconds), default=None)
     if likely is None:
         return False
     others = [
         rival.likeness(likely, seconds)
-        for rival in brink.rivals
+        for rival in end.rivals
         if rival is not track and rival.seconds[0] <= seconds <= rival.seconds[-1]
     ]
     if track.likeness(likely, seconds) < max(_AS_LIKELY, *others, 0.0):

@@ -1,4 +1,4 @@
-"""Who stays in the matte, and who is the viewer's own body."""
+"""Selecting the people that stay in the matte, and recognising the viewer's body."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_MOTION_DEG = 15.0
 
 
 def kind_of(boxes: Sequence[TimedBox]) -> PersonKind:
-    """Whether boxes of one track show somebody else or the viewer's own, headless body."""
+    """Return the kind of a track: another person, or the viewer's headless body."""
     seen = [box for timed in boxes for box in timed.boxes]
     middles = [box.center for box in seen]
     shifts = [
@@ -43,12 +43,12 @@ def kind_of(boxes: Sequence[TimedBox]) -> PersonKind:
 
 
 def _reaches_nadir(boxes: Sequence[AngularBox]) -> bool:
-    """Below the cameras yaw means nothing, so no shift between the eyes can be told."""
+    """Return True if boxes reach the nadir, where yaw and so disparity mean nothing."""
     return median(box.pitch_min_deg for box in boxes) < -80
 
 
 def kept_people(people: People, viewer_body: Literal["keep", "exclude"]) -> tuple[Person, ...]:
-    """Those that belong in the matte."""
+    """Return the people that belong in the matte."""
     return tuple(
         person
         for person in people.people
@@ -59,7 +59,7 @@ def kept_people(people: People, viewer_body: Literal["keep", "exclude"]) -> tupl
 def chosen(
     people: People, viewer_body: Literal["keep", "exclude"], *, derive_viewports: bool
 ) -> People:
-    """The document as a run uses it: who isn't kept is marked so, and no viewport is for them.
+    """Return the document as a run uses it, without viewports of excluded people.
 
     Args:
         people: as read.

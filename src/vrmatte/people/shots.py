@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins: hard cuts, told from tiny pictures.
+"""Detection of hard cuts between shots, on thumbnails.
 
 A VR180 camera stands still, so within a shot most of the picture stays as it is whatever people
 do; a cut changes nearly all of it at once.
@@ -38,7 +38,7 @@ _SETTLED = 3
 
 
 def thumbnail(frame: PlanarFrame, projection: EyeProjection | None = None) -> Thumbnail:
-    """The tiny picture of a frame whose eyes show `projection`; None: all of it shows something."""
+    """Return a frame's thumbnail; `projection` of None means that every pixel shows something."""
     scale = 2.0 ** (8 - frame.layout.bit_depth)
     planes = [
         cv2.resize(plane, _SIZE, interpolation=cv2.INTER_AREA)
@@ -52,17 +52,17 @@ def thumbnail(frame: PlanarFrame, projection: EyeProjection | None = None) -> Th
 
 
 def change(before: Thumbnail, after: Thumbnail) -> float:
-    """How far most of the picture changed, in 8-bit codes."""
+    """Return how far most of the thumbnail changed, in 8-bit codes."""
     return float(np.median(np.abs(after - before).max(axis=2)))
 
 
 def may_hold_cut(before: Thumbnail, after: Thumbnail) -> bool:
-    """Whether a cut may lie between two frames of which the ones between haven't been seen."""
+    """Return True if there may be a cut among the unseen frames between two."""
     return change(before, after) > _CHANGED
 
 
 def find_cuts(thumbnails: Sequence[Thumbnail]) -> list[int]:
-    """Positions whose picture is the first of another shot.
+    """Return the positions of the first thumbnails of new shots.
 
     Args:
         thumbnails: of frames that follow each other without gaps.

@@ -1,4 +1,4 @@
-"""Boxes on the sphere: how they overlap, and how the boxes of many views become one per person.
+"""Merging the boxes of many views into one box per person on the sphere.
 
 Several overlapping views look at the same person. A view's border cuts what reaches across it, and
 such fragments must join the whole that another view shows.
@@ -30,7 +30,7 @@ _SURE_SHARE = 0.6
 def from_viewport_box(
     picture: ViewportPicture, x0: float, y0: float, x1: float, y1: float
 ) -> AngularBox | None:
-    """Bounds of the person in a box of a viewport's picture, cut to the hemisphere.
+    """Return the bounds of the person in a viewport's box, cut to the hemisphere.
 
     The oval inscribed in the box is followed on the sphere. A person touches the middles of a box's
     sides and leaves its corners free, yet the corners bulge most on the sphere: bounds of the whole
@@ -59,7 +59,7 @@ def from_viewport_box(
 
 @dataclass(frozen=True, slots=True)
 class CutSides:
-    """Which sides of a box were cut by the border of the view that saw it."""
+    """The sides of a box that the border of its view cut off."""
 
     left: bool = False
     right: bool = False
@@ -68,7 +68,7 @@ class CutSides:
 
     @property
     def any(self) -> bool:
-        """Whether the box is a fragment."""
+        """True if the box is a fragment."""
         return self.left or self.right or self.bottom or self.top
 
 
@@ -85,7 +85,7 @@ class Sighting:
 
 
 def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
-    """One sighting per person, best score first; its score is the best that any view gives.
+    """Return one sighting per person, best first, with the best score of any view.
 
     Its box is the mean, weighted by score, of those that no view's border cuts, widened to what
     fragments show beyond; a box too wide costs a little, one too narrow cuts off an arm. Where all
@@ -102,7 +102,7 @@ def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
 
 
 def _likeness(sighting: Sighting, group: Sequence[Sighting]) -> float:
-    """How surely a sighting shows the person of a group; 0: it doesn't."""
+    """Return the likeness of a sighting to the person of a group; 0 if it shows another."""
     return max(_same_person(sighting, member) for member in group)
 
 
@@ -144,7 +144,7 @@ def _joined(group: Sequence[Sighting]) -> Sighting:
 
 
 def _widened(box: AngularBox, fragment: Sighting) -> AngularBox:
-    """The box with those sides moved out that the fragment shows whole and further out."""
+    """Return the box with the sides moved out that the fragment shows whole and further out."""
     a, b, cut = box, fragment.box, fragment.cut
     return AngularBox(
         a.yaw_min_deg if cut.left else min(a.yaw_min_deg, b.yaw_min_deg),
@@ -155,7 +155,7 @@ def _widened(box: AngularBox, fragment: Sighting) -> AngularBox:
 
 
 def _sides_cut(box: AngularBox, cut: CutSides, other: Sighting) -> CutSides:
-    """Which sides of the union of two fragments are cut: those whose outermost bound is."""
+    """Return the cut sides of a union of two fragments: those whose outermost bound is cut."""
     a, b = box, other.box
     return CutSides(
         left=(cut.left if a.yaw_min_deg <= b.yaw_min_deg else other.cut.left),

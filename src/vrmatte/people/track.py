@@ -1,4 +1,4 @@
-"""Who is who over time: people found in single frames, linked into one track per person.
+"""Tracking: detections in single frames are linked into one track per person.
 
 Both eyes are linked at once, so a person has the same id in both. A track is carried on where its
 own motion leads, by a person of like size and colours; so people who cross keep their ids.
@@ -47,7 +47,7 @@ class Found:
 
     @property
     def box(self) -> AngularBox:
-        """Where a single eye between both would see the person, near enough."""
+        """The approximate box in a single eye halfway between both."""
         left, right = self.detection.left, self.detection.right
         boxes = [eye.box for eye in (left, right) if eye is not None]
         sums = [sum(side) / len(boxes) for side in zip(*map(astuple, boxes), strict=True)]
@@ -85,7 +85,7 @@ class Track:
         self.found.insert(at, found)
 
     def expected(self, seconds: float) -> AngularBox:
-        """Where the person is by what was found before and after, or by the motion so far."""
+        """Return the expected box, from detections before and after or from the motion so far."""
         after = bisect_left(self.seconds, seconds)
         if after == 0:
             return self.found[0].box
@@ -105,7 +105,7 @@ class Track:
         )
 
     def likeness(self, found: Found, seconds: float) -> float:
-        """How surely this is the track's person, 0..1; 0: it can't be."""
+        """Return the likeness to the track's person, 0..1; 0 if it can't be them."""
         here, there = self.expected(seconds), found.box
         away_seconds, nearest = min(
             (abs(time - seconds), number) for number, time in enumerate(self.seconds)
@@ -120,7 +120,7 @@ class Track:
         return 0.3 * here.iou(there) + 0.25 * near + 0.2 * size + 0.25 * colours
 
     def supports(self, threshold: float) -> int:
-        """How often the person was found with at least this score."""
+        """Return how often the person was detected with at least this score."""
         return sum(found.detection.score >= threshold for found in self.found)
 
     def _heed_motion(self, seconds: float, found: Found) -> None:
@@ -137,7 +137,7 @@ class Track:
 def colours_in(
     frame: PlanarFrame, detection: StereoDetection, projection: EyeProjection | None = None
 ) -> Colours:
-    """What a person wears: the histogram of the middle of their box, in the better eye.
+    """Return a person's clothing: the histogram of the middle of their box, in the better eye.
 
     `projection` is what an eye shows, at whatever size; None: it is half-equirectangular.
     """
@@ -193,7 +193,7 @@ def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
 
 
 def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float) -> list[Track]:
-    """The tracks that stand for somebody: found twice over some time, and not one inside another.
+    """Return the tracks of real people: detected twice over some time, not inside another.
 
     Args:
         tracks: of one shot.
@@ -215,7 +215,7 @@ def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float
 
 
 def _is_part(track: Track, of: Track) -> bool:
-    """Whether a track is but a part of another's person: always inside it, and far smaller."""
+    """Return True if a track shows only a part of another's person: inside it, and far smaller."""
     others = dict(zip(of.frames, of.found, strict=True))
     pairs = [
         (found.box, others[f].box)
@@ -230,7 +230,7 @@ def _is_part(track: Track, of: Track) -> bool:
 
 
 def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
-    """Which track goes on with which found person, the whole being likeliest: found -> track."""
+    """Assign detections to tracks so that the whole is likeliest: detection -> track."""
     # Per set of found people that are taken: the best sum of likenesses, and who took whom.
     best: dict[frozenset[int], tuple[float, dict[int, int]]] = {frozenset(): (0.0, {})}
     for row, track in enumerate(tracks):
@@ -249,12 +249,12 @@ def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
 
 
 def _extent(box: AngularBox) -> float:
-    """The larger side as it looks, in degrees."""
+    """Return the larger apparent side, in degrees."""
     return max(box.width_deg * math.cos(math.radians(box.center[1])), box.height_deg)
 
 
 def _apart_deg(a: AngularBox, b: AngularBox) -> float:
-    """Angle between the middles of two boxes."""
+    """Return the angle between the centres of two boxes."""
     (yaw_a, pitch_a), (yaw_b, pitch_b) = ([math.radians(x) for x in c.center] for c in (a, b))
     cosine = math.sin(pitch_a) * math.sin(pitch_b) + math.cos(pitch_a) * math.cos(pitch_b) * (
         math.cos(yaw_a - yaw_b)
@@ -273,7 +273,7 @@ def _as_equirect(box: AngularBox, eye: Fisheye) -> AngularBox:
 
 
 def _cut_out(plane: Plane, box: AngularBox) -> npt.NDArray[np.int64]:
-    """The pixels of a half-equirectangular plane in a box, 16 x 16 of them."""
+    """Return the pixels of a half-equirectangular plane in a box, at 16 x 16."""
     height, width = plane.shape
     left = int(width * (box.yaw_min_deg + 90) / 180)
     right = int(width * (box.yaw_max_deg + 90) / 180) + 1

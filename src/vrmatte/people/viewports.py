@@ -1,4 +1,4 @@
-"""Through which viewports people are matted: one per person and shot, shared by people together.
+"""Viewports for people: one per person and shot, shared by people close together.
 
 A viewport fits the person as they look on its own plane, so a standing person gets a tall narrow
 one. Who stays gets one that stands still; who walks far gets one that follows by steps, since every
@@ -43,7 +43,7 @@ _WORTH_SHARING = 1.15
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Where a viewport would look over time, and its size on the plane with margin."""
+    """The directions of a viewport over time, and its size on the plane with margin."""
 
     starts: tuple[int, ...]
     """Frames at which it looks elsewhere."""
@@ -76,7 +76,7 @@ class _Look:
 
     @property
     def is_possible(self) -> bool:
-        """Whether a viewport can be as wide."""
+        """True if a viewport can be that wide."""
         return self.stereographic or max(self.fov_deg) <= _WIDEST_DEG
 
 
@@ -98,7 +98,7 @@ class _Subject:
 def viewports_for(
     people: Sequence[Person], shots: Sequence[Shot], rate: Fraction
 ) -> tuple[ViewportPath, ...]:
-    """Viewports that show these people in all frames they are in, in order of opening.
+    """Return viewports that show these people in all their frames, in order of opening.
 
     Args:
         people: those to be matted.
@@ -118,7 +118,7 @@ def viewports_for(
 
 
 def people_of(path: ViewportPath) -> frozenset[int]:
-    """Ids of the people a viewport made by `viewports_for` shows, read off its name."""
+    """Return the ids of the people in a viewport of `viewports_for`, read from its name."""
     kind, *ids = path.name.partition("@")[0].split("-")
     if kind not in ("person", "people") or not all(part.isdecimal() for part in ids):
         return frozenset()
@@ -135,7 +135,7 @@ def _subject(people: tuple[Person, ...], shot: Shot, step: int) -> _Subject:
 
 
 def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
-    """Put people together as long as that pays."""
+    """Merge the viewports of people as long as that saves network pixels."""
     while True:
         best: tuple[float, _Subject, _Subject, _Subject] | None = None
         for a, b in combinations(subjects, 2):
@@ -149,7 +149,7 @@ def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
 
 
 def _best_look(outlines: Outlines) -> _Look:
-    """Still, following, or stereographic."""
+    """Return the cheapest possible look: still, following, or stereographic."""
     first = int(outlines.frames[0])
     still = _Look((first,), (fit(outlines.directions),))
     following = _following(outlines)
@@ -164,7 +164,7 @@ def _best_look(outlines: Outlines) -> _Look:
 
 
 def _following(outlines: Outlines) -> _Look:
-    """Turn only when the person would leave the dead zone, then to where they are for longest."""
+    """Turn only when the person would leave the dead zone, and then for as long as possible."""
     thinned = outlines.directions[:: 1 + len(outlines.directions) // _ENOUGH_FITS]
     single = _Look((0,), tuple(fit(each[None]) for each in thinned))
     reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
@@ -176,7 +176,7 @@ def _following(outlines: Outlines) -> _Look:
 
 
 def _even_spans(outlines: Outlines, reach_deg: Sequence[float]) -> list[tuple[int, int]]:
-    """As few calm spans as the dead zone allows, each with about as much motion as the others."""
+    """Return as few calm spans as the dead zone allows, with about equal motion in each."""
 
     def spans(part: float) -> list[tuple[int, int]]:
         return list(_calm_spans(outlines, [part * reach for reach in reach_deg]))
@@ -194,7 +194,7 @@ def _even_spans(outlines: Outlines, reach_deg: Sequence[float]) -> list[tuple[in
 
 
 def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tuple[int, int]]:
-    """The longest spans, one after the other, within which the middle moves no further."""
+    """Yield the longest successive spans within which the middle moves no further."""
     start = 0
     low = high = outlines.middles[0]
     for at, middle in enumerate(outlines.middles):

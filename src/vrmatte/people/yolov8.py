@@ -1,4 +1,4 @@
-"""YOLOv8 person detectors that the user provides; vrmatte neither brings nor fetches any.
+"""YOLOv8 person detectors supplied by the user; vrmatte neither contains nor downloads any.
 
 Code and weights of YOLOv8 are AGPL-3.0. An exported NAME.onnx runs like any other network. A
 NAME.pt is a pickle, which may run code when it is opened: only Ultralytics' own files, known by
@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session
 from vrmatte.models.weights import cache_dir
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import place_on_device
-from vrmatte.people.letterbox import PAD_CODE, STRIDES, FloatArray, fitted, laid_in, told_apart
+from vrmatte.people.letterbox import PAD_CODE, STRIDES, fitted, laid_in, without_duplicates
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import HardwareConfig
 
@@ -87,7 +88,7 @@ class YoloV8Detector:
         return self._size_px
 
     def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
-        """The people of each RGB picture; pictures of other sizes are fitted in."""
+        """Return the people in each RGB image; images of other sizes are letterboxed."""
         height, width = pictures.shape[1:3]
         scale = min(self._size_px / height, self._size_px / width)
         blob = np.stack([self._network_input(picture, scale) for picture in pictures])
@@ -119,7 +120,7 @@ class YoloV8Detector:
         margins = self._margins(round(width * scale), round(height * scale))
         centre, half = rows[:, :2] - np.array(margins, np.float32), rows[:, 2:_BOX] / 2
         corners = np.concatenate([centre - half, centre + half], axis=1)
-        return told_apart(corners, scores, scale, width, height)
+        return without_duplicates(corners, scores, scale, width, height)
 
 
 def open_yolov8(
@@ -128,7 +129,7 @@ def open_yolov8(
     open_network: Callable[[Path], Session],
     observer: Observer = ignore,
 ) -> Detector:
-    """Open the user's NAME.onnx, else NAME.pt; the licence is said.
+    """Open the user's NAME.onnx, else NAME.pt, and report the licence.
 
     Args:
         name: one of `YOLOV8_SHA256`.
@@ -193,7 +194,7 @@ def _input_side(name: str, session: Session) -> int:
 
 
 def _exported_classes(session: Session) -> dict[int, str] | None:
-    """The names of the classes, which ultralytics writes into files it exports."""
+    """Return the class names that ultralytics writes into exported files."""
     names = session.raw.get_modelmeta().custom_metadata_map.get("names")
     if names is None or len(names) > _LONGEST_NAMES:
         return None
@@ -220,7 +221,7 @@ def _refuse_unknown(name: str, path: Path) -> None:
 def _from_checkpoint(
     name: str, path: Path, hardware: HardwareConfig, observer: Observer
 ) -> YoloV8Detector:
-    """The network in a file that is known to be Ultralytics' own."""
+    """Load the network in a file that is known to come from Ultralytics."""
     try:
         with _environment(_IMPORT_SETTINGS):
             from ultralytics import YOLO  # pyright: ignore[reportMissingImports]
@@ -247,7 +248,7 @@ def _from_checkpoint(
 
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Generator[None]:
-    """Environment variables for a while; those the user has set stay as they are."""
+    """Set environment variables temporarily; those the user has set stay unchanged."""
     added = {key: value for key, value in values.items() if key not in os.environ}
     os.environ.update(added)
     try:

@@ -1,4 +1,4 @@
-"""YOLOX person detectors, and which detector a run gets.
+"""YOLOX person detectors, and the choice of a run's detector.
 
 The networks take BGR 0..255 without normalisation, the picture in the top-left corner, the rest
 grey. What they give is offsets within grid cells; boxes are made of them here.
@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.errors import WeightsError
+from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import get_weights
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import DETR_MODELS, open_detr
-from vrmatte.people.letterbox import STRIDES, FloatArray, fitted, laid_in, told_apart
+from vrmatte.people.letterbox import STRIDES, fitted, laid_in, without_duplicates
 from vrmatte.people.yolov8 import YOLOV8_SHA256, open_yolov8
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import Config, HardwareConfig
@@ -58,7 +59,7 @@ class YoloxDetector:
         return self._size_px
 
     def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
-        """The people of each RGB picture; pictures of other sizes are fitted in."""
+        """Return the people in each RGB image; images of other sizes are letterboxed."""
         height, width = pictures.shape[1:3]
         scale = min(self._size_px / height, self._size_px / width)
         blob = np.stack([self._network_input(picture, scale) for picture in pictures])
@@ -83,11 +84,11 @@ class YoloxDetector:
         centre = (rows[:, :2] + cells[likely]) * strides[likely]
         half = np.exp(rows[:, 2:4]) * strides[likely] / 2
         corners = np.concatenate([centre - half, centre + half], axis=1)
-        return told_apart(corners, scores, scale, width, height)
+        return without_duplicates(corners, scores, scale, width, height)
 
 
 def open_detector(config: Config, observer: Observer = ignore) -> Detector | None:
-    """The detector that the settings ask for, or the nearest there is, said so.
+    """Open the detector that the settings request, or the nearest available with a notice.
 
     Returns:
         None, after a notice, where its weights can't be had: then nobody can be looked for.
@@ -117,7 +118,7 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
 
 
 def _available(asked: str, observer: Observer) -> str:
-    """The name of a YOLOX network that can be had; a notice where it isn't the one asked for."""
+    """Return the name of an available YOLOX network; notify if it isn't the requested one."""
     if asked != "yolox_m":
         return asked
     observer(
@@ -138,7 +139,7 @@ def _open_network(hardware: HardwareConfig, observer: Observer, path: Path) -> S
 
 @cache
 def _cells(size_px: int) -> tuple[FloatArray, FloatArray]:
-    """Column and row of every row's grid cell, shape (n, 2), and its stride, shape (n, 1)."""
+    """Return each row's grid cell (column, row), shape (n, 2), and its stride, shape (n, 1)."""
     cells: list[npt.NDArray[Any]] = []
     strides: list[npt.NDArray[Any]] = []
     for stride in STRIDES:

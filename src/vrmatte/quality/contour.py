@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import DoubleArray, FloatArray, Grey, Mask
 from vrmatte.quality.frame_scores import ContourScore
-from vrmatte.quality.small_eye import FloatArray, Grey, slopes
+from vrmatte.quality.small_eye import slopes
 
 Points = npt.NDArray[np.float64]
 
@@ -60,7 +61,7 @@ class Outline:
     offset_px: FloatArray
     """Outward from the picture's edge; NaN where it has none."""
 
-    def score(self, of: npt.NDArray[np.bool_]) -> ContourScore | None:
+    def score(self, of: Mask) -> ContourScore | None:
         """What the points `of` say together; None: too few."""
         points = int(np.count_nonzero(of))
         if points < _LEAST_POINTS:
@@ -165,7 +166,7 @@ def _offsets(
     farthest = _REACH_PX + _SIDE_PX
     across = [_at(luma, x + k * out_x, y + k * out_y) for k in range(-farthest, farthest + 1)]
     summed = np.cumsum([np.zeros_like(x), *across], axis=0, dtype=np.float64)
-    steps: list[npt.NDArray[np.float64]] = []
+    steps: list[DoubleArray] = []
     for at in range(_SIDE_PX, _SIDE_PX + 2 * _REACH_PX + 1):
         inner = summed[at] - summed[at - _SIDE_PX]
         outer = summed[at + 1 + _SIDE_PX] - summed[at + 1]

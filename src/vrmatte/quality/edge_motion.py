@@ -19,8 +19,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vrmatte.frames import FloatArray, Grey, Mask
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.quality.frame_scores import MotionScore
-from vrmatte.quality.small_eye import FloatArray, Grey, Mask, SmallEye, Window, slopes
+from vrmatte.quality.small_eye import SmallEye, slopes
 
 _PATCH_STRIDE_PX = 5
 _DESCENT_STEPS = 8
@@ -75,9 +77,9 @@ class EdgeMotion:
         )
 
 
-def edge_motion(before: SmallEye, now: SmallEye, window: Window) -> EdgeMotion:
+def edge_motion(before: SmallEye, now: SmallEye, window: PixelRect) -> EdgeMotion:
     """Carry the matte of the frame before along and lay it beside this one's."""
-    grey, grey_before = (np.ascontiguousarray(eye.grey[window]) for eye in (now, before))
+    grey, grey_before = (np.ascontiguousarray(eye.grey[window.slices]) for eye in (now, before))
     back, forth = _flow(grey, grey_before), _flow(grey_before, grey)
     rows, columns = grey.shape
     x, y = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
@@ -85,8 +87,8 @@ def edge_motion(before: SmallEye, now: SmallEye, window: Window) -> EdgeMotion:
     returned = back + _read(forth, x, y)
     inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
     trusted = inside & (np.hypot(returned[..., 0], returned[..., 1]) <= _TRUSTED_PX)
-    alpha = now.alpha[window].astype(np.float32) / np.float32(255)
-    carried = _read(before.alpha[window].astype(np.float32) / np.float32(255), x, y)
+    alpha = now.alpha[window.slices].astype(np.float32) / np.float32(255)
+    carried = _read(before.alpha[window.slices].astype(np.float32) / np.float32(255), x, y)
     luma, luma_before = grey.astype(np.float32), _read(grey_before.astype(np.float32), x, y)
     return EdgeMotion(
         alpha=alpha,

@@ -14,7 +14,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from vrmatte.quality.small_eye import FloatArray, Grey, Mask, slopes
+from vrmatte.frames import FloatArray, Grey, Mask
+from vrmatte.quality.small_eye import slopes
 
 _SHADE = 32
 """Of 255: an opening shaves so much off the corners of blurred mattes too."""

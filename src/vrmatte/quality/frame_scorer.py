@@ -9,23 +9,17 @@ from typing import Protocol
 import numpy as np
 
 from vrmatte.files import ChunkFile
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.frames import EYES, Eye, FloatArray, Mask, Matte, PlanarFrame, half_of
+from vrmatte.geometry.angular_box import AngularBox
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.quality.contour import Outline, outline
 from vrmatte.quality.edge_motion import EdgeMotion, edge_motion
 from vrmatte.quality.fine_structure import Softness, fine_structure
 from vrmatte.quality.frame_scores import FrameScore, save_scores
-from vrmatte.quality.small_eye import (
-    FloatArray,
-    Mask,
-    PeoplePlaces,
-    SmallEye,
-    Window,
-    small_eyes,
-    window_around,
-)
+from vrmatte.quality.small_eye import PeoplePlaces, SmallEye, small_eyes, window_around
 from vrmatte.stereo.score import NOBODY, Labels
+from vrmatte.subjects import Person
 
 SAMPLED_EVERY = 8
 """Outlines are looked at in frames whose number this divides, whichever chunk they are in."""
@@ -35,7 +29,7 @@ _OUTLINE_MARGIN_PX = 8
 class FrameScorer:
     """Scores the frames of one chunk, in their order."""
 
-    def __init__(self, eye: EyeProjection, people: Sequence[PersonBoxes]) -> None:
+    def __init__(self, eye: EyeProjection, people: Sequence[Person]) -> None:
         """Take what an eye shows, and who is known; those who leave the matte aren't scored."""
         self._places = PeoplePlaces(eye)
         self._people = [person for person in people if person.keep]
@@ -50,7 +44,7 @@ class FrameScorer:
             people = [
                 (person.id, box)
                 for person in self._people
-                if (box := person.at(index, eye)) is not None
+                if (box := person.box_at(index, eye)) is not None
             ]
             scored = _ScoredEye(self._places, people, eyes[eye], self._before.get(eye))
             if index % SAMPLED_EVERY == 0:
@@ -65,7 +59,7 @@ class _ScoredEye:
     def __init__(
         self,
         places: PeoplePlaces,
-        people: Sequence[tuple[int, Bounds]],
+        people: Sequence[tuple[int, AngularBox]],
         now: SmallEye,
         before: SmallEye | None,
     ) -> None:
@@ -78,7 +72,7 @@ class _ScoredEye:
         if self._window is None:
             return
         self._labels = places.labels([box for _, box in people], self._window)
-        self._alpha = np.ascontiguousarray(now.alpha[self._window])
+        self._alpha = np.ascontiguousarray(now.alpha[self._window.slices])
         self._fine = fine_structure(self._alpha)
         self._softness = Softness(self._alpha)
         if before is not None:
@@ -90,14 +84,16 @@ class _ScoredEye:
             return
         scale = matte.shape[0] / self._now.alpha.shape[0]
         full = _scaled(self._window, scale, matte.shape[0])
-        luma: FloatArray = picture.y[full].astype(np.float32)
+        luma: FloatArray = picture.y[full.slices].astype(np.float32)
         if picture.layout.bit_depth > 8:
             luma /= np.float32(1 << (picture.layout.bit_depth - 8))
-        found = outline(np.ascontiguousarray(matte[full]), luma)
+        found = outline(np.ascontiguousarray(matte[full.slices]), luma)
         rows, columns = (
-            np.clip(((at + full[axis].start) / scale).astype(np.intp) - part.start, 0, last - 1)
+            np.clip(
+                ((at + full.slices[axis].start) / scale).astype(np.intp) - part.start, 0, last - 1
+            )
             for axis, (at, part, last) in enumerate(
-                zip((found.y, found.x), self._window, self._labels.shape, strict=True)
+                zip((found.y, found.x), self._window.slices, self._labels.shape, strict=True)
             )
         )
         self._outline, self._at_points = found, self._labels[rows, columns]
@@ -110,7 +106,7 @@ class _ScoredEye:
         return rows
 
     def _score(
-        self, index: int, eye: Eye, person: int | None, box: Bounds | None, number: int | None
+        self, index: int, eye: Eye, person: int | None, box: AngularBox | None, number: int | None
     ) -> FrameScore:
         coverage = None if box is None else self._places.coverage(box, self._now.alpha)
         if self._window is None:
@@ -137,16 +133,14 @@ def _everybody(labels: Labels) -> Mask:
     return labels >= NOBODY
 
 
-def _scaled(window: Window, scale: float, size: int) -> Window:
+def _scaled(window: PixelRect, scale: float, size: int) -> PixelRect:
     """The same window of the full-size eye, with some pixels around."""
-    rows, columns = (
-        slice(
-            max(0, int(part.start * scale) - _OUTLINE_MARGIN_PX),
-            min(size, int(np.ceil(part.stop * scale)) + _OUTLINE_MARGIN_PX),
-        )
-        for part in window
+    top, left = (max(0, int(at * scale) - _OUTLINE_MARGIN_PX) for at in (window.top, window.left))
+    bottom, right = (
+        min(size, int(np.ceil(at * scale)) + _OUTLINE_MARGIN_PX)
+        for at in (window.bottom, window.right)
     )
-    return rows, columns
+    return PixelRect(top, left, bottom, right)
 
 
 SCORES_FILE = "scores.json"
@@ -167,7 +161,7 @@ class ScoreOutput:
 
     name = "scores"
 
-    def __init__(self, folder: Path, eye: EyeProjection, people: Sequence[PersonBoxes]) -> None:
+    def __init__(self, folder: Path, eye: EyeProjection, people: Sequence[Person]) -> None:
         """Take where the file goes, what an eye shows, and who is known."""
         self._path = folder / SCORES_FILE
         self._scorer = FrameScorer(eye, people)

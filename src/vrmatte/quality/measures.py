@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
+
+from vrmatte.frames import DoubleArray, Mask
 
 MeasureName = Literal[
     "jaggedness_px",
@@ -47,7 +48,7 @@ class Measure:
     beside: MeasureName | None = None
     """What it must never be shown without."""
 
-    def is_beyond(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    def is_beyond(self, values: DoubleArray) -> Mask:
         """Which values are beyond the limit."""
         if self.limit is None:
             return np.zeros(values.shape, np.bool_)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import Mask
 from vrmatte.quality.frame_scores import EyeName, FrameScore, MotionScore
 from vrmatte.quality.measures import MeasureName
 
@@ -149,7 +150,7 @@ class Gathered:
                 floor = np.maximum(floors, max(float(np.mean(floors)), _LEAST_FLOOR_PX))
                 yield key._replace(measure="unrest"), frames, values / floor
 
-    def _can_be_told(self, key: SeriesKey, frames: Frames) -> npt.NDArray[np.bool_]:
+    def _can_be_told(self, key: SeriesKey, frames: Frames) -> Mask:
         """Frames in which somebody neither just comes nor goes, nor is mostly hidden."""
         assert key.person is not None
         first, last = self._times[key.eye, key.person]
@@ -166,7 +167,7 @@ class Gathered:
             return shows[frames - first]
         return showed[frames - first] & settled
 
-    def _somebody_comes(self, eye: EyeName, frames: Frames) -> npt.NDArray[np.bool_]:
+    def _somebody_comes(self, eye: EyeName, frames: Frames) -> Mask:
         coming = np.zeros(len(frames), np.bool_)
         for (of_eye, _), times in self._times.items():
             ends = {*times} - {self._first, self._latest} if of_eye == eye else ()

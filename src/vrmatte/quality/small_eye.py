@@ -8,18 +8,12 @@ from typing import cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.frames import EYES, Eye, FloatArray, Grey, Matte, PlanarFrame, Plane, half_of
+from vrmatte.geometry.angular_box import AngularBox
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.stereo.score import Labels, label_people
-
-FloatArray = npt.NDArray[np.float32]
-Grey = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-Window = tuple[slice, slice]
-"""Rows and columns of an eye."""
 
 SMALL_PX = 512
 """Eyes are scored at this size, or at their own if that is less."""
@@ -65,20 +59,22 @@ def slopes(values: FloatArray) -> tuple[FloatArray, FloatArray]:
     return np.asarray(across, np.float32), np.asarray(down, np.float32)
 
 
-def window_around(*mattes: Grey) -> Window | None:
+def window_around(*mattes: Grey) -> PixelRect | None:
     """Where anything of the mattes is, and some picture around it; None: nothing is."""
     there = (np.maximum.reduce(mattes) > _FAINT).astype(np.uint8)
     left, top, columns, rows = cv2.boundingRect(there)
     if rows == 0:
         return None
     height, width = there.shape
-    return _widened(top, rows, height), _widened(left, columns, width)
+    top, bottom = _widened(top, rows, height)
+    left, right = _widened(left, columns, width)
+    return PixelRect(top, left, bottom, right)
 
 
-def _widened(first: int, length: int, size: int) -> slice:
+def _widened(first: int, length: int, size: int) -> tuple[int, int]:
     margin = max(_MARGIN_PX, (_LEAST_WINDOW_PX - length + 1) // 2)
     last = min(size, first + length + margin)
-    return slice(max(0, min(first - margin, size - _LEAST_WINDOW_PX)), last)
+    return max(0, min(first - margin, size - _LEAST_WINDOW_PX)), last
 
 
 class PeoplePlaces:
@@ -92,11 +88,11 @@ class PeoplePlaces:
         self._yaw_deg = np.degrees(np.arctan2(dx, dz)).astype(np.float32)
         self._pitch_deg = -np.degrees(np.arctan2(dy, np.hypot(dx, dz))).astype(np.float32)
 
-    def labels(self, bounds: Sequence[Bounds | None], window: Window) -> Labels:
+    def labels(self, bounds: Sequence[AngularBox | None], window: PixelRect) -> Labels:
         """The number of whose box, grown a little, each pixel of a window lies in."""
-        return label_people(bounds, self._yaw_deg[window], self._pitch_deg[window])
+        return label_people(bounds, self._yaw_deg[window.slices], self._pitch_deg[window.slices])
 
-    def coverage(self, box: Bounds, alpha: Grey) -> float | None:
+    def coverage(self, box: AngularBox, alpha: Grey) -> float | None:
         """How much of a box is covered, 0..1; None: it is too small to tell."""
         every = (slice(None, None, _STRIDE_PX), slice(None, None, _STRIDE_PX))
         yaw, pitch = self._yaw_deg[every], self._pitch_deg[every]

@@ -14,14 +14,14 @@ import av.error
 import cv2
 import numpy as np
 
-from vrmatte.compose.confidence import ConfidenceMap, Rgb, heat
+from vrmatte.compose.confidence import ConfidenceMap, heat
 from vrmatte.errors import InputError
-from vrmatte.frames import EYES, Matte, PlanarFrame
+from vrmatte.frames import EYES, Matte, PlanarFrame, Rgb
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view
 from vrmatte.media.samples import key_frames, read_at
-from vrmatte.outputs import MATTE_FILE, scene_facts
+from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import Plan
 from vrmatte.quality.worst_frames import WorstFrame
 from vrmatte.report.page.pictures import WHOLE, FrameLook, Window, window_around
@@ -51,7 +51,7 @@ def look_at(plan: Plan, place: JobFolder, wanted: Sequence[Wanted]) -> dict[Want
     for each in wanted:
         by_frame[each.frame].append(each)
     found: dict[Wanted, FrameLook] = {}
-    confidence = ConfidenceMap(plan.eye, scene_facts(plan))
+    confidence = ConfidenceMap(plan.eye, plan.subjects)
     for number, frame in _frames(plan, sorted(by_frame)):
         matte = _matte(plan, place, number)
         if matte is None or matte.shape != frame.y.shape:
@@ -77,7 +77,7 @@ def _doubt(frame: PlanarFrame, matte: Matte, trust: Matte, wanted: Wanted, look:
 def wanted_of(plan: Plan, worst: WorstFrame) -> Wanted:
     """The part of each eye that shows the person in question, or everybody."""
     people = [p for p in plan.subjects.people if worst.person in (None, p.id)]
-    boxes = [person.at(worst.frame, eye) for person in people for eye in EYES]
+    boxes = [person.box_at(worst.frame, eye) for person in people for eye in EYES]
     return Wanted(worst.frame, window_around(boxes, plan.eye), WORST_EYE_PX)
 
 

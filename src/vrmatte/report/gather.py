@@ -18,13 +18,14 @@ from vrmatte.progress import Notice, Observer
 from vrmatte.quality.series import thinned
 from vrmatte.quality.summary import summed_up
 from vrmatte.report.frames import look_at, samples, wanted_of
-from vrmatte.report.page.content import AgreementLine, PageContent, Shot, WorstLook
+from vrmatte.report.page.content import AgreementLine, PageContent, WorstLook
 from vrmatte.report.page.page import render_page
 from vrmatte.report.page.pictures import encoded
 from vrmatte.report.report import RunReport, findings_of
 from vrmatte.scout import people_file
 from vrmatte.settings.config import Config
 from vrmatte.stereo.agreement import Finding
+from vrmatte.subjects import Shot
 
 WORST_FRAMES = 8
 
@@ -92,7 +93,7 @@ def _shots(plan: Plan, place: JobFolder) -> Sequence[Shot]:
         people, _ = read_people(path)
     except ConfigError:
         return whole
-    return [Shot(shot.first, shot.last) for shot in people.shots]
+    return people.shots
 
 
 def _agreement(findings: Sequence[Finding]) -> list[AgreementLine]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from vrmatte.frames import Rgb
 from vrmatte.quality.truth.field_metrics import Alpha
-from vrmatte.sheets.picture import Rgb
 
 _ONLY_A = (255, 90, 40)
 _ONLY_B = (60, 150, 255)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
+from vrmatte.frames import EYES, Eye, PlanarFrame, Rgb, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline, viewport_outline
-from vrmatte.geometry.person_boxes import Bounds
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
-from vrmatte.sheets.picture import Rgb, to_rgb
+from vrmatte.sheets.picture import to_rgb
 
 _COLOURS = ((255, 196, 0), (0, 220, 255), (255, 90, 180), (130, 255, 90), (190, 150, 255))
 _GREY = (150, 150, 150)
@@ -76,7 +76,7 @@ def _draw_box(picture: Rgb, eye: EyeProjection, mark: BoxMark) -> None:
         bottom, top = (round((90 - pitch) / 180 * eye.size) for pitch in mark.pitch_deg)
         cv2.rectangle(picture, (left, top), (right, bottom), colour, 2)
     else:
-        outline = box_outline(eye, Bounds(*mark.yaw_deg, *mark.pitch_deg))
+        outline = box_outline(eye, AngularBox(*mark.yaw_deg, *mark.pitch_deg))
         cv2.polylines(picture, [outline], isClosed=True, color=colour, thickness=2)
         left, top = outline[0].tolist()
     label = str(mark.id) if mark.kept else f"{mark.id} out"

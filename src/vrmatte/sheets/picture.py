@@ -7,13 +7,11 @@ from typing import cast
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.errors import OutputError
-from vrmatte.frames import Matte, PlanarFrame
+from vrmatte.frames import Matte, PlanarFrame, Rgb
 
-Rgb = npt.NDArray[np.uint8]
 _GROUND = (64, 160, 255)
 
 

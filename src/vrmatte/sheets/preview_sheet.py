@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame
+from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Rgb
 from vrmatte.geometry.projection import EyeProjection
 from vrmatte.sheets.people_sheet import SheetFrame, people_sheet
-from vrmatte.sheets.picture import Rgb, to_rgb
+from vrmatte.sheets.picture import to_rgb
 
 _CHECKER_PX = 12
 _CHECKER_GREYS = (90, 140)

@@ -58,7 +58,7 @@ def sheet_frame(index: int, frame: PlanarFrame, seconds: float, people: People) 
 def _marks(index: int, eye: Eye, people: People) -> Sequence[BoxMark]:
     marks: list[BoxMark] = []
     for person in people.people:
-        box = person.box_at(index, eye)
+        box = person.seen_box_at(index, eye)
         if box is not None:
             yaw = box.yaw_min_deg, box.yaw_max_deg
             pitch = box.pitch_min_deg, box.pitch_max_deg

@@ -15,17 +15,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import PersonBoxes
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.frames import EYES, Eye, FloatArray, Mask, Matte, PlanarFrame, half_of
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.balance import apply_gain, gain
 from vrmatte.stereo.evidence import Evidence, compare_eyes, extended, window_of
 from vrmatte.stereo.rectify import Rectifier
 from vrmatte.stereo.row_offsets import RowOffsets
-from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, covered_share, label_people
+from vrmatte.stereo.score import NOBODY, Agreement, Labels, agreement, label_people
 from vrmatte.stereo.verdict import Before, shares
+from vrmatte.subjects import Person
+from vrmatte.view_memory import State
 
-FloatArray = npt.NDArray[np.float32]
 Mode = Literal["independent", "reference_eye", "joint"]
 Method = Literal["transfer", "reprocess", "ensemble"]
 
@@ -64,7 +64,7 @@ class Comparison:
     """Both eyes of a frame beside each other."""
 
     index: int
-    window: Rectangle
+    window: PixelRect
     greys: Mapping[Eye, npt.NDArray[np.uint8]]
     evidence: Mapping[Eye, Evidence]
     labels: Mapping[Eye, Labels]
@@ -84,7 +84,7 @@ class StereoAgreement:
     def __init__(
         self,
         rectifier: Rectifier,
-        people: Sequence[PersonBoxes],
+        people: Sequence[Person],
         rules: AgreementRules,
         *,
         rows_agree: bool = True,
@@ -171,7 +171,7 @@ class StereoAgreement:
             state[f"{STATE_PREFIX}{eye.value}/matte"] = before.matte
         return state
 
-    def restore(self, state: Mapping[str, FloatArray]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from a saved state; names that aren't of this class are passed over."""
         self.forget()
         if f"{STATE_PREFIX}frame" not in state:
@@ -189,7 +189,7 @@ class StereoAgreement:
             everybody = np.zeros((self._rectifier.picture_px,) * 2, np.int16)
             return dict.fromkeys(EYES, everybody), [0]
         labels = {
-            eye: label_people([p.at(index, eye) for p in self._people], *self._angles[eye])
+            eye: label_people([p.box_at(index, eye) for p in self._people], *self._angles[eye])
             for eye in EYES
         }
         there = [n for n, p in enumerate(self._people) if p.is_there(index)]
@@ -204,15 +204,15 @@ class StereoAgreement:
         if not self._people:
             return False
         person, frame = self._people[number], compared.index
-        mine = person.at(frame, Eye.LEFT)
+        mine = person.box_at(frame, Eye.LEFT)
         near = person.disparity_deg(frame)
         if mine is None or near is None:
             return False
         for other in self._people:
-            theirs, nearer = other.at(frame, Eye.LEFT), other.disparity_deg(frame)
+            theirs, nearer = other.box_at(frame, Eye.LEFT), other.disparity_deg(frame)
             if other is person or theirs is None or nearer is None or nearer <= near:
                 continue
-            if covered_share(mine, theirs) > _MOSTLY_COVERED:
+            if mine.flat_share_in(theirs) > _MOSTLY_COVERED:
                 return True
         return False
 
@@ -244,7 +244,7 @@ class StereoAgreement:
 
     def _share(
         self, eye: Eye, compared: Comparison, poor: Sequence[int]
-    ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    ) -> tuple[FloatArray, Mask]:
         """How far an eye goes over to the other where somebody's mattes are in dispute."""
         evidence, labels = compared.evidence[eye], compared.labels[eye]
         if not poor:

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from vrmatte.frames import Matte
+from vrmatte.frames import FloatArray, Matte
 from vrmatte.stereo.evidence import Evidence
-
-FloatArray = npt.NDArray[np.float32]
 
 _SIGMA_SHARE = 4 / 512
 """Length over which differences are averaged, as a share of the picture."""

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.frames import Eye
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.frames import Eye, FloatArray, Grey, Mask
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.flow import flow
 from vrmatte.stereo.sheet import carried_outwards, forward_warp, sheet_of
-
-FloatArray = npt.NDArray[np.float32]
-Grey = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 NEAREST_SHARE = 164 / 3072
 """Largest disparity there is, as a share of the picture: 0.4 m away with eyes 66 mm apart."""
@@ -49,7 +44,7 @@ class Evidence:
     """Disparity of what was carried, extended all around it."""
 
 
-def window_of(mattes: Mapping[Eye, FloatArray]) -> Rectangle | None:
+def window_of(mattes: Mapping[Eye, FloatArray]) -> PixelRect | None:
     """The surroundings of everything matted; None where nothing is."""
     size = next(iter(mattes.values())).shape[0]
     there = np.maximum(mattes[Eye.LEFT], mattes[Eye.RIGHT]) > _FAINT
@@ -60,11 +55,11 @@ def window_of(mattes: Mapping[Eye, FloatArray]) -> Rectangle | None:
     top, left = max(0, int(rows[0]) - _MARGIN_PX), max(0, int(columns[0]) - across)
     bottom = min(size, int(rows[-1]) + _MARGIN_PX + 1)
     right = min(size, int(columns[-1]) + across + 1)
-    return Rectangle(size, top, left, bottom - top, right - left)
+    return PixelRect(top, left, bottom, right)
 
 
 def compare_eyes(
-    greys: Mapping[Eye, Grey], mattes: Mapping[Eye, FloatArray], window: Rectangle, *, fine: bool
+    greys: Mapping[Eye, Grey], mattes: Mapping[Eye, FloatArray], window: PixelRect, *, fine: bool
 ) -> dict[Eye, Evidence]:
     """Carry each eye's matte to the other.
 
@@ -74,10 +69,11 @@ def compare_eyes(
         window: where to look; outside nothing is `seen`.
         fine: match down to single pixels, for mattes that are to be carried over.
     """
-    at = window.at
+    at = window.slices
     dense = _matched(greys[Eye.LEFT][at], greys[Eye.RIGHT][at], fine)
     own = {eye: np.ascontiguousarray(mattes[eye][at]) for eye in Eye}
-    sheets = {eye: _sheet(dense[eye], own[eye], window) for eye in Eye}
+    size = mattes[Eye.LEFT].shape[0]
+    sheets = {eye: _sheet(dense[eye], own[eye], window, size) for eye in Eye}
     return {
         eye: _spread(_evidence(eye, own, sheets, dense, fine=fine), mattes[eye], at)
         for eye in (Eye.LEFT, Eye.RIGHT)
@@ -101,9 +97,11 @@ def _agrees(here: FloatArray, there: FloatArray, eye: Eye) -> Mask:
     return np.abs(np.asarray(back) - here) < _AGREE_PX
 
 
-def _sheet(dense: FloatArray, matte: FloatArray, window: Rectangle) -> tuple[FloatArray, Mask]:
+def _sheet(
+    dense: FloatArray, matte: FloatArray, window: PixelRect, picture_px: int
+) -> tuple[FloatArray, Mask]:
     """Disparity of the people in an eye, and where it is believed."""
-    disparity, distance = sheet_of(dense, matte, window)
+    disparity, distance = sheet_of(dense, matte, window, picture_px)
     return disparity, (distance < _BAND_PX) | (matte > _FAINT)
 
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.geometry.projection import Array, Projection
+from vrmatte.frames import DoubleArray, FloatArray, Grey, Mask
+from vrmatte.geometry.projection import Projection
 
-Grey = npt.NDArray[np.uint8]
 """One eye's picture, shape (H, W)."""
 
 _MOST_CORNERS = 600
@@ -42,8 +41,8 @@ degrees are 0.18 m), and to the right, as nothing does unless the lenses are tur
 class EyeMatches:
     """Directions of the same points, unit length, shape (points, 3)."""
 
-    left: Array
-    right: Array
+    left: DoubleArray
+    right: DoubleArray
     """As the right eye sees them, in its own frame."""
 
     def __len__(self) -> int:
@@ -79,7 +78,7 @@ def match_eyes(left: Grey, right: Grey, projection: Projection) -> EyeMatches:
     return EyeMatches(from_left[plausible], from_right[plausible])
 
 
-def epipolar_angles(directions: Array) -> tuple[Array, Array]:
+def epipolar_angles(directions: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """Angle about the baseline (rows of a Cassini picture) and towards it (its columns), radians.
 
     A point has the same first angle in two eyes that are not turned, however far it is.
@@ -93,15 +92,13 @@ def _evened(picture: Grey) -> Grey:
     return np.asarray(cv2.createCLAHE(2.0, (8, 8)).apply(picture), np.uint8)
 
 
-def _corners(picture: Grey, distance_px: int) -> npt.NDArray[np.float32]:
+def _corners(picture: Grey, distance_px: int) -> FloatArray:
     # OpenCV's stubs leave out that it answers None where there is no corner at all.
     found: Any = cv2.goodFeaturesToTrack(picture, _MOST_CORNERS, _CORNER_QUALITY, distance_px)
     return np.empty((0, 1, 2), np.float32) if found is None else np.asarray(found, np.float32)
 
 
-def _follow(
-    one: Grey, other: Grey, points: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+def _follow(one: Grey, other: Grey, points: FloatArray) -> tuple[FloatArray, Mask]:
     """Where points of one picture lie in the other, and which of them were found."""
     found, status, unlike = cv2.calcOpticalFlowPyrLK(
         one,
@@ -117,7 +114,7 @@ def _follow(
     return np.asarray(found, np.float32), alike & (np.ravel(status) == 1)
 
 
-def _deviation(picture: Grey, points: npt.NDArray[np.float32]) -> Array:
+def _deviation(picture: Grey, points: FloatArray) -> DoubleArray:
     """Standard deviation of the picture within the window around each point."""
     samples = picture.astype(np.float32)
     mean = cv2.blur(samples, _WINDOW)
@@ -127,13 +124,13 @@ def _deviation(picture: Grey, points: npt.NDArray[np.float32]) -> Array:
     return spread[np.clip(rows, 0, height - 1), np.clip(columns, 0, width - 1)]
 
 
-def _directions(points: npt.NDArray[np.float32], projection: Projection) -> Array:
+def _directions(points: FloatArray, projection: Projection) -> DoubleArray:
     # OpenCV counts from the middle of the first pixel.
     x, y = (points.astype(np.float64) + 0.5).T
     return np.stack(projection.directions(x, y), axis=1)
 
 
-def _plausible(left: Array, right: Array) -> npt.NDArray[np.bool_]:
+def _plausible(left: DoubleArray, right: DoubleArray) -> Mask:
     rows_left, columns_left = epipolar_angles(left)
     rows_right, columns_right = epipolar_angles(right)
     nearer = np.degrees(columns_left - columns_right)

@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import FloatArray
+
 _PATCH_STRIDE_PX = 4
 _DESCENT_STEPS = 12
 
 
 def flow(
     first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], *, fine: bool = False
-) -> npt.NDArray[np.float32]:
+) -> FloatArray:
     """Motion from `first` to `second`, shape (H, W, 2): x and y in pixels.
 
     The same however many threads OpenCV has, though it cuts pictures into strips for them.

@@ -23,11 +23,11 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from vrmatte.frames import EYES, PlanarFrame
-from vrmatte.geometry.projection import Array, Cassini, EyeProjection, Projection
+from vrmatte.frames import EYES, DoubleArray, Grey, PlanarFrame
+from vrmatte.geometry.projection import Cassini, EyeProjection, Projection
 from vrmatte.geometry.remap import resample, sampling_grid
 from vrmatte.geometry.viewport import rotation_of
-from vrmatte.stereo.eye_matches import EyeMatches, Grey, epipolar_angles, match_eyes
+from vrmatte.stereo.eye_matches import EyeMatches, epipolar_angles, match_eyes
 from vrmatte.subjects import LensAlignment
 
 REFERENCE_PX = 1536
@@ -100,7 +100,7 @@ def align(found: Iterable[EyeMatches]) -> LensAlignment | None:
     )
 
 
-def _fit(left: Array, right: Array) -> tuple[float, float, float]:
+def _fit(left: DoubleArray, right: DoubleArray) -> tuple[float, float, float]:
     """Yaw, pitch and roll in degrees that bring the rows together: least absolute residuals."""
     held = (_TYPICAL_NOISE_DEG / _TYPICAL_TURN_DEG) ** 2 * np.eye(3)
     angles = np.zeros(3)
@@ -116,7 +116,7 @@ def _fit(left: Array, right: Array) -> tuple[float, float, float]:
     return yaw, pitch, roll
 
 
-def _row_residuals(left: Array, right: Array) -> tuple[Array, Array]:
+def _row_residuals(left: DoubleArray, right: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
     """How far apart rows are, in radians on the sphere, and how yaw, pitch and roll change that.
 
     Rows lie closer together towards the baseline, and a match is as exact there on the sphere, so
@@ -130,12 +130,12 @@ def _row_residuals(left: Array, right: Array) -> tuple[Array, Array]:
     return residual, slopes
 
 
-def _row_error_px(left: Array, right: Array) -> float:
+def _row_error_px(left: DoubleArray, right: DoubleArray) -> float:
     apart = _wrapped(epipolar_angles(left)[0] - epipolar_angles(right)[0])
     return float(np.median(np.abs(apart))) * REFERENCE_PX / math.pi
 
 
-def _wrapped(angle: Array) -> Array:
+def _wrapped(angle: DoubleArray) -> DoubleArray:
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 

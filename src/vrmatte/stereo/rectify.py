@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import Eye, Matte, PlanarFrame, Plane
+from vrmatte.frames import DoubleArray, Eye, FloatArray, Matte, PlanarFrame, Plane
 from vrmatte.geometry.projection import Cassini, EyeProjection, Projection
 from vrmatte.geometry.remap import SamplingGrid, make_sampling_grid, resample
 from vrmatte.geometry.viewport import Rotation, Turned
-
-FloatArray = npt.NDArray[np.float32]
 
 PICTURE_PX = 512
 """Size of the Cassini pictures."""
@@ -130,7 +128,7 @@ class Rectifier:
 
     @staticmethod
     def _pixels(
-        picture: Cassini, directions: tuple[npt.NDArray[np.float64], ...]
+        picture: Cassini, directions: tuple[DoubleArray, ...]
     ) -> tuple[FloatArray, FloatArray]:
         x, y = picture.pixels(*directions)
         return (x - 0.5).astype(np.float32), (y - 0.5).astype(np.float32)

@@ -10,13 +10,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.frames import Eye
+from vrmatte.frames import Eye, FloatArray, Grey
 from vrmatte.stereo.flow import flow
-
-FloatArray = npt.NDArray[np.float32]
-Grey = npt.NDArray[np.uint8]
 
 _SIGMA_SHARE = 12 / 512
 _BACK_WITHIN_PX = 1.0
@@ -46,7 +42,7 @@ class RowOffsets:
         )
         return cls(np.asarray(weighed / (total + np.float32(_LITTLE)), np.float32))
 
-    def straightened(self, picture: npt.NDArray[np.float32] | Grey) -> npt.NDArray[np.float32]:
+    def straightened(self, picture: FloatArray | Grey) -> FloatArray:
         """A picture of the right eye, moved to the left eye's rows."""
         return self._moved(picture, -self.of_right)
 
@@ -59,7 +55,7 @@ class RowOffsets:
         return self.of_right if eye is Eye.RIGHT else -self.of_right
 
     @staticmethod
-    def _moved(picture: npt.NDArray[np.float32] | Grey, rows: FloatArray) -> FloatArray:
+    def _moved(picture: FloatArray | Grey, rows: FloatArray) -> FloatArray:
         height, width = rows.shape
         x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         moved = cv2.remap(picture, x, y + rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

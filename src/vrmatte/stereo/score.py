@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import Eye
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.frames import Eye, FloatArray, Mask
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.stereo.evidence import Evidence
 
-FloatArray = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int16]
 
 REFERENCE_PX = 1024
@@ -64,7 +63,7 @@ class Agreement:
 
 
 def label_people(
-    bounds: Sequence[Bounds | None], yaw_deg: FloatArray, pitch_deg: FloatArray
+    bounds: Sequence[AngularBox | None], yaw_deg: FloatArray, pitch_deg: FloatArray
 ) -> Labels:
     """Which person each pixel is judged with, by their boxes; `NOBODY` outside all of them.
 
@@ -93,14 +92,6 @@ def label_people(
         nearer = away < best
         labels[nearer], best[nearer] = number, away[nearer]
     return labels
-
-
-def covered_share(box: Bounds, by: Bounds) -> float:
-    """How much of a box another box covers, 0..1, in degrees squared."""
-    width = min(box.yaw_max_deg, by.yaw_max_deg) - max(box.yaw_min_deg, by.yaw_min_deg)
-    height = min(box.pitch_max_deg, by.pitch_max_deg) - max(box.pitch_min_deg, by.pitch_min_deg)
-    area = (box.yaw_max_deg - box.yaw_min_deg) * (box.pitch_max_deg - box.pitch_min_deg)
-    return max(width, 0.0) * max(height, 0.0) / area if area > 0 else 0.0
 
 
 def agreement(
@@ -142,7 +133,7 @@ class _Part:
     limb: float
 
     @staticmethod
-    def of(evidence: Evidence, mine: npt.NDArray[np.bool_]) -> _Part:
+    def of(evidence: Evidence, mine: Mask) -> _Part:
         rows, columns = (np.flatnonzero(mine.any(axis=axis)) for axis in (1, 0))
         if rows.size == 0:
             return _Part(*(0.0,) * 9)
@@ -167,7 +158,7 @@ class _Part:
         )
 
 
-def _contour_px(matte: FloatArray, judged: npt.NDArray[np.bool_]) -> float:
+def _contour_px(matte: FloatArray, judged: Mask) -> float:
     """Length of the outline: what the gradient of alpha adds up to across it is 1."""
     dx, dy = (
         cv2.Sobel(matte, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1))

@@ -12,14 +12,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-from vrmatte.frames import Eye
-from vrmatte.geometry.pixel_rect import Rectangle
-
-FloatArray = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
+from vrmatte.frames import Eye, FloatArray, Mask
+from vrmatte.geometry.pixel_rect import PixelRect
 
 _SOLID = 0.6
 _INSET_PX = 1.5
@@ -33,7 +29,7 @@ _TORN_PX = 1.0
 """Neighbours whose disparities differ by more lie on different sheets."""
 
 
-def upright(where: Rectangle) -> FloatArray:
+def upright(where: PixelRect, picture_px: int) -> FloatArray:
     """How the disparity of somebody upright falls off towards all sides, 1 straight ahead.
 
     Of what stands at one distance from the camera's vertical axis, as people do about the middle of
@@ -41,10 +37,9 @@ def upright(where: Rectangle) -> FloatArray:
     disparity may be smoothed and carried outwards. Taking people for planes that face straight
     ahead instead was measured to mend less at the sides (gap between the eyes 2.0 against 1.6).
     """
-    rows, columns = where.shape
     sideways, about = (
-        ((first + np.arange(count, dtype=np.float32) + 0.5) / where.size - 0.5) * np.float32(np.pi)
-        for first, count in ((where.left, columns), (where.top, rows))
+        ((first + np.arange(count, dtype=np.float32) + 0.5) / picture_px - 0.5) * np.float32(np.pi)
+        for first, count in ((where.left, where.width), (where.top, where.height))
     )
     ahead = np.cos(sideways)[None]
     level = np.sqrt(1 - np.square(ahead * np.sin(about)[:, None]))
@@ -52,7 +47,7 @@ def upright(where: Rectangle) -> FloatArray:
 
 
 def sheet_of(
-    dense: FloatArray, matte: FloatArray, where: Rectangle
+    dense: FloatArray, matte: FloatArray, where: PixelRect, picture_px: int
 ) -> tuple[FloatArray, FloatArray]:
     """Disparity of the people in a matte, at every pixel, and how far each is from their inside.
 
@@ -62,7 +57,8 @@ def sheet_of(
     Args:
         dense: disparity of everything, shape (H, W).
         matte: 0..1, same shape.
-        where: which part of the Cassini picture both are.
+        where: the part of the Cassini picture that both show.
+        picture_px: width and height of the whole picture.
 
     Returns:
         Disparities and distances in pixels; where nobody is, 0 and infinity.
@@ -73,7 +69,7 @@ def sheet_of(
     if not inside.any():
         return np.zeros_like(dense), np.full_like(dense, np.inf)
     weight = np.square(np.clip(depth, 0, _DEEP_PX), dtype=np.float32)
-    fall = upright(where)
+    fall = upright(where, picture_px)
     steady = cv2.medianBlur(np.ascontiguousarray(dense / fall), 5)
     total, weighed = (
         cv2.GaussianBlur(values, (0, 0), _SMOOTH_SIGMA_PX) for values in (weight, steady * weight)

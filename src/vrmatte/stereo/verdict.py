@@ -15,12 +15,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.frames import DoubleArray, FloatArray, Grey, Mask
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.evidence import Evidence
 from vrmatte.stereo.flow import flow
-
-FloatArray = npt.NDArray[np.float32]
-Grey = npt.NDArray[np.uint8]
 
 _DISPUTED = 0.06
 """Mean difference of alpha from which a place is in dispute."""
@@ -50,8 +48,8 @@ class Before:
 
 
 def shares(
-    evidence: Evidence, grey: Grey, before: Before | None, window: Rectangle, judged: FloatArray
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    evidence: Evidence, grey: Grey, before: Before | None, window: PixelRect, judged: FloatArray
+) -> tuple[FloatArray, Mask]:
     """How far the eye is to go over to what the other tells, 0..1 for each pixel.
 
     Args:
@@ -64,7 +62,7 @@ def shares(
     Returns:
         Shares, shape (S, S), 0 where nothing is in dispute; and what is in dispute.
     """
-    at = window.at
+    at = window.slices
     own, told = evidence.own[at], evidence.told[at]
     seen = evidence.seen[at] * judged[at]
     difference = np.asarray((told - own) * seen, np.float32)
@@ -96,14 +94,12 @@ def shares(
     return result, in_dispute
 
 
-def _by_solidity(
-    difference: FloatArray, places: npt.NDArray[np.int32], count: int
-) -> npt.NDArray[np.float64]:
+def _by_solidity(difference: FloatArray, places: npt.NDArray[np.int32], count: int) -> DoubleArray:
     """Limbs are believed; of strips nobody knows, though they widen where they fill a gap."""
     mean = cv2.blur(difference, (_SOLID_PX, _SOLID_PX))
     flat = places.ravel()
 
-    def mass(of: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    def mass(of: Mask) -> DoubleArray:
         counted = np.where(of, np.abs(difference), np.float32(0)).astype(np.float64)
         return np.bincount(flat, counted.ravel(), count).astype(np.float64)
 

@@ -14,18 +14,16 @@ from support.stereo_damage import DAMAGED, FRAMES, matted, people_of, without_ar
 from support.stereo_scenes import grey_frame, stereo_truth
 from vrmatte.compose.composer import make_composer
 from vrmatte.compose.confidence import ConfidenceMap, DoubtFinder, Doubts, heat
-from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.compose.view import Preparation, SourceView
 from vrmatte.frames import EYES, YUV420P, Eye, PlanarFrame, half_of
-from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.settings.config import Config
-from vrmatte.subjects import LensAlignment
+from vrmatte.subjects import WHOLE_EYES, LensAlignment, Subjects
 
 EYE = 512
 SURE = 255
-KNOWN = SceneFacts(people=tuple(people_of("one", EYE, range(FRAMES))))
-NOBODY = SceneFacts()
+KNOWN = Subjects(None, tuple(people_of("one", EYE, range(FRAMES))))
+NOBODY = WHOLE_EYES
 ARM_MARGIN = 0.5
 """How far confidence falls, in the mean, where an arm is missing in one eye. 0.97 is measured."""
 LOST_MARGIN = 0.5
@@ -50,8 +48,8 @@ def damaged(kind: str, at: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def maps(kind: str, facts: SceneFacts = NOBODY) -> list[np.ndarray]:
-    find = ConfidenceMap(HalfEquirect(EYE), facts)
+def maps(kind: str, subjects: Subjects = NOBODY) -> list[np.ndarray]:
+    find = ConfidenceMap(HalfEquirect(EYE), subjects)
     return [find(at, frame_of(at), damaged(kind, at)) for at in range(FRAMES)]
 
 
@@ -111,12 +109,14 @@ def test_errors_lie_where_confidence_is_low():
 # --- each part --------------------------------------------------------------------------------
 
 
-def parts(facts: SceneFacts, matte: np.ndarray, number: int = 4) -> dict[Eye, Doubts]:
-    return DoubtFinder(HalfEquirect(EYE), facts)(number, frame_of(number), matte)
+def parts(subjects: Subjects, matte: np.ndarray, number: int = 4) -> dict[Eye, Doubts]:
+    return DoubtFinder(HalfEquirect(EYE), subjects)(number, frame_of(number), matte)
 
 
-def scored(score: float) -> SceneFacts:
-    return SceneFacts(KNOWN.people, (PersonScores(1, (0,), (score,)),))
+def scored(score: float) -> Subjects:
+    (person,) = KNOWN.people
+    boxes = tuple(replace(box, score=score) for box in person.boxes)
+    return Subjects(None, (replace(person, boxes=boxes),))
 
 
 def test_it_falls_with_the_entropy_of_alpha():
@@ -159,7 +159,7 @@ def test_what_nobody_found_is_in_doubt():
 
 
 def test_excluded_people_are_not_missed():
-    out = SceneFacts(tuple(replace(person, keep=False) for person in KNOWN.people))
+    out = Subjects(None, tuple(replace(person, keep=False) for person in KNOWN.people))
     empty = np.zeros((EYE, 2 * EYE), np.uint8)
     assert parts(out, empty)[Eye.LEFT].people.max() == 0
     assert parts(KNOWN, empty)[Eye.LEFT].people.max() == 1
@@ -174,7 +174,7 @@ def test_rows_that_never_agree_are_matched():
     doubts = []
     for rows_agree in (True, False):
         lenses = LensAlignment(0, 0, 0, needs_correction=False, rows_agree=rows_agree)
-        found = DoubtFinder(HalfEquirect(EYE), SceneFacts(lenses=lenses))(4, bent, moved)
+        found = DoubtFinder(HalfEquirect(EYE), Subjects(None, lenses=lenses))(4, bent, moved)
         doubts.append(sum(float(found[eye].eyes.sum()) for eye in EYES))
     assert doubts[1] < 0.6 * doubts[0]
 

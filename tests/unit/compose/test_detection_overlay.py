@@ -7,29 +7,29 @@ import numpy as np
 import pytest
 
 from support.composed_edges import BT709, to_frame, to_rgb
+from support.people import person_of
 from vrmatte.compose.detection_overlay import DetectionOverlay, overlay_size, person_colour
-from vrmatte.compose.scene_facts import SceneFacts
 from vrmatte.frames import YUV420P, Eye, Timeline, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
-from vrmatte.geometry.person_scores import PersonScores
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.geometry.viewport import Turn, ViewportPath
+from vrmatte.subjects import WHOLE_EYES, Subjects
 
 EYE = 180
 TITLE = 32
-BOX = Bounds(-30, 10, -50, -10)
-PERSON = PersonBoxes(1, True, 0, 10, (0,), (BOX,), (None,))
-SCORES = (PersonScores(1, (0,), (0.83,)),)
+BOX = AngularBox(-30, 10, -50, -10)
+PERSON = person_of(1, True, 0, 10, (0,), (BOX,), (None,), 0.83)
+SHOWN = Subjects(None, (PERSON,))
 PATH = ViewportPath("a", 5, 8, 80, 80, (Turn(5, 30, 0),))
 LINE = Timeline(np.arange(10, dtype=np.int64), Fraction(1, 30), 10)
 EMPTY = np.zeros((EYE, 2 * EYE), np.uint8)
 
 
-def drawn(facts=SceneFacts(), matte=EMPTY, number=0, eye=HalfEquirect(EYE)):
+def drawn(subjects=WHOLE_EYES, matte=EMPTY, number=0, eye=HalfEquirect(EYE), timeline=None):
     """What differs from the bare frame: title, left eye, right eye; and the colours, 0..255."""
     frame = to_frame(np.full((EYE, 2 * EYE, 3), 0.4), YUV420P)
-    made = DetectionOverlay(eye, YUV420P, BT709, facts)(number, frame, matte)
+    made = DetectionOverlay(eye, YUV420P, BT709, subjects, timeline)(number, frame, matte)
     assert (made.width, made.height) == overlay_size(2 * EYE, EYE) == (2 * EYE, EYE + TITLE)
     rgb = to_rgb(made) * 255
     eyes = rgb[TITLE:]
@@ -43,7 +43,7 @@ def test_the_size_is_even_and_at_most_1920_wide():
 
 
 def test_a_box_is_drawn_in_its_persons_colour_in_the_eye_that_sees_them():
-    _, left, right, rgb = drawn(SceneFacts((PERSON,), SCORES))
+    _, left, right, rgb = drawn(SHOWN)
     rows, columns = np.flatnonzero(left.any(axis=1)), np.flatnonzero(left.any(axis=0))
     # Lines are two pixels wide, their chroma four; the label stands above.
     assert abs(int(rows[-1]) - 140) <= 2
@@ -51,26 +51,27 @@ def test_a_box_is_drawn_in_its_persons_colour_in_the_eye_that_sees_them():
     assert not right.any()
     side = rgb[110:130, 60]
     assert np.abs(side - person_colour(1)).max() < 60, "chroma is halved"
-    _, left, _, _ = drawn(SceneFacts((PERSON,), SCORES), number=10)
+    _, left, _, _ = drawn(SHOWN, number=10)
     assert not left.any(), "the person is gone"
 
 
 def test_keep_or_exclude_and_the_score_are_told():
-    def label(person, scores=SCORES):
-        *_, rgb = drawn(SceneFacts((person,), scores))
+    def label(person):
+        *_, rgb = drawn(Subjects(None, (person,)))
         return rgb[80:99, 58:180]
 
     kept = label(PERSON)
+    unsure = person_of(1, True, 0, 10, (0,), (BOX,), (None,), 0.41)
     assert np.abs(label(replace(PERSON, keep=False)) - kept).max() > 60
-    assert np.abs(label(PERSON, (PersonScores(1, (0,), (0.41,)),)) - kept).max() > 60
+    assert np.abs(label(unsure) - kept).max() > 60
     assert np.abs(label(replace(PERSON, id=2)) - kept).max() > 60
-    grey = drawn(SceneFacts((replace(PERSON, keep=False),), SCORES))[3][110:130, 60]
+    grey = drawn(Subjects(None, (replace(PERSON, keep=False),)))[3][110:130, 60]
     assert np.ptp(grey, axis=1).max() < 10
 
 
 def test_viewports_are_drawn_while_they_are_open_in_both_eyes():
     for number, is_open in ((4, False), (5, True), (8, False)):
-        _, left, right, _ = drawn(SceneFacts(viewports=(PATH,)), number=number)
+        _, left, right, _ = drawn(Subjects((PATH,)), number=number)
         assert left.any() == right.any() == is_open
         assert np.array_equal(left, right)
 
@@ -90,7 +91,7 @@ def test_the_matte_is_tinted_and_outlined(eye):
 
 def test_number_and_time_stand_above():
     plain, *_ = drawn(number=3)
-    timed, *_ = drawn(SceneFacts(timeline=LINE), number=3)
+    timed, *_ = drawn(number=3, timeline=LINE)
     other, *_ = drawn(number=4)
     assert plain.max() > 150
     assert np.abs(timed - plain)[:, 44:].max() > 100
@@ -100,7 +101,7 @@ def test_number_and_time_stand_above():
 
 def test_boxes_on_fisheye_eyes_lie_where_the_eye_shows_them():
     eye = Fisheye(EYE, 190)
-    _, left, _, _ = drawn(SceneFacts((PERSON,), SCORES), eye=eye)
+    _, left, _, _ = drawn(SHOWN, eye=eye)
     rows = np.flatnonzero(left.any(axis=1))
     assert abs(rows[-1] - box_outline(eye, BOX)[:, 1].max()) <= 3
-    assert not np.array_equal(left, drawn(SceneFacts((PERSON,), SCORES))[1])
+    assert not np.array_equal(left, drawn(SHOWN)[1])

@@ -29,10 +29,11 @@ from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.decode import read_frames
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import scan_timeline
-from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.settings.choices import DeliverableName
 from vrmatte.settings.config import Config
 from vrmatte.settings.keys import KEYS
+from vrmatte.subjects import WHOLE_EYES
 
 ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
 EYE = 128

@@ -3,21 +3,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.outlines import box_outline, viewport_outline
-from vrmatte.geometry.person_boxes import Bounds
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.geometry.viewport import Viewport
 
 
 def test_a_box_is_a_rectangle_on_a_half_equirectangular_eye():
-    outline = box_outline(HalfEquirect(180), Bounds(-20, 10, -40, 0))
+    outline = box_outline(HalfEquirect(180), AngularBox(-20, 10, -40, 0))
     assert outline[0].tolist() == [70, 90], "begins at its upper left"
     assert outline.min(axis=0).tolist() == [70, 90]
     assert outline.max(axis=0).tolist() == [100, 130]
 
 
 def test_a_box_curves_on_a_fisheye():
-    outline = box_outline(Fisheye(180, 180), Bounds(-60, 60, -40, -30))
+    outline = box_outline(Fisheye(180, 180), AngularBox(-60, 60, -40, -30))
     upper = outline[np.abs(outline[:, 0] - 90) < 2, 1].min()
     assert outline[0, 1] > upper + 5, "its ends bend away from the middle"
 

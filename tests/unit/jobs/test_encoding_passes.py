@@ -10,9 +10,10 @@ from vrmatte.jobs.pieces import MissingPieces
 from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
-from vrmatte.plan import WHOLE_EYES, make_plan
+from vrmatte.plan import make_plan
 from vrmatte.progress import ignore
 from vrmatte.settings.config import Config
+from vrmatte.subjects import WHOLE_EYES
 
 
 @pytest.fixture(scope="module")

@@ -11,22 +11,20 @@ import pytest
 from support.media_fixtures import write_clip
 from vrmatte.frames import Timeline
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.geometry.person_boxes import HandPrompt, SpherePoint
-from vrmatte.jobs.find_subjects import LINGER_SECONDS, find_subjects
+from vrmatte.jobs.find_subjects import find_subjects
 from vrmatte.media.probe import probe
 from vrmatte.people.document import write_people
-from vrmatte.plan import WHOLE_EYES
 from vrmatte.progress import Notice
 from vrmatte.scout import people_file
 from vrmatte.settings.config import Config
 from vrmatte.subjects import (
+    WHOLE_EYES,
     LensAlignment,
     People,
     Person,
     Shot,
     SourceIdentity,
     TimedBox,
-    TimedPoint,
 )
 
 FRAMES = 60
@@ -102,7 +100,7 @@ def test_lenses_are_handed_on_and_told(source, tmp_path, people):
     assert found.lenses == turned
     (text,) = [line for line in said if "rows of the two eyes" in line]
     assert "2.4 px" in text
-    assert "turned by 0.50 (roll), -0.25 (pitch) and 0.10 degrees (toe-in)" in text
+    assert "rotated by 0.50 (roll), -0.25 (pitch) and 0.10 degrees (toe-in)" in text
 
 
 def test_straight_lenses_are_not_worth_a_word(source, tmp_path):
@@ -114,35 +112,4 @@ def test_straight_lenses_are_not_worth_a_word(source, tmp_path):
 def test_rows_that_never_agree_are_told(source, tmp_path):
     bent = LensAlignment(0, 0, 0, needs_correction=False, rows_agree=False, row_error_px=5)
     _, said = find(source, tmp_path, person(keep=True), lenses=bent)
-    assert "no turn of a lens explains" in said[0]
-
-
-def test_excluded_people_linger_and_kept_ones_do_not(source, tmp_path):
-    linger = round(LINGER_SECONDS * RATE)
-    found, _ = find(source, tmp_path, person(keep=False))
-    (boxes,) = found.people
-    assert (boxes.first, boxes.last) == (20 - linger, 40 + linger)
-    assert found.anything_leaves
-    found, _ = find(source, tmp_path, person(keep=True))
-    (boxes,) = found.people
-    assert (boxes.first, boxes.last) == (20, 40)
-    assert not found.anything_leaves
-
-
-def test_the_detectors_scores_are_handed_on(source, tmp_path):
-    found, _ = find(source, tmp_path, person(keep=True))
-    (scores,) = found.scores
-    assert (scores.id, scores.frames, scores.scores) == (1, (20, 39), (0.9, 0.9))
-
-
-def test_boxes_drawn_by_hand_and_points_are_told(source, tmp_path):
-    drawn = replace(box(30), score=1.0)
-    points = (TimedPoint(39, "left", 1, 2, True), TimedPoint(25, "right", 3, 4, False))
-    someone = Person(1, "person", True, 0.9, (box(20), drawn, box(39)), points)
-    found, _ = find(source, tmp_path, someone)
-    assert found.by_hand == (
-        HandPrompt(1, 25, (SpherePoint("right", 3, 4, False),)),
-        HandPrompt(1, 30),
-        HandPrompt(1, 39, (SpherePoint("left", 1, 2, True),)),
-    )
-    assert find(source, tmp_path, person(keep=True))[0].by_hand == ()
+    assert "no rotation of a lens explains" in said[0]

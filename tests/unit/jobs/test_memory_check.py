@@ -19,9 +19,10 @@ from vrmatte.jobs.memory import (
 from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
-from vrmatte.plan import WHOLE_EYES, Plan, make_plan
+from vrmatte.plan import Plan, make_plan
 from vrmatte.progress import ignore
 from vrmatte.settings.config import Config
+from vrmatte.subjects import WHOLE_EYES
 
 FILES = ("matte", "greenscreen", "alpha-packed")
 

@@ -6,7 +6,7 @@ import pytest
 from support.matting_pictures import from_rgb
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.people.detect import Detection, StereoDetection
-from vrmatte.people.refine import brinks_of, refine
+from vrmatte.people.refine import refine, track_ends
 from vrmatte.people.track import Found, Sample, Track
 
 PICTURE = from_rgb(np.zeros((2, 4, 3)))
@@ -42,8 +42,8 @@ class Film:
 
 
 def refined(film, tracks, first=0, last=90, samples=range(0, 90, 15)):
-    brinks = [b for t in tracks for b in brinks_of(t, tracks, list(samples), first, last, 3)]
-    refine(brinks, film.read, film.look)
+    ends = [b for t in tracks for b in track_ends(t, tracks, list(samples), first, last, 3)]
+    refine(ends, film.read, film.look)
 
 
 @pytest.mark.parametrize("begin", range(16, 31))
@@ -72,7 +72,7 @@ def test_a_shots_own_ends_are_reached():
 
 def test_a_track_of_the_whole_shot_needs_no_look():
     one = track(0, 15, 30, yaw=0)
-    assert brinks_of(one, [one], [0, 15, 30], 0, 31, 3) == []
+    assert track_ends(one, [one], [0, 15, 30], 0, 31, 3) == []
 
 
 def test_another_person_does_not_carry_a_track_on():

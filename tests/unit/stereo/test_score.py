@@ -14,7 +14,7 @@ from support.stereo_damage import (
 )
 from support.stereo_scenes import stereo_truth
 from vrmatte.frames import EYES, Eye
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.stereo.evidence import Evidence
 from vrmatte.stereo.score import NOBODY, Agreement, agreement, label_people
 
@@ -127,7 +127,7 @@ def test_what_is_not_seen_by_both_does_not_count():
 
 def test_people_are_told_apart_by_their_boxes():
     yaw, pitch = np.meshgrid(np.linspace(-45, 45, 91), np.linspace(45, -45, 91))
-    boxes = [Bounds(-30, -10, -20, 20), None, Bounds(-15, 25, -20, 20)]
+    boxes = [AngularBox(-30, -10, -20, 20), None, AngularBox(-15, 25, -20, 20)]
     labels = label_people(boxes, yaw.astype(np.float32), pitch.astype(np.float32))
     assert labels[45, 45 - 28] == 0
     assert labels[45, 45 + 20] == 2

@@ -5,7 +5,7 @@ import pytest
 
 from support.stereo_scenes import band_mad, in_cassini, in_equirect, iou, stereo_truth
 from vrmatte.frames import EYES, Eye
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import Cassini
 from vrmatte.stereo.sheet import carried_outwards, forward_warp, sheet_of, upright
 
@@ -150,13 +150,13 @@ def test_the_nearest_known_value_counts():
 @pytest.mark.parametrize("axis_m", [0.4, 1.0, 3.0])
 def test_somebody_upright_is_as_near_everywhere(axis_m):
     """Points on a cylinder about the camera's vertical axis: disparity over `upright` is flat."""
-    where = Rectangle(512, 120, 60, 270, 400)
+    where = PixelRect(120, 60, 390, 460)
     yaw, height_m = np.meshgrid(np.linspace(-1, 1, 60), np.linspace(-0.5, 0.5, 40))
     x, y, z = axis_m * np.sin(yaw), axis_m * height_m, axis_m * np.cos(yaw)
     left, right = (Cassini(512).pixels(x + side * 0.032, y, z) for side in (1, -1))
     disparity, column, row = left[0] - right[0], (left[0] + right[0]) / 2, left[1]
     at = (row - 0.5).astype(int) - where.top, (column - 0.5).astype(int) - where.left
-    nearness = disparity / upright(where)[at]
+    nearness = disparity / upright(where, 512)[at]
     assert np.ptp(disparity) / disparity.mean() > 0.4
     # The half pixel that indexing rounds off, and at 0.4 m the chord's second order.
     assert np.ptp(nearness) / nearness.mean() < 0.06
@@ -164,15 +164,15 @@ def test_somebody_upright_is_as_near_everywhere(axis_m):
 
 def test_a_soft_edge_carries_the_persons_disparity():
     """Whatever a matcher says near the outline, and a wild value inside."""
-    where = Rectangle(256, 0, 0, 256, 256)
-    exact = 20 * upright(where)
+    where = PixelRect(0, 0, 256, 256)
+    exact = 20 * upright(where, 256)
     matte = np.zeros((256, 256), np.float32)
     matte[60:200, 90:170] = 1
     inside = np.zeros_like(matte, np.bool_)
     inside[63:197, 93:167] = True
     dense = np.where(inside, exact, np.float32(1))
     dense[120, 130] = 300
-    found, distance = sheet_of(dense, matte, where)
+    found, distance = sheet_of(dense, matte, where, 256)
     around = np.s_[50:210, 80:180]
     # At the outline itself the first pixels inside already speak of what lies behind, weakly.
     assert np.abs(found - exact)[around].mean() < 0.35
@@ -182,9 +182,9 @@ def test_a_soft_edge_carries_the_persons_disparity():
 
 
 def test_nobody_has_no_sheet():
-    where = Rectangle(64, 0, 0, 64, 64)
+    where = PixelRect(0, 0, 64, 64)
     faint = np.full((64, 64), 0.5, np.float32)
-    found, distance = sheet_of(np.ones_like(faint), faint, where)
+    found, distance = sheet_of(np.ones_like(faint), faint, where, 64)
     assert not found.any()
     assert np.isinf(distance).all()
 

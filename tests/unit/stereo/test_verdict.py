@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from support.stereo_scenes import moved, texture
-from vrmatte.geometry.pixel_rect import Rectangle
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.evidence import Evidence
 from vrmatte.stereo.verdict import Before, shares
 
 SIZE = 160
-WHOLE = Rectangle(SIZE, 0, 0, SIZE, SIZE)
+WHOLE = PixelRect(0, 0, SIZE, SIZE)
 ALL = np.ones((SIZE, SIZE), np.float32)
 LIMB = np.s_[60:90, 100:124]
 """Beside a body."""
@@ -124,11 +124,11 @@ def test_agreeing_eyes_have_no_dispute():
 
 
 def test_only_the_window_is_looked_at():
-    window = Rectangle(SIZE, 20, 40, 120, 100)
+    window = PixelRect(20, 40, 140, 140)
     before = Before(GREY, body(LIMB))
     share, disputed = decided(body(), body(LIMB), before, window=window)
     assert share[inner(LIMB)].min() > 0.98
-    narrow = Rectangle(SIZE, 20, 40, 120, 50)
+    narrow = PixelRect(20, 40, 140, 90)
     share, disputed = decided(body(), body(LIMB), before, window=narrow)
     assert not share.any()
     assert not disputed.any()

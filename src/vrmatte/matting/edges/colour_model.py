@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import FloatArray
 
 Floats = npt.NDArray[np.floating[Any]]
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import FloatArray
 from vrmatte.matting.edges.colour_model import PAIRS, factored, solved
 from vrmatte.matting.guided import fit_coefficients
 

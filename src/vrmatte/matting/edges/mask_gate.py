@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import FloatArray
 from vrmatte.matting.edges.colour_model import Places, around
 from vrmatte.matting.edges.guided_refiner import guided_coefficients
 from vrmatte.matting.edges.solid_part import solid_part

@@ -5,23 +5,17 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.matting.base import (
-    Coefficients,
-    Engine,
-    FloatArray,
-    State,
-    WithoutMemory,
-    infer_settled,
-)
+from vrmatte.frames import DoubleArray, FloatArray
+from vrmatte.matting.base import Coefficients, Engine, infer_settled
 from vrmatte.matting.edges.guided_refiner import guided_coefficients
 from vrmatte.matting.edges.mask_gate import gated
 from vrmatte.matting.edges.solid_part import solid_part
 from vrmatte.matting.edges.trimap import Trimap
+from vrmatte.view_memory import State, ViewMemory, WithoutMemory
 
 
-class Refiner(Protocol):
+class Refiner(ViewMemory, Protocol):
     """Turns masks of a view's next pictures into coefficients."""
 
     name: str
@@ -42,26 +36,6 @@ class Refiner(Protocol):
             trimaps: of each picture's mask; None: nothing is known of who is where.
             masks: what they were made of, shape (n, h, w).
         """
-        ...
-
-    def remembers(self, view: str) -> bool:
-        """Whether a view has memory here."""
-        ...
-
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
-        """Carry memory along; see `Engine.turn`."""
-        ...
-
-    def forget(self, view: str) -> None:
-        """Drop a view's memory."""
-        ...
-
-    def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Go on from a saved state."""
         ...
 
 
@@ -97,7 +71,7 @@ class NetworkRefiner:
         """Whether the engine does."""
         return self._engine.remembers(view)
 
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+    def turn(self, view: str, pixel_map: DoubleArray) -> None:
         """Turn the engine's memory."""
         self._engine.turn(view, pixel_map)
 

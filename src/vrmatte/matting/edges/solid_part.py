@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import FloatArray
 from vrmatte.matting.edges.colour_model import Places, around, grid_step, learned
 from vrmatte.matting.edges.trimap import Trimap, Truths
 

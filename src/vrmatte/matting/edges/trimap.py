@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import FloatArray
 
 BAND_SHARE = 0.05
 """Half the band's width, of the square root of the picture's area: a dozen cells of the 256 x 256

@@ -8,10 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from vrmatte.matting.base import Coefficients, FloatArray, WithoutMemory
+from vrmatte.frames import FloatArray
+from vrmatte.matting.base import Coefficients
 from vrmatte.matting.edges.refiners import stacked
 from vrmatte.matting.edges.trimap import Trimap
 from vrmatte.matting.guided import fit_coefficients
+from vrmatte.view_memory import WithoutMemory
 
 TILE_PX, OVERLAP_PX = 256, 64
 _FIT_RADIUS_PX, _FIT_EPSILON = 1, 1e-5

@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from vrmatte.frames import DoubleArray, FloatArray, Mask
 from vrmatte.masks.source import FollowsBack, MaskSource, Prompt
-from vrmatte.matting.base import Coefficients, FloatArray, State
+from vrmatte.matting.base import Coefficients
 from vrmatte.matting.edges.refiners import Refiner
 from vrmatte.matting.edges.trimap import Trimap, distance_to, trimap_of
 from vrmatte.matting.prompts.prompts import ViewPrompts
+from vrmatte.view_memory import State
 
 MASKED_VERSION = 2
 """Raised whenever the same pictures, prompts and networks would give another matte."""
@@ -83,7 +84,7 @@ class MaskedEngine:
         """Whether anything is known of a view."""
         return view in self._known or self._refiner.remembers(view)
 
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+    def turn(self, view: str, pixel_map: DoubleArray) -> None:
         """Turn what follows and what mattes; how far masks moved can't be told over a turn."""
         self._source.turn(view, pixel_map)
         self._refiner.turn(view, pixel_map)
@@ -144,7 +145,7 @@ def _most(
 
 def _places(
     prompts: Sequence[Prompt], found: Mapping[int, FloatArray], shape: tuple[int, ...]
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Where people may be: by their mask, else by their box."""
     result = np.zeros(shape, np.bool_)
     for prompt in prompts:
@@ -157,16 +158,12 @@ def _places(
     return result
 
 
-def _unfollowed(
-    told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]
-) -> npt.NDArray[np.bool_]:
+def _unfollowed(told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]) -> Mask:
     """Where those may be who are about to come and weren't followed back, or have just gone."""
     return _places([p for p in told.perhaps if p.person not in told.coming], found, shape)
 
 
-def _lost(
-    told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]
-) -> npt.NDArray[np.bool_]:
+def _lost(told: ViewPrompts, found: Mapping[int, FloatArray], shape: tuple[int, ...]) -> Mask:
     """The boxes of kept people who should be seen, and whom the source doesn't see all the same."""
     result = np.zeros(shape, np.bool_)
     expected = [p for p in told.seen if p.person in told.kept]
@@ -177,7 +174,7 @@ def _lost(
     return result
 
 
-def _open_where(trimap: Trimap, perhaps: npt.NDArray[np.bool_]) -> Trimap:
+def _open_where(trimap: Trimap, perhaps: Mask) -> Trimap:
     """Nothing is sure where somebody may be."""
     if not perhaps.any():
         return trimap

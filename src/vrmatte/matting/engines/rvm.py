@@ -12,15 +12,16 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.matting.base import Coefficients, FloatArray, State
+from vrmatte.frames import DoubleArray, FloatArray
+from vrmatte.matting.base import Coefficients
 from vrmatte.matting.guided import fit_coefficients
 from vrmatte.models.devices import GPU_DEVICES, HALF_DEVICES
 from vrmatte.models.half_precision import halved_rvm
 from vrmatte.models.runtime import OpenNetwork, Resident, Session
 from vrmatte.models.rvm_cut import STATES_IN, STATES_OUT, UnknownGraphError, cut_rvm
 from vrmatte.models.rvm_faster import quick_rvm
+from vrmatte.view_memory import State
 
 SETTLING_FRAMES = 2
 """Through viewports the first picture's matte is within 3 % of that after fifteen showings, with
@@ -152,7 +153,7 @@ class RvmEngine:
         """Whether a view has been shown since it was forgotten."""
         return view in self._memories
 
-    def turn(self, view: str, pixel_map: npt.NDArray[np.float64]) -> None:
+    def turn(self, view: str, pixel_map: DoubleArray) -> None:
         """Turn a view's memory with its picture; a view without memory has nothing to turn."""
         memories, shape = self._memories.get(view), self._shapes.get(view)
         if memories is None or shape is None:
@@ -280,9 +281,7 @@ def _tried(network: RvmNetwork) -> Sequence[FloatArray]:
     return (found.slope, found.offset, *on_host(memory))
 
 
-def _turned(
-    tensor: FloatArray, pixel_map: npt.NDArray[np.float64], size: tuple[int, int]
-) -> FloatArray:
+def _turned(tensor: FloatArray, pixel_map: DoubleArray, size: tuple[int, int]) -> FloatArray:
     """A recurrent tensor (pictures, channels, h, w) of a picture of `size`, moved by a pixel map.
 
     What comes into view has no memory: it takes that of the nearest place, which settles within a

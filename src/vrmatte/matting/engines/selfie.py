@@ -10,8 +10,10 @@ import cv2
 import numpy as np
 
 from vrmatte.errors import WeightsError
-from vrmatte.matting.base import Coefficients, FloatArray, WithoutMemory
+from vrmatte.frames import FloatArray
+from vrmatte.matting.base import Coefficients
 from vrmatte.matting.guided import fit_coefficients
+from vrmatte.view_memory import WithoutMemory
 
 _NETWORK_SIZE = (256, 256)
 # On the ground-truth clips these cut the error along edges by 7 % against plain stretching and

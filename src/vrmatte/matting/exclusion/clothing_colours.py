@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray, State
+from vrmatte.frames import FloatArray
+from vrmatte.view_memory import State
 
 Bins = npt.NDArray[np.int32]
 

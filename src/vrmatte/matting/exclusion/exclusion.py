@@ -15,14 +15,16 @@ from typing import TypeVar, cast
 import cv2
 import numpy as np
 
-from vrmatte.frames import EYES, Eye, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import ExcludedRegion, PersonBoxes
+from vrmatte.frames import EYES, Eye, FloatArray, Matte, PlanarFrame, Plane, half_of
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import EyeProjection
-from vrmatte.matting.base import FloatArray, FrameMatting, State
+from vrmatte.matting.base import FrameMatting
 from vrmatte.matting.exclusion.clothing_colours import colour_bins
 from vrmatte.matting.exclusion.lonlat_grid import LonLatGrid, RegionGates
-from vrmatte.matting.exclusion.person_in_eye import Box, PersonInEye, Window
+from vrmatte.matting.exclusion.person_in_eye import GridBox, PersonInEye
 from vrmatte.matting.exclusion.person_labels import PersonLabels, SmallPicture
+from vrmatte.subjects import ExcludedRegion, Person
+from vrmatte.view_memory import State
 
 _REDUCED_PX = 288
 """About the size of a reduced eye."""
@@ -42,7 +44,7 @@ class Exclusion:
     """Takes excluded people out of the mattes of side-by-side frames, one after the other."""
 
     def __init__(
-        self, people: Sequence[PersonBoxes], regions: Sequence[ExcludedRegion], eye: EyeProjection
+        self, people: Sequence[Person], regions: Sequence[ExcludedRegion], eye: EyeProjection
     ) -> None:
         """Take everybody, kept or not, and what an eye shows."""
         self._people = people
@@ -78,7 +80,7 @@ class Exclusion:
         for eye in EYES:
             standers = self._standers(index, before, eye)
             window = self._window(standers)
-            regions = [at for region in self._regions if (at := region.at(index, eye)) is not None]
+            regions = [at for region in self._regions if (at := region.box_at(index)) is not None]
             if (window or regions) and result is matte:
                 result = matte.copy()
             half = half_of(result, eye)
@@ -109,7 +111,7 @@ class Exclusion:
         """Everybody in an eye, with their places in pixels of the reduced eye."""
         standers: list[PersonInEye] = []
         for number, person in enumerate(self._people):
-            bounds, earlier = person.at(index, eye), person.at(before, eye)
+            bounds, earlier = person.box_at(index, eye), person.box_at(before, eye)
             if bounds is not None:
                 box = self._chart.box(bounds)
                 disparity = person.disparity_deg(index)
@@ -123,7 +125,7 @@ class Exclusion:
                 )
         return standers
 
-    def _window(self, standers: Sequence[PersonInEye]) -> Window | None:
+    def _window(self, standers: Sequence[PersonInEye]) -> PixelRect | None:
         """The surroundings of those excluded, with all of whoever is near; None: nobody is."""
         around = [
             s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._chart.px_per_deg)
@@ -132,21 +134,21 @@ class Exclusion:
         ]
         if not around:
             return None
-        whole = reduce(Box.union, around)
+        whole = reduce(GridBox.union, around)
         # All of those near, or their colours would be learned from a hand alone.
         near = [s.box for s in standers if any(s.box.meets(box) for box in around)]
-        return self._chart.window(reduce(Box.union, near, whole))
+        return self._chart.window(reduce(GridBox.union, near, whole))
 
     def _shut_people_out(
         self,
         eye: Eye,
         standers: Sequence[PersonInEye],
-        window: Window,
+        window: PixelRect,
         picture: PlanarFrame,
         matte: Matte,
     ) -> None:
         """Gate one eye's matte, in place."""
-        size = Box(window.left, window.right, window.top, window.bottom)
+        size = GridBox(window.left, window.right, window.top, window.bottom)
         seen = [s for s in standers if self._chart.rectangle(s.box).meets(size)]
         small = self._reduced(window, picture, matte)
         labels = self._labels.label(eye, seen, window, small)
@@ -160,7 +162,7 @@ class Exclusion:
         gate = cv2.LUT(cv2.resize(soft, size_px, interpolation=cv2.INTER_LINEAR), _STEEPER)
         cv2.multiply(part, gate[: part.shape[0], : part.shape[1]], dst=part, scale=1 / 255)
 
-    def _reduced(self, window: Window, picture: PlanarFrame, matte: Matte) -> SmallPicture:
+    def _reduced(self, window: PixelRect, picture: PlanarFrame, matte: Matte) -> SmallPicture:
         """Alpha and colours in a window of the reduced eye."""
         shift_x, shift_y = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
         y, u, v = (
@@ -175,7 +177,7 @@ class Exclusion:
         return SmallPicture(self._shrunk(window, matte), colour_bins(y, u, v))
 
     def _shrunk(
-        self, window: Window, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
+        self, window: PixelRect, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
     ) -> _PlaneT:
         """A window of a plane at the reduced size."""
         part = self._full_size(window, plane, shift_x, shift_y)
@@ -192,7 +194,7 @@ class Exclusion:
         return cast(_PlaneT, cv2.resize(part, size, interpolation=cv2.INTER_AREA))
 
     def _full_size(
-        self, window: Window, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
+        self, window: PixelRect, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
     ) -> _PlaneT:
         """What a window shows of a full-size plane, as a view."""
         top, bottom = (at * self._factor >> shift_y for at in (window.top, window.bottom))

@@ -12,11 +12,11 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from vrmatte.frames import Matte
-from vrmatte.geometry.person_boxes import Bounds
-from vrmatte.geometry.projection import Array, EyeProjection, HalfEquirect
-from vrmatte.matting.base import FloatArray
-from vrmatte.matting.exclusion.person_in_eye import Box, Window
+from vrmatte.frames import DoubleArray, FloatArray, Matte
+from vrmatte.geometry.angular_box import AngularBox
+from vrmatte.geometry.pixel_rect import PixelRect
+from vrmatte.geometry.projection import EyeProjection, HalfEquirect
+from vrmatte.matting.exclusion.person_in_eye import GridBox
 
 _POINTS = 32
 """Along each side of a box's outline."""
@@ -40,37 +40,37 @@ class LonLatGrid:
         # An even size: windows start at even pixels, to keep step with halved chroma.
         self.size_px = 2 * -(-eye.size // (2 * factor))
 
-    def box(self, bounds: Bounds) -> Box:
+    def box(self, bounds: AngularBox) -> GridBox:
         """Bounds in degrees on this chart."""
-        return Box(
+        return GridBox(
             (bounds.yaw_min_deg + 90) * self.px_per_deg,
             (bounds.yaw_max_deg + 90) * self.px_per_deg,
             (90 - bounds.pitch_max_deg) * self.px_per_deg,
             (90 - bounds.pitch_min_deg) * self.px_per_deg,
         )
 
-    def rectangle(self, box: Box) -> Box:
+    def rectangle(self, box: GridBox) -> GridBox:
         """The columns and rows, as a box, that hold what the eye shows of a box."""
         if isinstance(self._eye, HalfEquirect):
             return box
         x, y = self._outline(box)
-        return Box(
+        return GridBox(
             float(x.min()) - _SLACK_PX,
             float(x.max()) + _SLACK_PX,
             float(y.min()) - _SLACK_PX,
             float(y.max()) + _SLACK_PX,
         )
 
-    def window(self, box: Box) -> Window | None:
+    def window(self, box: GridBox) -> PixelRect | None:
         """The even pixels around a box's; None: the eye doesn't show it."""
         held = self.rectangle(box)
         top, left = (2 * max(0, math.floor(at / 2)) for at in (held.top, held.left))
         bottom, right = (
             min(self.size_px, 2 * math.ceil(at / 2)) for at in (held.bottom, held.right)
         )
-        return Window(top, left, bottom, right) if top < bottom and left < right else None
+        return PixelRect(top, left, bottom, right) if top < bottom and left < right else None
 
-    def places(self, window: Window) -> tuple[FloatArray, FloatArray]:
+    def places(self, window: PixelRect) -> tuple[FloatArray, FloatArray]:
         """Longitude and latitude of pixel centres, of shapes that broadcast to the window's."""
         if not isinstance(self._eye, HalfEquirect):
             if self.size_px > _KEPT_PX:
@@ -81,7 +81,9 @@ class LonLatGrid:
         rows = np.arange(window.top, window.bottom, dtype=np.float32) + np.float32(0.5)
         return columns[None, :], rows[:, None]
 
-    def carried(self, values: FloatArray, before: Box, now: Box, window: Window) -> FloatArray:
+    def carried(
+        self, values: FloatArray, before: GridBox, now: GridBox, window: PixelRect
+    ) -> FloatArray:
         """What the whole eye showed around one box, in a window as it lies around another."""
         if isinstance(self._eye, HalfEquirect):
             warp = now.warp_to(before)
@@ -100,9 +102,9 @@ class LonLatGrid:
 
     @cached_property
     def _all_places(self) -> tuple[FloatArray, FloatArray]:
-        return self._curved_places(Window(0, 0, self.size_px, self.size_px))
+        return self._curved_places(PixelRect(0, 0, self.size_px, self.size_px))
 
-    def _curved_places(self, window: Window) -> tuple[FloatArray, FloatArray]:
+    def _curved_places(self, window: PixelRect) -> tuple[FloatArray, FloatArray]:
         """As `places`; what a fisheye sees behind the hemisphere belongs to its end."""
         across = np.empty((window.height, window.width), np.float32)
         down = np.empty_like(across)
@@ -117,7 +119,7 @@ class LonLatGrid:
             down[here] = (np.degrees(np.arctan2(dy, np.hypot(dx, dz))) + 90) * self.px_per_deg
         return across, down
 
-    def _outline(self, box: Box) -> tuple[Array, Array]:
+    def _outline(self, box: GridBox) -> tuple[DoubleArray, DoubleArray]:
         """Points around a box in pixels; where it ends with the hemisphere, out to the rim."""
         end = 180 * self.px_per_deg
         left, right, top, bottom = (
@@ -133,7 +135,7 @@ class LonLatGrid:
         outward = np.where(is_at_end, max(1.0, self._eye.span_deg / (2 * _AT_THE_END_DEG)), 1.0)
         return middle + (x - middle) * outward, middle + (y - middle) * outward
 
-    def _pixels(self, across: Array, down: Array) -> tuple[Array, Array]:
+    def _pixels(self, across: DoubleArray, down: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
         """Continuous pixel coordinates of places."""
         lon, lat = (np.radians(at / self.px_per_deg - 90) for at in (across, down))
         x, y = self._eye.pixels(np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat))
@@ -151,9 +153,9 @@ class RegionGates:
         """Take what an eye shows."""
         self._chart = LonLatGrid(eye)
         self._soft_px = max(1.0, eye.size / 1024)
-        self._gates: dict[Bounds, tuple[Window, FloatArray] | None] = {}
+        self._gates: dict[AngularBox, tuple[PixelRect, FloatArray] | None] = {}
 
-    def shut(self, bounds: Bounds, matte: Matte) -> None:
+    def shut(self, bounds: AngularBox, matte: Matte) -> None:
         """Take a region out of one eye's matte, in place."""
         if bounds not in self._gates:
             if len(self._gates) == _MOST_KEPT:
@@ -166,7 +168,7 @@ class RegionGates:
             is_open = is_open[: part.shape[0], : part.shape[1]]
             part[...] = np.rint(part * is_open).astype(np.uint8)
 
-    def _gate(self, bounds: Bounds) -> tuple[Window, FloatArray] | None:
+    def _gate(self, bounds: AngularBox) -> tuple[PixelRect, FloatArray] | None:
         """0 inside to 1 outside, in the window around the region; None: nowhere in the eye."""
         box = self._chart.box(bounds)
         window = self._chart.window(box.grown(0, self._soft_px))

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vrmatte.matting.base import FloatArray
+from vrmatte.frames import DoubleArray, FloatArray
 
 _MARGIN_SHARE, _MARGIN_LEAST_PX = 0.12, 2.5
 """How far people may well reach out of their boxes, which often cut hair, hands and feet."""
@@ -19,32 +18,7 @@ _DISPARITY_DOUBT_PX = 0.4
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """A rectangle of a reduced eye, in its pixels."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-        return self.bottom - self.top
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """Rows and columns."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
+class GridBox:
     """Where a person is in a reduced eye: longitudes and latitudes as an `LonLatGrid` counts them.
 
     On a half-equirectangular eye these are its pixels.
@@ -55,13 +29,13 @@ class Box:
     top: float
     bottom: float
 
-    def grown(self, share: float, least_px: float) -> Box:
+    def grown(self, share: float, least_px: float) -> GridBox:
         """The box with a margin around it, a share of its size but at least so much."""
         across = max(least_px, share * (self.right - self.left))
         down = max(least_px, share * (self.bottom - self.top))
-        return Box(self.left - across, self.right + across, self.top - down, self.bottom + down)
+        return GridBox(self.left - across, self.right + across, self.top - down, self.bottom + down)
 
-    def meets(self, other: Box) -> bool:
+    def meets(self, other: GridBox) -> bool:
         """Whether the boxes overlap."""
         return (
             self.left < other.right
@@ -70,9 +44,9 @@ class Box:
             and other.top < self.bottom
         )
 
-    def union(self, other: Box) -> Box:
+    def union(self, other: GridBox) -> GridBox:
         """The smallest box that holds both."""
-        return Box(
+        return GridBox(
             min(self.left, other.left),
             max(self.right, other.right),
             min(self.top, other.top),
@@ -91,14 +65,14 @@ class Box:
             _beyond(across, self.left, self.right), _beyond(down, self.top, self.bottom)
         )
 
-    def scales_to(self, other: Box) -> tuple[float, float]:
+    def scales_to(self, other: GridBox) -> tuple[float, float]:
         """How much larger another box is, across and down."""
         return (
             (other.right - other.left) / max(self.right - self.left, 1.0),
             (other.bottom - other.top) / max(self.bottom - self.top, 1.0),
         )
 
-    def warp_to(self, other: Box) -> npt.NDArray[np.float64]:
+    def warp_to(self, other: GridBox) -> DoubleArray:
         """Shape (2, 3): from pixel centres in this box to those at the same place in another.
 
         Where boxes are counted in pixels, that is on half-equirectangular eyes.
@@ -117,8 +91,8 @@ class PersonInEye:
     """A person in one eye of a frame."""
 
     number: int
-    box: Box
-    before: Box
+    box: GridBox
+    before: GridBox
     """Where they were in the frame before; the same as now for who has just come."""
     disparity_px: float | None = None
     """How far the eyes' views of them are apart: more for whoever is nearer; None: not known."""

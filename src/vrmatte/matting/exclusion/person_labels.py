@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Eye
-from vrmatte.matting.base import FloatArray, State
+from vrmatte.frames import EYES, Eye, FloatArray, Mask
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.matting.exclusion.clothing_colours import Bins, ClothingColours
 from vrmatte.matting.exclusion.lonlat_grid import LonLatGrid
-from vrmatte.matting.exclusion.person_in_eye import PersonInEye, Window
+from vrmatte.matting.exclusion.person_in_eye import PersonInEye
+from vrmatte.view_memory import State
 
 Labels = npt.NDArray[np.int32]
 
@@ -83,7 +84,7 @@ class PersonLabels:
         self._shares[eye] = {}
 
     def label(
-        self, eye: Eye, standers: Sequence[PersonInEye], window: Window, picture: SmallPicture
+        self, eye: Eye, standers: Sequence[PersonInEye], window: PixelRect, picture: SmallPicture
     ) -> Labels:
         """The number of the person, or NOBODY, at or nearest to each pixel of a window.
 
@@ -116,7 +117,7 @@ class PersonLabels:
             self._shares[eye][number] = whole
         return np.array([*numbers, NOBODY], np.int32)[best]
 
-    def _memory(self, eye: Eye, standers: Sequence[PersonInEye], window: Window) -> FloatArray:
+    def _memory(self, eye: Eye, standers: Sequence[PersonInEye], window: PixelRect) -> FloatArray:
         """Log of how likely each person and nobody is at each pixel, by the frame before.
 
         Where two people's former places are moved over each other, the nearer one hides the other.
@@ -139,7 +140,7 @@ class PersonLabels:
     def _learn(
         self,
         numbers: Sequence[int],
-        inside: npt.NDArray[np.bool_],
+        inside: Mask,
         shares: FloatArray,
         picture: SmallPicture,
     ) -> None:
@@ -150,7 +151,7 @@ class PersonLabels:
             self.colours.learn(number, picture.colours[sure])
 
 
-def _strangers(inside: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]) -> FloatArray:
+def _strangers(inside: Mask, seen: Mask) -> FloatArray:
     """Cost, for each person and for nobody, of parts of the matte that are others'.
 
     A connected part belongs to those who have much of themselves in it; one that reaches a little
@@ -187,7 +188,7 @@ def _softmax(evidence: FloatArray) -> FloatArray:
     return powers / powers.sum(axis=0)
 
 
-def _spread(best: Labels, seen: npt.NDArray[np.bool_]) -> Labels:
+def _spread(best: Labels, seen: Mask) -> Labels:
     """Each pixel that isn't seen takes the label of the nearest that is."""
     _, found = cv2.distanceTransformWithLabels(
         np.logical_not(seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL

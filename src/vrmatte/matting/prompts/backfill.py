@@ -13,8 +13,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from vrmatte.errors import DamagedInputError
-from vrmatte.frames import EYES, PlanarFrame
-from vrmatte.masks.source import FloatArray, FollowsBack, Prompt
+from vrmatte.frames import EYES, FloatArray, PlanarFrame
+from vrmatte.masks.source import FollowsBack, Prompt
 from vrmatte.matting.network_input import packed
 from vrmatte.matting.prompts.prompts import LINGER_FRAMES, PromptedEngine, Prompter
 from vrmatte.matting.view_window import ViewWindow
@@ -74,8 +74,8 @@ def backfill_spans(sized: SizedPath, prompter: Prompter) -> tuple[BackfillSpan, 
 
 def _joins(sized: SizedPath, prompter: Prompter) -> Iterator[LateEntry]:
     path = sized.path
-    for person in sorted(prompter.people, key=lambda person: (person.frames[0], person.id)):
-        frame = person.frames[0]
+    for person in sorted(prompter.people, key=lambda person: (person.boxes[0].frame, person.id)):
+        frame = person.boxes[0].frame
         if not path.is_open(frame):
             continue
         turned = max(turn.frame for turn in path.turns if turn.frame <= frame)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vrmatte.frames import EYES, Eye
-from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes
+from vrmatte.frames import EYES, FloatArray
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Projection
-from vrmatte.masks.source import FloatArray, FollowsBack, Prompt, PromptPoint
+from vrmatte.masks.source import FollowsBack, Prompt, PromptPoint
+from vrmatte.subjects import Person
 
 LINGER_FRAMES = 8
 """How long before their first and after their last box people may be there; a scout tells their
@@ -69,18 +70,20 @@ class PromptedEngine(Protocol):
 class Prompter:
     """Knows what to say of people in each view of each frame."""
 
-    people: Sequence[PersonBoxes]
+    people: Sequence[Person]
     """Everybody, kept or not."""
-    by_hand: Sequence[HandPrompt] = ()
     interval: int = 30
     """People are pointed at anew after so many frames at least; 0: only when they appear."""
     _due: Mapping[int, frozenset[int]] = field(init=False, repr=False)
+    _by_hand: Mapping[int, frozenset[int]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         due = {
             person.id: frozenset(_spaced(person.frames, self.interval)) for person in self.people
         }
+        by_hand = {person.id: frozenset(person.frames_by_hand) for person in self.people}
         object.__setattr__(self, "_due", due)
+        object.__setattr__(self, "_by_hand", by_hand)
 
     def told(
         self, index: int, picture: Projection, earlier: Mapping[int, FloatArray] | None = None
@@ -96,15 +99,15 @@ class Prompter:
         perhaps: list[Prompt] = []
         due: set[int] = set()
         for person in self.people:
-            if person.frames[0] <= index <= person.frames[-1]:
-                boxes = self._boxes(person, index, picture)
+            first, last = person.boxes[0].frame, person.boxes[-1].frame
+            if first <= index <= last:
+                boxes = _boxes(person, index, picture)
                 seen += boxes
-                by_hand = any(h.person == person.id and h.frame == index for h in self.by_hand)
+                by_hand = index in self._by_hand[person.id]
                 if by_hand or (index in self._due[person.id] and not self._hidden(person, index)):
                     due.add(person.id)
-            elif person.keep and self._lingers(person, index):
-                nearest = person.frames[0] if index < person.frames[0] else person.frames[-1]
-                perhaps += self._boxes(person, nearest, picture)
+            elif person.keep and first - LINGER_FRAMES <= index <= last + LINGER_FRAMES:
+                perhaps += _boxes(person, first if index < first else last, picture)
         # Excluded people count as there for a little longer than they are seen.
         there = [p for p in self.people if p.is_there(index)]
         return ViewPrompts(
@@ -116,55 +119,49 @@ class Prompter:
             earlier or {},
         )
 
-    def first_prompts(self, person: PersonBoxes, picture: Projection) -> tuple[Prompt, ...]:
+    def first_prompts(self, person: Person, picture: Projection) -> tuple[Prompt, ...]:
         """What somebody is pointed at by in the frame they are first seen in."""
-        return tuple(self._boxes(person, person.frames[0], picture))
+        return tuple(_boxes(person, person.boxes[0].frame, picture))
 
-    def _lingers(self, person: PersonBoxes, index: int) -> bool:
-        return person.frames[0] - LINGER_FRAMES <= index <= person.frames[-1] + LINGER_FRAMES
-
-    def _hidden(self, person: PersonBoxes, index: int) -> bool:
+    def _hidden(self, person: Person, index: int) -> bool:
         """Whether somebody nearer is in the way, in either eye."""
         own_shift = person.disparity_deg(index) or 0.0
         for other in self.people:
             if other is person or (other.disparity_deg(index) or 0.0) < own_shift:
                 continue
             for eye in EYES:
-                a, b = person.at(index, eye), other.at(index, eye)
-                if a is not None and b is not None and _share_in(a, b) > _HIDDEN_SHARE:
+                a, b = person.box_at(index, eye), other.box_at(index, eye)
+                if a is not None and b is not None and a.flat_share_in(b) > _HIDDEN_SHARE:
                     return True
         return False
 
-    def _boxes(self, person: PersonBoxes, index: int, picture: Projection) -> list[Prompt]:
-        """A prompt for each picture that shows the person, with what was said by hand."""
-        prompts: list[Prompt] = []
-        for number, eye in enumerate(EYES):
-            bounds = person.at(index, eye)
-            box = None if bounds is None else box_in_picture(bounds, picture)
-            points = tuple(self._points(person.id, index, eye, picture))
-            if box is not None or points:
-                prompts.append(Prompt(person.id, number, box, points))
-        return prompts
 
-    def _points(self, person: int, index: int, eye: Eye, picture: Projection) -> list[PromptPoint]:
-        return [
+def _boxes(person: Person, index: int, picture: Projection) -> list[Prompt]:
+    """Return a prompt for each picture that shows the person, with the points set by hand."""
+    prompts: list[Prompt] = []
+    for number, eye in enumerate(EYES):
+        bounds = person.box_at(index, eye)
+        box = None if bounds is None else box_in_picture(bounds, picture)
+        points = tuple(
             PromptPoint(*at, point.is_person)
-            for prompt in self.by_hand
-            if prompt.person == person and prompt.frame == index
-            for point in prompt.points
-            if point.eye == eye.value
+            for point in person.points
+            if point.frame == index
+            and point.eye == eye.value
             and (at := _place(point.yaw_deg, point.pitch_deg, picture)) is not None
-        ]
+        )
+        if box is not None or points:
+            prompts.append(Prompt(person.id, number, box, points))
+    return prompts
 
 
-def box_in_picture(bounds: Bounds, picture: Projection) -> PictureBox | None:
+def box_in_picture(bounds: AngularBox, picture: Projection) -> PictureBox | None:
     """The box in a picture of a person with these bounds; None where hardly anything shows.
 
     People touch the middles of a box's sides and leave its corners free, so the oval inscribed in
     the bounds is followed, as boxes are made from pictures.
     """
     turn = np.linspace(0, 2 * math.pi, _OUTLINE_POINTS, endpoint=False)
-    yaw0, yaw1, pitch0, pitch1 = bounds
+    yaw0, yaw1, pitch0, pitch1 = astuple(bounds)
     yaw = (yaw0 + yaw1) / 2 + (yaw1 - yaw0) / 2 * np.cos(turn)
     pitch = (pitch0 + pitch1) / 2 + (pitch1 - pitch0) / 2 * np.sin(turn)
     x, y = picture.pixels(*_directions(yaw, pitch))
@@ -197,11 +194,3 @@ def _spaced(frames: Sequence[int], interval: int) -> list[int]:
         if not taken or (interval > 0 and frame - taken[-1] >= interval):
             taken.append(frame)
     return taken
-
-
-def _share_in(a: Bounds, b: Bounds) -> float:
-    """How much of one box lies in another, 0..1."""
-    across = min(a.yaw_max_deg, b.yaw_max_deg) - max(a.yaw_min_deg, b.yaw_min_deg)
-    down = min(a.pitch_max_deg, b.pitch_max_deg) - max(a.pitch_min_deg, b.pitch_min_deg)
-    whole = (a.yaw_max_deg - a.yaw_min_deg) * (a.pitch_max_deg - a.pitch_min_deg)
-    return max(across, 0.0) * max(down, 0.0) / whole if whole > 0 else 0.0

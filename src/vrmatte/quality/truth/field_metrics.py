@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import Mask
+
 Alpha = npt.NDArray[np.float32]
 """A matte, shape (H, W), 0..1."""
 
@@ -76,7 +78,7 @@ def _levels(both: Alpha) -> Alpha:
     return levels
 
 
-def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _largest_part(mask: Mask) -> Mask:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )
@@ -86,7 +88,7 @@ def _largest_part(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(labels == largest)
 
 
-def _box(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice] | None:
+def _box(mask: Mask) -> tuple[slice, slice] | None:
     """The rectangle that holds all of a mask; None: it is empty."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not rows.size:

@@ -6,19 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vrmatte.geometry.person_boxes import PersonBoxes
 from vrmatte.quality.summary import ScoreSummary
 from vrmatte.quality.worst_frames import WorstFrame
 from vrmatte.report.page.pictures import FramePictures
 from vrmatte.report.page.plots import Span
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """Frames first..last-1 between two cuts."""
-
-    first: int
-    last: int
+from vrmatte.subjects import Person, Shot
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +43,7 @@ class PageContent:
     """Frames first..last-1 of the source were made."""
     seconds: Callable[[int], float]
     """Time of a frame in the source."""
-    people: Sequence[PersonBoxes] = ()
+    people: Sequence[Person] = ()
     shots: Sequence[Shot] = ()
     scores: ScoreSummary | None = None
     """None: nothing was scored."""

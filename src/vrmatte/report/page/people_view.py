@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from vrmatte.frames import EYES, Eye
-from vrmatte.geometry.person_boxes import PersonBoxes
 from vrmatte.quality.measures import MEASURES
 from vrmatte.report.page.content import PageContent, WorstLook
 from vrmatte.report.page.plots import Lane, people_plot
 from vrmatte.report.page.wording import clock, measured
+from vrmatte.subjects import Person
 
 MOST_LANES = 30
 MOST_SHOTS = 400
@@ -68,16 +68,15 @@ def chapters(content: PageContent) -> list[ChapterView]:
     ]
 
 
-def _lane(person: PersonBoxes, content: PageContent) -> Lane:
+def _lane(person: Person, content: PageContent) -> Lane:
     there = {eye: _spans(person, eye, content) for eye in EYES}
     label = f"person {person.id}" if person.keep else f"{person.id}, left out"
     return Lane(label, person.keep, there)
 
 
-def _spans(person: PersonBoxes, eye: Eye, content: PageContent) -> Sequence[tuple[float, float]]:
+def _spans(person: Person, eye: Eye, content: PageContent) -> Sequence[tuple[float, float]]:
     """When an eye sees somebody: their time, but for gaps between boxes it isn't in."""
-    boxes = person.left if eye is Eye.LEFT else person.right
-    seen = [box is not None for box in boxes]
+    seen = [timed.eye(eye) is not None for timed in person.boxes]
     if not any(seen):
         return []
     edges = [person.first, *((a + b) // 2 for a, b in pairwise(person.frames)), person.last]

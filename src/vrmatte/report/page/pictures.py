@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, half_of
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.frames import EYES, Matte, PlanarFrame, Plane, Rgb, half_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection
-from vrmatte.sheets.picture import Rgb, to_rgb
+from vrmatte.sheets.picture import to_rgb
 
 GROUND_RGB = (64, 128, 112)
 MOST_BYTES = 3_400_000
@@ -121,7 +121,7 @@ def encoded(looks: Sequence[FrameLook], most_bytes: int = MOST_BYTES) -> list[Fr
     return _within(pictures, most_bytes)
 
 
-def window_around(bounds: Sequence[Bounds | None], eye: EyeProjection) -> Window:
+def window_around(bounds: Sequence[AngularBox | None], eye: EyeProjection) -> Window:
     """The part of an eye in which these boxes lie, with room around; all of it without boxes.
 
     A square, so that both eyes of any frame look alike on the page.
@@ -140,7 +140,7 @@ def window_around(bounds: Sequence[Bounds | None], eye: EyeProjection) -> Window
     return Window(x, y, x + side, y + side)
 
 
-def _share(box: Bounds, eye: EyeProjection) -> tuple[float, float, float, float]:
+def _share(box: AngularBox, eye: EyeProjection) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a box as it curves on the eye, in shares of its width."""
     along = np.linspace(0, 1, _OUTLINE_POINTS)
     yaw, pitch = np.meshgrid(

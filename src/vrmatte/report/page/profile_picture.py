@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vrmatte.frames import Rgb
 from vrmatte.profiling.run_profile import Profile, RunProfile, summed_up
-from vrmatte.sheets.picture import Rgb
 
 _SIZE = (1280, 640)
 _LEFT, _TOP, _RIGHT, _BOTTOM = 90, 70, 850, 575

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from support.matting_engines import PaintingEngine, constant, side_by_side, trail_engine
+from support.people import person_of
 from support.true_masks import BrightMasks
 from vrmatte.frames import EYES, YUV420P, ColorTags, PlanarFrame, half_of
-from vrmatte.geometry.person_boxes import Bounds, PersonBoxes
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.masks.source import Prompt
@@ -255,8 +258,8 @@ PATHS = (
     ViewportPath("person-2", 2, 7, 50, 70, (Turn(2, 30, 0),)),
 )
 PEOPLE = (
-    PersonBoxes(1, True, 0, FRAMES, (0, 7), *2 * [(Bounds(-33, -13, -22, 22),) * 2]),
-    PersonBoxes(2, True, 3, 6, (3, 5), *2 * [(Bounds(20, 40, -20, 20),) * 2]),
+    person_of(1, True, 0, FRAMES, (0, 7), *2 * [(AngularBox(-33, -13, -22, 22),) * 2]),
+    person_of(2, True, 3, 6, (3, 5), *2 * [(AngularBox(20, 40, -20, 20),) * 2]),
 )
 
 
@@ -275,9 +278,9 @@ def footage():
     return [side_by_side(eye_of(i), eye_of(i)) for i in range(FRAMES)]
 
 
-def matting_of(engine, people=PEOPLE, by_hand=()):
+def matting_of(engine, people=PEOPLE):
     paths = [SizedPath(path, *NETWORK) for path in PATHS]
-    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people, by_hand)
+    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people)
 
 
 def engine_of():
@@ -327,7 +330,7 @@ def test_looking_again_leaves_nothing_behind(footage, uninterrupted):
 
 def test_only_who_is_kept_is_in_the_matte(footage):
     one, two = PEOPLE
-    without = PersonBoxes(2, False, 3, 6, two.frames, two.left, two.right)
+    without = replace(two, keep=False)
     for people, second in ((PEOPLE, True), ((one, without), False)):
         matting = matting_of(MaskedEngine(BrightMasks(), everything()), people)
         for index in range(5):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from support.matting_engines import side_by_side
+from support.people import person_of
 from support.true_masks import BrightMasks
 from vrmatte.errors import DamagedInputError
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
-from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes, SpherePoint
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.matting.build import make_matting
@@ -20,6 +23,7 @@ from vrmatte.matting.prompts.prompts import Prompter
 from vrmatte.matting.view_window import ViewWindow
 from vrmatte.matting.viewport_matting import SizedPath, seen_through
 from vrmatte.settings.config import Config
+from vrmatte.subjects import TimedPoint
 
 SIZE = (64, 96)
 
@@ -27,8 +31,9 @@ SIZE = (64, 96)
 def someone(number, first, last=60, at_deg=0.0, keep=True, moves=0.0):
     """Seen from `first` on, moving sideways by so many degrees a frame."""
     frames = tuple(range(first, last, 4))
-    boxes = tuple(Bounds(at_deg + moves * f - 10, at_deg + moves * f + 10, -20, 20) for f in frames)
-    return PersonBoxes(number, keep, first, last, frames, boxes, boxes)
+    at = [at_deg + moves * frame for frame in frames]
+    boxes = tuple(AngularBox(yaw - 10, yaw + 10, -20, 20) for yaw in at)
+    return person_of(number, keep, first, last, frames, boxes, boxes)
 
 
 def path(name="v", first=0, last=60, turns=(), fov=(60, 80), yaw=0.0):
@@ -106,9 +111,9 @@ def test_a_turn_parts_looks():
 
 
 def test_newcomers_are_pointed_at_as_they_will_be():
-    by_hand = [HandPrompt(1, 20, (SpherePoint("left", 2, 3, True),))]
-    person, sized = someone(1, 20), path()
-    prompter = Prompter([person], by_hand)
+    points = (TimedPoint(20, "left", 2, 3, True),)
+    person, sized = replace(someone(1, 20), points=points), path()
+    prompter = Prompter([person])
     (look,) = backfill_spans(sized, prompter)
     told = prompter.told(20, sized.path.at(20).picture(*SIZE))
     assert look.joins[0].prompts == told.seen
@@ -129,14 +134,19 @@ PEOPLE = (
 THERE = {1: 0, 2: 8, 3: 11, 4: 12}
 
 
+def middle_deg(person, index):
+    """Yaw of somebody who moves on as between their first two boxes, also before the first."""
+    first, second = (timed.left.center[0] for timed in person.boxes[:2])
+    return first + (second - first) / 4 * (index - person.frames[0])
+
+
 def eye_of(index):
     x, y = np.meshgrid(*2 * [(np.arange(EYE) + 0.5) * 180 / EYE - 90])
     luma = np.random.default_rng(index).integers(20, 60, (EYE, EYE))
     for person in PEOPLE:
         if index < THERE[person.id]:
             continue
-        moves = (person.left[1][0] - person.left[0][0]) / 4
-        middle = (person.left[0][0] + person.left[0][1]) / 2 + moves * (index - person.frames[0])
+        middle = middle_deg(person, index)
         luma[(np.abs(x - middle) < 6) & (np.abs(y) < 15)] = 220
     chroma = np.full((EYE // 2, EYE // 2), 128, np.uint8)
     return PlanarFrame(luma.astype(np.uint8), chroma, chroma, YUV420P, ColorTags(full_range=True))
@@ -168,7 +178,7 @@ class Reader:
 
 def matting_of(read, source=None, people=PEOPLE, paths=PATHS):
     engine = MaskedEngine(source or BrightMasks(), GuidedRefiner())
-    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people, (), read)
+    return make_matting(engine, paths, Config(), HalfEquirect(EYE), people, read)
 
 
 def made(footage, read, **how):
@@ -179,8 +189,7 @@ def made(footage, read, **how):
 def shown(matte, index, number):
     """How opaque somebody's middle is in the left eye."""
     person = PEOPLE[number - 1]
-    middle = sum(person.left[0][:2]) / 2
-    middle += (person.left[1][0] - person.left[0][0]) / 4 * (index - person.frames[0])
+    middle = middle_deg(person, index)
     return int(matte[EYE // 2, round((middle + 90) * EYE / 180)])
 
 

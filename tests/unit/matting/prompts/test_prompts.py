@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from vrmatte.geometry.person_boxes import Bounds, HandPrompt, PersonBoxes, SpherePoint
+from support.people import person_of
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.matting.prompts.prompts import LINGER_FRAMES, PromptedEngine, Prompter, box_in_picture
 from vrmatte.people.sphere import from_viewport_box
+from vrmatte.subjects import TimedPoint
 
 PICTURE = Viewport(20, -10, 60, 80).picture(240, 320)
-NEAR, FAR = Bounds(10, 30, -30, 10), Bounds(12, 28, -20, 5)
+NEAR, FAR = AngularBox(10, 30, -30, 10), AngularBox(12, 28, -20, 5)
 
 
 class Listener:
@@ -24,15 +27,15 @@ class Listener:
 
 def person(number, frames, bounds=NEAR, keep=True, shift=2.0):
     """Seen by the right eye `shift` degrees further left: the nearer, the more."""
-    right = Bounds(bounds[0] - shift, bounds[1] - shift, bounds[2], bounds[3])
+    right = bounds.shifted(-shift)
     count = len(frames)
-    return PersonBoxes(
+    return person_of(
         number, keep, frames[0], frames[-1] + 1, frames, (bounds,) * count, (right,) * count
     )
 
 
-def told(people, index, by_hand=(), interval=30, picture=PICTURE):
-    return Prompter(people, by_hand, interval).told(index, picture)
+def told(people, index, interval=30, picture=PICTURE):
+    return Prompter(people, interval).told(index, picture)
 
 
 def test_boxes_come_back_where_a_view_found_them():
@@ -40,29 +43,25 @@ def test_boxes_come_back_where_a_view_found_them():
     for box in ((40, 30, 130, 290), (100, 100, 140, 220), (20, 5, 220, 200)):
         bounds = from_viewport_box(PICTURE, *box)
         assert bounds is not None
-        found = box_in_picture(
-            Bounds(
-                bounds.yaw_min_deg, bounds.yaw_max_deg, bounds.pitch_min_deg, bounds.pitch_max_deg
-            ),
-            PICTURE,
-        )
+        found = box_in_picture(bounds, PICTURE)
         assert found == pytest.approx(box, abs=0.06 * max(240, 320))
 
 
 def test_whole_eyes_have_places_too():
     eye = HalfEquirect(180)
-    assert box_in_picture(Bounds(-10, 10, -20, 20), eye) == pytest.approx((80, 70, 100, 110))
+    assert box_in_picture(AngularBox(-10, 10, -20, 20), eye) == pytest.approx((80, 70, 100, 110))
 
 
 @pytest.mark.parametrize(
-    "bounds", [Bounds(-80, -60, -30, 10), Bounds(50.2, 60, -30, 10), Bounds(10, 30, 60, 80)]
+    "bounds",
+    [AngularBox(-80, -60, -30, 10), AngularBox(50.2, 60, -30, 10), AngularBox(10, 30, 60, 80)],
 )
 def test_who_is_not_in_the_picture_has_no_box(bounds):
     assert box_in_picture(bounds, PICTURE) is None
 
 
 def test_who_reaches_over_the_border_is_cut_there():
-    left, top, right, bottom = box_in_picture(Bounds(-30, 10, -80, 10), PICTURE)
+    left, top, right, bottom = box_in_picture(AngularBox(-30, 10, -80, 10), PICTURE)
     assert (left, bottom) == (0, 320)
     assert 0 < top < bottom
     assert left < right < 240
@@ -87,25 +86,25 @@ def test_nobody_is_pointed_at_anew_behind_somebody_nearer():
     near, far = person(1, (0, 40), NEAR, shift=3), person(2, (0, 40), FAR, shift=1)
     assert told([near, far], 40).due == {1}
     assert {prompt.person for prompt in told([near, far], 40).seen} == {1, 2}
-    aside = person(2, (0, 40), Bounds(32, 45, -20, 5), shift=1)
+    aside = person(2, (0, 40), AngularBox(32, 45, -20, 5), shift=1)
     assert told([near, aside], 40).due == {1, 2}
 
 
 def test_what_was_said_by_hand_counts_at_its_frame():
     points = (
-        SpherePoint("left", 20, -10, True),
-        SpherePoint("left", 12, 0, False),
-        SpherePoint("right", 80, 0, True),
+        TimedPoint(7, "left", 20, -10, True),
+        TimedPoint(7, "left", 12, 0, False),
+        TimedPoint(7, "right", 80, 0, True),
     )
-    by_hand = [HandPrompt(1, 7, points)]
-    found = told([person(1, (0, 40))], 7, by_hand)
+    someone = replace(person(1, (0, 40)), points=points)
+    found = told([someone], 7)
     assert found.due == {1}
     left, right = found.seen
     assert [p.is_person for p in left.points] == [True, False]
     assert (left.points[0].x_px, left.points[0].y_px) == pytest.approx((120, 160))
     assert right.points == (), "outside this picture"
-    assert told([person(1, (0, 40))], 8, by_hand).due == set()
-    assert told([person(1, (0, 40))], 8, by_hand).seen[0].points == ()
+    assert told([someone], 8).due == set()
+    assert told([someone], 8).seen[0].points == ()
 
 
 def test_who_is_kept_and_who_is_not():
@@ -142,9 +141,9 @@ def test_who_is_followed_back_and_belongs_in_the_matte_is_coming():
 
 
 def test_people_are_first_pointed_at_as_they_are_where_they_are_first_seen():
-    someone = person(1, (20, 30))
-    by_hand = [HandPrompt(1, 20, (SpherePoint("left", 20, -10, True),))]
-    prompter = Prompter([someone], by_hand)
+    points = (TimedPoint(20, "left", 20, -10, True),)
+    someone = replace(person(1, (20, 30)), points=points)
+    prompter = Prompter([someone])
     first = prompter.first_prompts(someone, PICTURE)
     assert first == prompter.told(20, PICTURE).seen
     assert first[0].points

@@ -10,7 +10,7 @@ import pytest
 
 from support.report_contents import NASTY, boxes, content, facts, look, summary
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
-from vrmatte.geometry.person_boxes import Bounds
+from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.quality.measures import MEASURES
 from vrmatte.report.page.page import render_page
@@ -171,7 +171,7 @@ def test_pictures_that_never_fit_are_left_out_from_the_end():
 
 @pytest.mark.parametrize("eye", [HalfEquirect(1000), Fisheye(1000, 190.0)])
 def test_a_window_holds_the_box_with_room(eye):
-    window = window_around([Bounds(10, 50, -30, 30)], eye)
+    window = window_around([AngularBox(10, 50, -30, 30)], eye)
     yaw, pitch = np.radians([[10.0, 50], [-30.0, 30]])
     x, y = eye.pixels(np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch))
     assert (x / 1000 > window.left).all()
@@ -184,7 +184,7 @@ def test_a_window_holds_the_box_with_room(eye):
 
 def test_without_boxes_the_whole_eye_is_shown():
     assert window_around([None], HalfEquirect(100)) == WHOLE
-    assert window_around([Bounds(-90, 90, -90, 90)], HalfEquirect(100)) == WHOLE
+    assert window_around([AngularBox(-90, 90, -90, 90)], HalfEquirect(100)) == WHOLE
 
 
 def test_the_same_part_is_cut_out_of_both_eyes():
