@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vrmatte.errors import ConfigError
@@ -47,6 +47,8 @@ class Scope:
     model_eye_px: int = 3072
     model_ratio: float = 0.125
     model_frames: int = 8
+    overrides: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Settings of every run, by key."""
     worker: tuple[str, ...] = WORKER
     """The command that measures one task in a process of its own."""
 
@@ -57,8 +59,9 @@ class Scope:
         return max(fitting or self.sizes)
 
     def settings(self, overrides: Mapping[str, object]) -> Config:
-        """Return the defaults with the requested device and these keys."""
-        return load_config(overrides={"hardware.device": self.device, **overrides}).config
+        """Return the defaults, with the device asked for, the scope's keys and these."""
+        keys = {"hardware.device": self.device, **self.overrides, **overrides}
+        return load_config(overrides=keys).config
 
 
 def quick(scope: Scope) -> Scope:

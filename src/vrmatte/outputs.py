@@ -1,11 +1,13 @@
-"""What one chunk is written to: the matte store, video files and picture sequences."""
+"""The outputs of one chunk: the matte store, video files, image sequences and scores."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from vrmatte.compose.composer import Composer, eye_of, make_composer
 from vrmatte.compose.rgba import RgbaPainter
@@ -22,30 +24,43 @@ from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.encoders import MATTE_STORE, EncoderSpec
 from vrmatte.media.sequences.sequence import SequenceWriter
 from vrmatte.plan import Chunk, Plan
+from vrmatte.profiling.run_profile import CLOSE_FILES, OPEN_FILES, WAIT_FOR_FILES
+from vrmatte.profiling.stopwatch import Stopwatch
+from vrmatte.quality.frame_scorer import ScoreOutput
+from vrmatte.threads import BackgroundWriter
 
 MATTE_FILE = "matte.mkv"
 _SUFFIXES = {"mp4": "mp4", "mov": "mov", "matroska": "mkv", "webm": "webm"}
+_QUEUED_FRAMES = 2
+"""Frames that may wait between two stages: enough to even out those that take longer."""
+_WIDEST_QUEUED_PX = 4096
+"""Wider frames wait one at a time: each of 6144x3072 holds 47 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkJob:
-    """What to make of one chunk."""
+    """The pieces to make of one chunk."""
 
     chunk: Chunk
     folder: Path
-    """Where the chunk's files go."""
+    """Folder of the chunk's files."""
     make_matte: bool
     """False: the matte store holds this chunk's matte already."""
     state_in: Path | None
     """Engine state after the frame before; None: start cold, with warm-up frames."""
     deliverables: tuple[Deliverable, ...]
-    """Which files to make a chunk of; empty: the matte alone."""
+    """Deliverables to make a chunk of; empty: only the matte."""
     keys: Mapping[str, str]
     """Identity of each piece, by its name."""
 
 
+def queue_depth(plan: Plan) -> int:
+    """Return how many frames may wait between two stages."""
+    return _QUEUED_FRAMES if plan.source.width <= _WIDEST_QUEUED_PX else 1
+
+
 class _MatteOutput:
-    """The matte store's part of a chunk."""
+    """A chunk of the matte store."""
 
     name = "matte"
 
@@ -61,7 +76,7 @@ class _MatteOutput:
 
 
 class _FileOutput:
-    """One video file's part of a chunk: composes and encodes."""
+    """A chunk of one video file: composes and encodes."""
 
     def __init__(self, deliverable: Deliverable, writer: ChunkWriter, composer: Composer) -> None:
         self.name = piece_name(deliverable)
@@ -79,7 +94,7 @@ class _FileOutput:
 
 
 class _SequenceOutput:
-    """One picture sequence's part of a chunk; pictures that are there already are kept."""
+    """A chunk of one image sequence; images that exist already are kept."""
 
     def __init__(
         self, deliverable: Deliverable, writer: SequenceWriter, composer: Composer
@@ -100,11 +115,81 @@ class _SequenceOutput:
         return self._writer.commit()
 
 
-Output = _MatteOutput | _FileOutput | _SequenceOutput
+Output = _MatteOutput | _FileOutput | _SequenceOutput | ScoreOutput
+_NumberedFrame = tuple[int, PreparedFrame]
+"""A frame's number in the whole source, and the frame."""
 
 
-def open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output]:
-    """Everything a chunk is written to; what is left unfinished goes when the stack unwinds."""
+class ChunkOutputs:
+    """All outputs of one chunk, each on a thread of its own where stages overlap.
+
+    Outputs that were not committed are deleted at the end of the `with` block.
+    """
+
+    def __init__(self, plan: Plan, job: ChunkJob, watch: Stopwatch) -> None:
+        """Take the outputs to open; `watch` measures the time of each."""
+        self._plan = plan
+        self._job = job
+        self._watch = watch
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack, self._watch.stage(OPEN_FILES):
+            self._outputs = list(_open_outputs(self._plan, self._job, stack))
+            self._sinks = [stack.enter_context(self._sink(output)) for output in self._outputs]
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def write(self, number: int, frame: PreparedFrame) -> None:
+        """Write one frame to every output; `number` counts in the whole source."""
+        for sink in self._sinks:
+            with self._watch.stage(WAIT_FOR_FILES):
+                sink.put((number, frame))
+
+    def commit(self) -> dict[str, ChunkFile]:
+        """Wait until all frames are written, and commit every file; return them by piece name."""
+        with self._watch.stage(WAIT_FOR_FILES):
+            for sink in self._sinks:
+                sink.finish()
+        with self._watch.stage(CLOSE_FILES):
+            return {output.name: output.commit() for output in self._outputs}
+
+    @contextmanager
+    def _sink(self, output: Output) -> Generator[_DirectWriter | BackgroundWriter[_NumberedFrame]]:
+        # "matte" is the stage that makes mattes.
+        stage = "matte store" if output.name == "matte" else output.name
+
+        def write(item: _NumberedFrame) -> None:
+            with self._watch.stage(stage):
+                output.write(*item)
+
+        if not self._plan.config.performance.overlap:
+            yield _DirectWriter(write)
+            return
+        with BackgroundWriter(write, queue_depth(self._plan), stage) as writer:
+            yield writer
+
+
+class _DirectWriter:
+    """Writes on the calling thread, to measure stage by stage."""
+
+    def __init__(self, write: Callable[[_NumberedFrame], None]) -> None:
+        self.put = write
+
+    def finish(self) -> None:
+        """Do nothing: no frame waits."""
+
+
+def _open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output]:
+    """Open every output of a chunk; unfinished files are deleted when the stack unwinds."""
     if job.make_matte:
         size = (plan.source.width, plan.source.height)
         color = replace(plan.source.color, full_range=True, matrix=2, primaries=2, transfer=2)
@@ -136,6 +221,8 @@ def open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Output
         path = job.folder / f"{deliverable.id}.{_SUFFIXES[deliverable.container]}"
         writer = _writer(plan, path, deliverable.encoder, deliverable.size, deliverable.color)
         yield _FileOutput(deliverable, stack.enter_context(writer), composer)
+    if job.make_matte and plan.config.quality.scores:
+        yield ScoreOutput(job.folder, plan.eye, plan.subjects.people)
 
 
 def _writer(
@@ -158,10 +245,10 @@ def _sequence_writer(
 
 
 def _once_a_frame(name: str, composer: Composer) -> Composer:
-    """The same composer; asked again for a frame, also by another thread, it makes nothing anew."""
+    """Return a composer that keeps its result with the frame, for every thread that asks again."""
     return lambda prepared: prepared.once(f"picture:{name}", lambda: composer(prepared))
 
 
 def piece_name(deliverable: Deliverable) -> str:
-    """Name of a deliverable's chunk in the manifest; the matte store has the name "matte"."""
+    """Return the name of a deliverable's chunk in the manifest; the matte store's is "matte"."""
     return f"file:{deliverable.id}"

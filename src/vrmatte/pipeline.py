@@ -1,20 +1,19 @@
-"""Makes one chunk: frames in, mattes and pictures out, each file whole or not at all.
+"""Process one chunk: decode, matte, let the eyes agree, write; each file whole or not at all.
 
-`process_chunk` is a function of plain values. Who calls it (the local runner, a worker of a queue)
-makes no difference to what comes out.
+`process_chunk` is a function of plain values. Its caller (the local runner, a worker of a queue)
+makes no difference to the result.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from vrmatte.compose.view import Preparation, PreparedFrame
+from vrmatte.compose.view import Preparation
 from vrmatte.deliverables.decide import source_view
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile
@@ -23,37 +22,25 @@ from vrmatte.matting.base import Engine, FrameMatting
 from vrmatte.matting.build import build_matting
 from vrmatte.matting.stereo_matting import rules_of
 from vrmatte.media.decode import black_frames, read_frames, read_grey
-from vrmatte.outputs import MATTE_FILE, ChunkJob, Output, open_outputs
+from vrmatte.outputs import MATTE_FILE, ChunkJob, ChunkOutputs, queue_depth
 from vrmatte.plan import Plan
-from vrmatte.profiling.machine_use import MachineMeter, MachineUse, bytes_written_since
-from vrmatte.profiling.run_profile import (
-    CLOSE_FILES,
-    OPEN_FILES,
-    STATE,
-    WAIT_FOR_FILES,
-    WAIT_FOR_FRAMES,
-    profile_of,
-    save_profile,
-)
+from vrmatte.profiling.run_profile import STATE, WAIT_FOR_FRAMES, ChunkProfiler
 from vrmatte.profiling.stopwatch import Stopwatch
-from vrmatte.quality.frame_scorer import ScoreOutput
 from vrmatte.quality.stereo_findings import save_findings
 from vrmatte.state_file import load_state, save_state
 from vrmatte.stereo.agreement import StereoFinding
-from vrmatte.threads import BackgroundWriter, Prefetcher
+from vrmatte.threads import Prefetcher
 
 STATE_FILE = "state.npz"
-_FRAMES_WAITING = 2
-"""Frames that may wait between two stages: enough to even out those that take longer."""
-_WIDEST_WAITING_PX = 4096
-"""Wider frames wait one at a time: each of 6144x3072 holds 47 MB."""
 STEREO_FILE = "stereo.json"
 PROFILE_FILE = "profile.json"
+
+_MattedFrame = tuple[PlanarFrame, Matte]
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkResult:
-    """What was made: a committed file for each piece, by name."""
+    """The committed files of a chunk, and the time they took."""
 
     files: Mapping[str, ChunkFile]
     """Keys: "matte", "state", "stereo", "scores", "profile" and names of deliverables."""
@@ -64,40 +51,29 @@ class ChunkResult:
 def process_chunk(
     plan: Plan, job: ChunkJob, engine: Engine | None, advance: Callable[[], None]
 ) -> ChunkResult:
-    """Make the missing pieces of one chunk; `engine` may be None where the matte is there.
+    """Make the missing pieces of one chunk.
+
+    Args:
+        plan: of the whole video.
+        job: the chunk, and the pieces to make.
+        engine: None where the matte store holds the chunk already.
+        advance: called after each frame.
 
     Raises:
         DamagedInputError: a frame of the source can't be decoded.
-        OutputError, DiskFullError: a file can't be written; nothing half-made stays behind.
+        OutputError, DiskFullError: a file can't be written; no half-written file is left.
     """
-    try:
-        for folder in (job.folder.parent, job.folder):  # where all else has gone, none is made
-            folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise output_error(error, job.folder) from error
+    _make_folder(job.folder)
     watch = Stopwatch()
     if not plan.config.performance.profile_enabled:
         return ChunkResult(_make_pieces(plan, job, engine, advance, watch), watch.seconds)
-    began = time.time()
-    with MachineMeter() as meter:
+    with ChunkProfiler(watch, job.folder / PROFILE_FILE) as profiler:
         files = _make_pieces(plan, job, engine, advance, watch)
-    files["profile"] = _saved_profile(plan, job, files, watch, meter.use, began)
-    return ChunkResult(files, watch.seconds)
-
-
-def _saved_profile(
-    plan: Plan,
-    job: ChunkJob,
-    files: Mapping[str, ChunkFile],
-    watch: Stopwatch,
-    use: MachineUse,
-    began: float,
-) -> ChunkFile:
-    """Keep what making those files took; `began` by the clock of files."""
     share = (job.chunk.last - _first_frame(job)) / len(plan.timeline)
-    moved = round(plan.source.path.stat().st_size * share), bytes_written_since(job.folder, began)
-    profile = profile_of(watch, use, job.chunk.frames, moved)
-    return save_profile(profile, files, job.keys["profile"], job.folder / PROFILE_FILE)
+    source_bytes = round(plan.source.path.stat().st_size * share)
+    key = job.keys["profile"]
+    files["profile"] = profiler.save(files, key, job.chunk.frames, source_bytes)
+    return ChunkResult(files, watch.seconds)
 
 
 def _make_pieces(
@@ -107,156 +83,57 @@ def _make_pieces(
     advance: Callable[[], None],
     watch: Stopwatch,
 ) -> dict[str, ChunkFile]:
-    """All that is asked of a chunk, by piece name."""
-    matting: FrameMatting | None = None
-    findings: list[StereoFinding] = []
-    if job.make_matte:
-        if engine is None:
-            raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
-        with watch.stage("matte"):
-            matting = _matting(plan, engine, findings, watch)
-        with watch.stage(STATE):
-            _restore(matting, job.state_in)
-    files: dict[str, ChunkFile] = {}
-    with ExitStack() as stack:
-        with watch.stage(OPEN_FILES):
-            frames = _decoded(plan, job, watch, stack)
-            outputs: list[Output | ScoreOutput] = [*open_outputs(plan, job, stack)]
-            if job.make_matte and plan.config.quality.scores:
-                outputs.append(ScoreOutput(job.folder, plan.eye, plan.subjects.people))
-            sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
-            prepare = Preparation(
-                source_view(plan.source, plan.config),
-                plan.config,
-                continued=any(d.has_alpha for d in job.deliverables),
-            )
+    """Decode, matte and write every frame of a chunk; return the files by piece name."""
+    matting = _ChunkMatting(plan, job, engine, watch) if job.make_matte else None
+    with _decoded(plan, job, watch) as frames, ChunkOutputs(plan, job, watch) as outputs:
+        mattes = matting.mattes(frames) if matting else _stored_mattes(job, frames)
+        prepare = Preparation(
+            source_view(plan.source, plan.config),
+            plan.config,
+            continued=any(d.has_alpha for d in job.deliverables),
+        )
         made = 0
-        for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
+        for frame, matte in watch.time("matte", mattes):
             number = job.chunk.first + made
-            item = number, prepare(frame, matte, number)
-            for sink in sinks:
-                with watch.stage(WAIT_FOR_FILES):
-                    sink.put(item)
+            outputs.write(number, prepare(frame, matte, number))
             made += 1
             advance()
         if made != job.chunk.frames:
             raise ChunkError(
                 f"chunk {job.chunk.index}: {made} of {job.chunk.frames} mattes in the matte store; "
-                "run the same command again to make it anew"
+                "run the same command again to redo it"
             )
-        with watch.stage(WAIT_FOR_FILES):
-            for sink in sinks:
-                sink.finish()
-        with watch.stage(CLOSE_FILES):
-            files |= {output.name: output.commit() for output in outputs}
-    if matting is not None:
-        with watch.stage(STATE):
-            files |= _kept_of(plan, job, matting, findings)
-    return files
+        files = outputs.commit()
+    return files | matting.save() if matting else files
 
 
-def _kept_of(
-    plan: Plan, job: ChunkJob, matting: FrameMatting, findings: list[StereoFinding]
-) -> dict[str, ChunkFile]:
-    """What the matting leaves beside the pictures: its memory, and how the eyes agreed."""
-    files = {"state": save_state(matting.state(), job.folder / STATE_FILE)}
-    if rules_of(plan.config) is not None:
-        own = [finding for finding in findings if finding.frame >= job.chunk.first]
-        files["stereo"] = save_findings(own, job.folder / STEREO_FILE)
-    return files
+def _make_folder(folder: Path) -> None:
+    try:
+        for path in (folder.parent, folder):  # not the job's folder: if it is gone, so is the disk
+            path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from error
 
 
-_Item = tuple[int, PreparedFrame]
-"""A frame's number in the whole source, and the frame."""
-
-
-def _decoded(
-    plan: Plan, job: ChunkJob, watch: Stopwatch, stack: ExitStack
-) -> Iterator[PlanarFrame]:
-    """The source's frames, decoded ahead of whoever draws them."""
-    frames = watch.time("decode", _source_frames(plan, job))
-    if not plan.config.performance.overlap:
-        return stack.enter_context(closing(frames))
-    ahead = stack.enter_context(Prefetcher(frames, _waiting(plan), "decode"))
-    return watch.time(WAIT_FOR_FRAMES, ahead)
-
-
-def _waiting(plan: Plan) -> int:
-    return _FRAMES_WAITING if plan.source.width <= _WIDEST_WAITING_PX else 1
-
-
-class _AtOnce:
-    """Writes on the thread that hands over, for measuring stage by stage."""
-
-    def __init__(self, write: Callable[[_Item], None]) -> None:
-        self._write = write
-
-    def put(self, item: _Item) -> None:
-        """Write it."""
-        self._write(item)
-
-    def finish(self) -> None:
-        """Nothing waits."""
-
-
-def _stage(output: Output | ScoreOutput) -> str:
-    """What its time is called; "matte" is the making of mattes."""
-    return "matte store" if output.name == "matte" else output.name
+# --- decode --------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _sink(
-    plan: Plan, output: Output | ScoreOutput, watch: Stopwatch
-) -> Generator[_AtOnce | BackgroundWriter[_Item]]:
-    """Hands frames to an output, on a thread of its own where stages overlap."""
-    stage = _stage(output)
-
-    def write(item: _Item) -> None:
-        with watch.stage(stage):
-            output.write(*item)
-
+def _decoded(plan: Plan, job: ChunkJob, watch: Stopwatch) -> Generator[Iterator[PlanarFrame]]:
+    """Decode the frames of a chunk, ahead of the matting where stages overlap."""
+    frames = watch.time("decode", _source_frames(plan, job))
     if not plan.config.performance.overlap:
-        yield _AtOnce(write)
+        with closing(frames):
+            yield frames
         return
-    with BackgroundWriter(write, _waiting(plan), stage) as behind:
-        yield behind
-
-
-def _matting(
-    plan: Plan, engine: Engine, findings: list[StereoFinding], watch: Stopwatch
-) -> FrameMatting:
-    """Build the plan's matting; it appends how the eyes agree to `findings`."""
-    return build_matting(
-        engine,
-        plan.viewports,
-        plan.config,
-        plan.eye,
-        plan.subjects,
-        on_finding=findings.append,
-        read_ahead=partial(_read_ahead, plan, watch),
-        timed=partial(watch.stage, "stereo"),
-    )
-
-
-def _read_ahead(
-    plan: Plan, watch: Stopwatch, first: int, last: int
-) -> Generator[tuple[int, PlanarFrame]]:
-    """Frames first..last-1 with their numbers, wherever a chunk ends; held ones are left out.
-
-    What stands in for damaged frames shows nothing of them, and whether there is any is no part of
-    the keys of chunks before.
-    """
-    frames = read_frames(plan.source, plan.timeline, first, min(last, len(plan.timeline)))
-    with closing(watch.time("decode", frames)) as timed:
-        for index, frame in enumerate(timed, first):
-            if not any(span.first <= index < span.last for span in plan.timeline.held):
-                yield index, frame
+    with Prefetcher(frames, queue_depth(plan), "decode") as ahead:
+        yield watch.time(WAIT_FOR_FRAMES, ahead)
 
 
 def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:
-    """The chunk's frames; before them its warm-up frames, where it starts cold.
+    """Yield the frames of a chunk, after its warm-up frames where it starts cold.
 
-    They are not decoded where nobody looks at them.
+    They are not decoded where no output shows them.
     """
     if not job.make_matte and not any(d.needs_picture for d in job.deliverables):
         return black_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
@@ -268,39 +145,74 @@ def _first_frame(job: ChunkJob) -> int:
     return max(0, job.chunk.first - job.chunk.warmup) if cold else job.chunk.first
 
 
-def _mattes(
-    job: ChunkJob, matting: FrameMatting | None, frames: Iterator[PlanarFrame]
-) -> Iterator[tuple[PlanarFrame, Matte]]:
-    """Each frame of the chunk with its matte, made or stored."""
-    if matting is None:
-        yield from _stored_mattes(job, frames)
-        return
-    if job.state_in is None:
-        frames = _warmed_up(job, matting, frames)
-    for index, frame in enumerate(frames, job.chunk.first):
-        yield frame, matting.matte(index, frame)
+def _read_ahead(
+    plan: Plan, watch: Stopwatch, first: int, last: int
+) -> Generator[tuple[int, PlanarFrame]]:
+    """Yield frames first..last-1 with their numbers, also beyond the chunk, except held ones.
+
+    A frame that is held in place of a damaged one shows nothing of it, and the keys of earlier
+    chunks do not depend on damage.
+    """
+    frames = read_frames(plan.source, plan.timeline, first, min(last, len(plan.timeline)))
+    with closing(watch.time("decode", frames)) as timed:
+        for index, frame in enumerate(timed, first):
+            if not any(span.first <= index < span.last for span in plan.timeline.held):
+                yield index, frame
 
 
-def _warmed_up(
-    job: ChunkJob, matting: FrameMatting, frames: Iterator[PlanarFrame]
-) -> Iterator[PlanarFrame]:
-    """Run the matting over the frames before the chunk; yields the chunk's own frames."""
-    start = _first_frame(job)
-    before = itertools.islice(frames, job.chunk.first - start)
-    for index, frame in enumerate(before, start):
-        matting.matte(index, frame)
-    yield from frames
+# --- matte and agree -----------------------------------------------------------------------------
 
 
-def _stored_mattes(
-    job: ChunkJob, frames: Iterator[PlanarFrame]
-) -> Iterator[tuple[PlanarFrame, Matte]]:
-    for frame, (_, matte) in zip(frames, read_grey(job.folder / MATTE_FILE), strict=True):
-        yield frame, matte
+class _ChunkMatting:
+    """The matting of one chunk: its memory, and its findings on how the eyes agree."""
+
+    def __init__(self, plan: Plan, job: ChunkJob, engine: Engine | None, watch: Stopwatch) -> None:
+        """Continue from the state of the chunk before, or start without memory.
+
+        Raises:
+            ChunkError: there is no engine, or the state can't be used.
+        """
+        if engine is None:
+            raise ChunkError(f"chunk {job.chunk.index} needs a matting engine and got none")
+        self._job = job
+        self._watch = watch
+        self._compares = rules_of(plan.config) is not None
+        self._findings: list[StereoFinding] = []
+        with watch.stage("matte"):
+            self._matting = build_matting(
+                engine,
+                plan.viewports,
+                plan.config,
+                plan.eye,
+                plan.subjects,
+                on_finding=self._findings.append,
+                read_ahead=partial(_read_ahead, plan, watch),
+                timed=partial(watch.stage, "stereo"),
+            )
+        with watch.stage(STATE):
+            _restore(self._matting, job.state_in)
+
+    def mattes(self, frames: Iterator[PlanarFrame]) -> Iterator[_MattedFrame]:
+        """Yield each frame of the chunk with its matte; warm-up frames are matted before."""
+        chunk, start = self._job.chunk, _first_frame(self._job)
+        for index, frame in enumerate(itertools.islice(frames, chunk.first - start), start):
+            self._matting.matte(index, frame)
+        for index, frame in enumerate(frames, chunk.first):
+            yield frame, self._matting.matte(index, frame)
+
+    def save(self) -> dict[str, ChunkFile]:
+        """Commit the state after the chunk, and the findings on its frames."""
+        folder, first = self._job.folder, self._job.chunk.first
+        with self._watch.stage(STATE):
+            files = {"state": save_state(self._matting.state(), folder / STATE_FILE)}
+            if self._compares:
+                findings = [finding for finding in self._findings if finding.frame >= first]
+                files["stereo"] = save_findings(findings, folder / STEREO_FILE)
+        return files
 
 
 def _restore(matting: FrameMatting, path: Path | None) -> None:
-    """Go on from a stored state, or begin afresh."""
+    """Continue from a stored state, or start without one."""
     state = load_state(path) if path else {}
     try:
         matting.restore(state)
@@ -309,3 +221,9 @@ def _restore(matting: FrameMatting, path: Path | None) -> None:
             f"{path}: this state of the matting can't be used ({str(error)[:200]}). Delete it and "
             "run the same command again"
         ) from error
+
+
+def _stored_mattes(job: ChunkJob, frames: Iterator[PlanarFrame]) -> Iterator[_MattedFrame]:
+    """Yield each frame of the chunk with its matte from the matte store."""
+    for frame, (_, matte) in zip(frames, read_grey(job.folder / MATTE_FILE), strict=True):
+        yield frame, matte

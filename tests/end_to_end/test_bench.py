@@ -23,11 +23,10 @@ from benchmarks.scale import even_shares
 from benchmarks.scope import Scope, parse_sizes, quick
 from benchmarks.tasks import Answer, Task
 from benchmarks.values import BenchReport, Goal, Machine, Row, Spread
-from support import stand_in_engine
 from support.paths import REPOSITORY, SOURCES, TESTS
 from vrmatte.errors import ConfigError, VrmatteError
-from vrmatte.subjects import WHOLE_EYES
 
+OVERRIDES = {"matting.engine": "brightness", "processing.projection": "half_equirect"}
 _PYTHONPATH = os.pathsep.join(map(str, (SOURCES, TESTS, REPOSITORY, Path(__file__).parent)))
 WRITER = """\
 class VideoWriter:
@@ -44,7 +43,7 @@ class VideoWriter:
 @pytest.fixture
 def scope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scope:
     monkeypatch.setenv("PYTHONPATH", _PYTHONPATH)
-    return replace(quick(Scope(tmp_path / "bench")), worker=(sys.executable, "-m", "test_bench"))
+    return replace(quick(Scope(tmp_path / "bench")), overrides=OVERRIDES)
 
 
 @pytest.mark.slow
@@ -231,17 +230,3 @@ def test_the_peers_copy_is_repaired_and_the_checkout_is_not(tmp_path: Path):
         copy_peer(checkout, tmp_path / "copy", "libx264", {})
     with pytest.raises(ConfigError, match=r"has no inference\.py"):
         copy_peer(tmp_path / "nothing", tmp_path / "copy", "libx264", {})
-
-
-def main() -> None:
-    """`python -m test_bench TASK ANSWER`: a worker with the stand-in engine."""
-    patch = pytest.MonkeyPatch()
-    stand_in_engine.use_stand_in(patch)
-    patch.setattr(worker, "choose_engine", lambda *_: stand_in_engine.CHOICE)
-    patch.setattr(worker, "load_engine", lambda *_: stand_in_engine.StandInEngine())
-    patch.setattr(worker, "find_subjects", lambda *_: WHOLE_EYES)
-    worker.main()
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from support.job_process import Death, JobProcess
+from support.brightness import BRIGHTNESS_OPTIONS
+from support.faults import Fault
+from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from vrmatte.errors import EXIT_CODES
 
@@ -18,7 +20,8 @@ HEAVY = ("av", "cv2", "numba", "numpy", "onnx", "onnxruntime", "pydantic")
 
 
 def vrmatte(tmp_path: Path, *arguments: object, code: int = 0) -> JobProcess:
-    job = JobProcess([str(argument) for argument in arguments], tmp_path / "log")
+    words = [str(argument) for argument in arguments]
+    job = JobProcess([*words, *(BRIGHTNESS_OPTIONS if words[0] == "run" else ())], tmp_path / "log")
     assert job.wait() == code, job.errors
     return job
 
@@ -135,9 +138,9 @@ def test_verify_finds_a_run_unfinished(tmp_path, clip):
     vrmatte(tmp_path, "run", clip, "--out", out, "--deliver", "matte-lossless")
     # The next run stops before it finishes anything.
     job = JobProcess(
-        ["run", str(clip), "--out", str(out), "--deliver", "greenscreen"],
+        ["run", str(clip), "--out", str(out), "--deliver", "greenscreen", *BRIGHTNESS_OPTIONS],
         tmp_path / "log",
-        Death("vrmatte.commands.run.finish_deliverables", 1, after=False),
+        [Fault("vrmatte.commands.run.finish_deliverables", 1)],
     )
     assert job.wait() == -9
     checked = as_json(tmp_path, "verify", out, code=9)

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from support.brightness import BRIGHTNESS_OPTIONS
 from support.deliverable_runs import run, write_source
-from support.stand_in_engine import CHOICE, StandInEngine, use_stand_in
 from vrmatte.cli.main import app
 from vrmatte.errors import ConfigError
-
-WHOLE = ("--set", "processing.projection=half_equirect")
 
 
 @pytest.fixture(scope="module")
@@ -57,19 +55,15 @@ def test_equal_runs_compare_as_equal(outs, tmp_path):
     assert "motion and flicker" in typed("compare", outs[1], outs[2])
 
 
-def test_a_preview_is_drawn(outs, tmp_path, monkeypatch):
-    monkeypatch.setattr("vrmatte.commands.preview.choose_engine", lambda *_: CHOICE)
-    monkeypatch.setattr("vrmatte.commands.preview.load_engine", lambda *_: StandInEngine())
+def test_a_preview_is_drawn(outs, tmp_path):
     picture = tmp_path / "p.png"
-    words = ("preview", outs[0], "--at", "0.1", "-o", picture, *WHOLE)
+    words = ("preview", outs[0], "--at", "0.1", "-o", picture, *BRIGHTNESS_OPTIONS)
     assert json.loads(typed(*words, "--json"))["picture"] == str(picture)
     assert str(picture.name) in typed(*words)
 
 
-def test_a_sample_prints_its_estimate(outs, tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
-    monkeypatch.setattr("vrmatte.commands.sample.choose_engine", lambda *_: CHOICE)
-    words = ("run", outs[0], "-o", tmp_path, "--deliver", "matte-lossless", *WHOLE)
+def test_a_sample_prints_its_estimate(outs, tmp_path):
+    words = ("run", outs[0], "-o", tmp_path, "--deliver", "matte-lossless", *BRIGHTNESS_OPTIONS)
     assert "wall time" in typed(*words, "--sample", "10s")
     assert json.loads(typed(*words, "--sample", "10s", "--json"))["estimate"]["frames"] == 10
 

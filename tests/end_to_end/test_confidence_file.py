@@ -19,7 +19,6 @@ from support.deliverable_runs import (
     write_source,
 )
 from support.people import person_of
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.confidence import ConfidenceMap
@@ -42,7 +41,6 @@ def people(score: float) -> tuple[Person, ...]:
 def make(do: Any, *arguments: Any, score: float = 0.6, **how: Any) -> None:
     """Run or render with one person known."""
     with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
         subjects = Subjects(None, people(score))
         patch.setattr("vrmatte.commands.run.find_subjects", lambda *_: subjects)
         do(*arguments, **how)

@@ -244,10 +244,10 @@ def test_sound_goes_along_where_it_can(made):
         with av.open(str(path)) as container:
             sound = len(container.streams.audio)
         assert sound == (0 if name == "xalpha" or name in lost else len(codecs)), name
-    told = [text for text in made.report.notices if "does not carry" in text]
+    told = [text for text in made.report.notices if "does not contain" in text]
     assert len(told) == len(lost)
     for name, text in zip(lost, told, strict=True):
-        assert text.startswith(f"{made.files[name].name} does not carry source stream 1, audio")
+        assert text.startswith(f"{made.files[name].name} does not contain source stream 1, audio")
 
 
 # --- eyes apart ----------------------------------------------------------------------------------
@@ -513,7 +513,7 @@ def test_a_damaged_picture_is_made_again_before_the_join(clip, tmp_path, monkeyp
         lambda e: said.append(e.text) if isinstance(e, Notice) else None,
         output__deliver=("png",),
     )
-    assert [text for text in said if "pictures were damaged and are made again" in text]
+    assert [text for text in said if "images were damaged; redoing them" in text]
     assert contents(out) == contents(undisturbed)
     after = {path.name: identity(path) for path in out.glob("*/*.png")}
     assert {name for name in before if after[name] != before[name]} == {pictures[5].name}

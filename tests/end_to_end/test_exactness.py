@@ -14,14 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
+from support.brightness import brightness_config
 from support.media_fixtures import BT709, NTSC, PQ, write_clip, write_edit_list_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import ColorTags
 from vrmatte.media.decode import read_grey
 from vrmatte.media.planes import plane_view
 from vrmatte.report.report import RunReport
-from vrmatte.settings.config import Config
 
 DELIVERABLES = ("matte", "matte-lossless", "greenscreen", "alpha-packed")
 FRAMES = 26
@@ -190,7 +189,7 @@ def run(source: Path, out: Path, **settings: Any) -> RunReport:
         "processing": {"chunk_size": 7},
         **settings,
     }
-    return matte_video(source, out, Config.model_validate(tree))
+    return matte_video(source, out, brightness_config(tree))
 
 
 @pytest.fixture(scope="module", params=CASES)
@@ -199,9 +198,7 @@ def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     source = folder / f"clip_LR_180.{case.suffix}"
     case.write(source)
-    with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
-        report = run(source, folder / "out")
+    report = run(source, folder / "out")
     return Made(
         case,
         source,
@@ -256,7 +253,7 @@ def shown_only(sound: Sound, count: int) -> Sound:
 
 
 def test_what_is_lost_is_told(made):
-    lost = [text for text in made.report.notices if "does not carry" in text]
+    lost = [text for text in made.report.notices if "does not contain" in text]
     mp4s = sum(path.suffix == ".mp4" for path in made.files.values())
     assert len(lost) == made.case.lost_in_mp4 * mp4s
     hidden = [text for text in made.report.notices if "before the start" in text]
@@ -328,10 +325,7 @@ def write_bars(path: Path, pix_fmt: str, codec: str, full_range: bool) -> None:
         ("yuv420p10le", "libx265", True),
     ],
 )
-def test_colours_survive_where_the_matte_is_opaque(
-    tmp_path, monkeypatch, pix_fmt, codec, full_range
-):
-    use_stand_in(monkeypatch)
+def test_colours_survive_where_the_matte_is_opaque(tmp_path, pix_fmt, codec, full_range):
     source = tmp_path / "bars_LR_180.mp4"
     write_bars(source, pix_fmt, codec, full_range)
     report = run(source, tmp_path / "out", output={"deliver": DELIVERABLES, "quality": 12})
@@ -359,8 +353,7 @@ def samples_of(path: Path) -> list[list[np.ndarray]]:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_part_starts_at_zero_and_keeps_its_sound_in_step(tmp_path, monkeypatch, suffix):
-    use_stand_in(monkeypatch)
+def test_a_part_starts_at_zero_and_keeps_its_sound_in_step(tmp_path, suffix):
     source = tmp_path / f"clip_LR_180.{suffix}"
     write_clip(source, frames=40, audio=("aac", "libopus"), bframes=True)
     report = run(source, tmp_path / "out", input={"start": 0.31, "end": 1.02})
@@ -383,8 +376,7 @@ def test_a_part_starts_at_zero_and_keeps_its_sound_in_step(tmp_path, monkeypatch
             assert max(off) <= theirs.tick / 2
 
 
-def test_another_picture_in_the_file_is_told(tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
+def test_another_picture_in_the_file_is_told(tmp_path):
     source, cover = tmp_path / "clip_LR_180.mp4", tmp_path / "cover.mp4"
     clip = tmp_path / "plain.mp4"
     write_clip(clip, frames=10, bframes=False)
@@ -401,5 +393,5 @@ def test_another_picture_in_the_file_is_told(tmp_path, monkeypatch):
                     packet.stream = copy
                     target.mux(packet)
     report = run(source, tmp_path / "out")
-    told = [text for text in report.notices if "does not carry source stream 1, video" in text]
+    told = [text for text in report.notices if "does not contain source stream 1, video" in text]
     assert len(told) == len(DELIVERABLES)

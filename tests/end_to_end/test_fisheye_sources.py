@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from support.brightness import brightness_config
 from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye, write_frames
 from support.matting_engines import PaintingEngine, constant
 from support.matting_pictures import from_rgb, soft_rgb
 from support.people import person_of
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.alpha_packed import AlphaPacker, unpack_alpha
 from vrmatte.demo.scene import Scene, render_pair
@@ -37,7 +37,6 @@ from vrmatte.people.shots import change, thumbnail
 from vrmatte.people.track import colours_in
 from vrmatte.progress import Notice
 from vrmatte.quality.truth.truth_metrics import TruthScorer
-from vrmatte.settings.config import Config
 from vrmatte.sheets.people_sheet import BoxMark, SheetFrame, people_sheet
 from vrmatte.subjects import ExcludedRegion, Subjects
 
@@ -324,7 +323,7 @@ def test_discs_are_opaque_to_their_rim(fov_deg):
 
 
 def test_networks_see_a_fisheye_at_its_own_density():
-    config = Config.model_validate({"processing": {"scale_factor": 1.0}})
+    config = brightness_config({"processing": {"scale_factor": 1.0}})
     flat, curved = (
         sized_paths(THROUGH.viewports or (), config, eye)[0]
         for eye in (HalfEquirect(1024), Fisheye(1024, 220))
@@ -364,7 +363,7 @@ def matted(path: Path, folder: Path, **told):
     matte_video(
         path,
         folder,
-        Config.model_validate(settings),
+        brightness_config(settings),
         observer=lambda e: said.append(e.text) if isinstance(e, Notice) else None,
     )
     made = max(folder.glob("*.mkv"), key=lambda path: path.stat().st_mtime_ns)
@@ -382,7 +381,6 @@ def iou(mattes, truths) -> float:
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_run_mattes_a_fisheye_as_well(tmp_path, monkeypatch, whole):
-    use_stand_in(monkeypatch)
     if not whole:
         monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
     frames, truths = silhouettes()
@@ -408,7 +406,6 @@ def test_a_run_mattes_a_fisheye_as_well(tmp_path, monkeypatch, whole):
 
 
 def test_viewports_of_a_run_look_where_they_say(tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
     monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
     bright = [from_rgb(np.full((256, 512, 3), 0.95))] * 2
     write_frames(tmp_path / "flat_LR_180.mp4", bright)
@@ -422,7 +419,6 @@ def test_viewports_of_a_run_look_where_they_say(tmp_path, monkeypatch):
 
 
 def test_an_unknown_lens_is_said_and_another_makes_the_mattes_anew(tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
     monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
     frames, _ = silhouettes(2)
     path = tmp_path / "clip.mp4"

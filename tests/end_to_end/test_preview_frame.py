@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from support.deliverable_runs import settings_of, write_source
-from support.stand_in_engine import CHOICE, StandInEngine
 from vrmatte.commands.preview import preview_frame
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import ConfigError
@@ -23,18 +22,12 @@ from vrmatte.settings.config import Config
 from vrmatte.subjects import People, Person, Shot, SourceIdentity, TimedBox
 
 FRAMES = 30
-WHOLE_EYES = {"processing__projection": "half_equirect"}
+VIEWPORTS = {"processing__projection": "viewport"}
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return write_source(tmp_path_factory.mktemp("clip"), frames=FRAMES)
-
-
-@pytest.fixture
-def stand_in(monkeypatch):
-    monkeypatch.setattr("vrmatte.commands.preview.choose_engine", lambda *_: CHOICE)
-    monkeypatch.setattr("vrmatte.commands.preview.load_engine", lambda *_: StandInEngine())
 
 
 @pytest.fixture
@@ -50,21 +43,21 @@ def no_reading_through(monkeypatch):
 
 @pytest.mark.parametrize(("asked", "shown"), [(0, 0), (0.5, 15), (0.51, 16), (29 / 30, 29)])
 def test_the_first_frame_at_or_after_the_time_is_shown(
-    clip, tmp_path, stand_in, no_reading_through, asked, shown
+    clip, tmp_path, no_reading_through, asked, shown
 ):
-    found = preview_frame(clip, asked, tmp_path / "p.png", settings_of(**WHOLE_EYES))
+    found = preview_frame(clip, asked, tmp_path / "p.png", settings_of())
     assert found.at_seconds == pytest.approx(shown / 30, abs=1e-3)
     assert 0 < found.covered < 1
 
 
-def test_a_time_past_the_end_is_refused_with_the_last_one(clip, tmp_path, stand_in):
+def test_a_time_past_the_end_is_refused_with_the_last_one(clip, tmp_path):
     with pytest.raises(ConfigError, match=r"last frame .* is at 0\.96\d s"):
-        preview_frame(clip, 1, tmp_path / "p.png", settings_of(**WHOLE_EYES))
+        preview_frame(clip, 1, tmp_path / "p.png", settings_of())
     assert not (tmp_path / "p.png").exists()
 
 
-def test_the_colour_and_the_edge_are_those_of_the_run(clip, tmp_path, stand_in):
-    settings = WHOLE_EYES | {"output__background_color": [0, 0, 255]}
+def test_the_colour_and_the_edge_are_those_of_the_run(clip, tmp_path):
+    settings = {"output__background_color": [0, 0, 255]}
     plain = preview_frame(clip, 0, tmp_path / "new" / "plain.png", settings_of(**settings))
     edge = {"output__edge": {"choke_px": 6}}
     choked = preview_frame(clip, 0, tmp_path / "choked.png", settings_of(**settings, **edge))
@@ -73,7 +66,7 @@ def test_the_colour_and_the_edge_are_those_of_the_run(clip, tmp_path, stand_in):
     assert blue[1] > blue[0] > 1000
 
 
-def test_a_document_of_people_is_used_as_in_a_run(clip, tmp_path, stand_in):
+def test_a_document_of_people_is_used_as_in_a_run(clip, tmp_path):
     source = probe(clip)
     box = AngularBox(-40, 40, -60, 60)
     identity = SourceIdentity(fingerprint(clip), FRAMES, source.width, source.height, Fraction(30))
@@ -82,13 +75,13 @@ def test_a_document_of_people_is_used_as_in_a_run(clip, tmp_path, stand_in):
     shots = (Shot(0, FRAMES),)
     viewports = viewports_for((person,), shots, identity.rate)
     write_people(People(identity, shots, (person,), viewports), tmp_path / "people.json")
-    settings = settings_of(people__file=tmp_path / "people.json")
+    settings = settings_of(people__file=tmp_path / "people.json", **VIEWPORTS)
     found = preview_frame(clip, 0.5, tmp_path / "p.png", settings)
     assert [person.id for person in found.people.people] == [7]
     assert [path.name for path in found.people.viewports] == ["person-7"]
 
 
-def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path, stand_in, monkeypatch):
+def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path, monkeypatch):
     class Nobody:
         input_px = 64
 
@@ -97,7 +90,7 @@ def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path, stand_in, 
 
     monkeypatch.setattr("vrmatte.commands.preview.open_detector", lambda *_: Nobody())
     told: list[object] = []
-    found = preview_frame(clip, 0, tmp_path / "p.png", settings_of(), told.append)
+    found = preview_frame(clip, 0, tmp_path / "p.png", settings_of(**VIEWPORTS), told.append)
     assert any("nobody was found" in str(event) for event in told)
     assert found.people.people == ()
     assert found.covered > 0

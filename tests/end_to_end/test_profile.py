@@ -9,15 +9,14 @@ from typing import Any
 import av
 import pytest
 
+from support.brightness import brightness_config
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte.cli.render import print_report
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.jobs import memory
 from vrmatte.profiling.run_profile import Profile, load_profile
 from vrmatte.report.report import RunReport
-from vrmatte.settings.config import Config
 
 FRAMES = 20
 SUM_LEAST, SUM_MOST = 0.9, 1.02
@@ -32,14 +31,9 @@ def clip(tmp_path_factory) -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _stood_in(monkeypatch):
-    use_stand_in(monkeypatch)
-
-
 def run(clip: Path, out: Path, deliver=("matte-lossless", "greenscreen"), **settings: Any):
     performance = {"profile_enabled": True, "overlap": False} | settings
-    config = Config.model_validate(
+    config = brightness_config(
         {
             "output": {"deliver": list(deliver), "encoder": "software"},
             "processing": {"chunk_size": 8},

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from support.deliverable_runs import ALL, FRAMES, STEM, contents, run, settings_of, write_source
-from support.stand_in_engine import CHOICE, StandInEngine
+from support.faults import around
 from vrmatte.cli.run import render_command
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
@@ -40,16 +41,22 @@ def in_one_run(clip, tmp_path_factory) -> dict[str, bytes]:
     return contents(out)
 
 
-@pytest.fixture
-def no_network(monkeypatch) -> None:
-    """Whoever chooses or opens an engine or a detector fails."""
+@contextmanager
+def no_networks() -> Iterator[None]:
+    """Fail where an engine or a detector is chosen or opened."""
 
-    def refuse(*_: Any, **__: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a network was asked for")
 
-    for name in ("commands.run.choose_engine", "jobs.chunks.load_engine", "scout.open_detector"):
-        monkeypatch.setattr(f"vrmatte.{name}", refuse)
-    monkeypatch.setattr("vrmatte.commands.run.resolve_device", refuse)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (
+            "commands.run.choose_engine",
+            "commands.run.resolve_device",
+            "jobs.chunks.load_engine",
+            "scout.open_detector",
+        ):
+            around(patch, f"vrmatte.{name}", refuse)
+        yield
 
 
 def change(**settings: Any) -> Callable[[Config], Config]:
@@ -66,7 +73,8 @@ def change(**settings: Any) -> Callable[[Config], Config]:
 
 
 def render(out: Path, **settings: Any) -> Any:
-    return render_output(out, change(**settings))
+    with no_networks():
+        return render_output(out, change(**settings))
 
 
 def problems(out: Path) -> dict[str, str]:
@@ -76,7 +84,7 @@ def problems(out: Path) -> dict[str, str]:
 # --- the same files ------------------------------------------------------------------------------
 
 
-def test_files_made_later_are_the_same_to_the_byte(clip, in_one_run, tmp_path, no_network):
+def test_files_made_later_are_the_same_to_the_byte(clip, in_one_run, tmp_path):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     (report,) = render(out, output__deliver=list(LATER))
@@ -86,7 +94,7 @@ def test_files_made_later_are_the_same_to_the_byte(clip, in_one_run, tmp_path, n
     assert len(verify_output(out)) == len(ALL) + 1
 
 
-def test_eyes_edges_and_projection_later(clip, tmp_path, no_network):
+def test_eyes_edges_and_projection_later(clip, tmp_path):
     how = {
         "output__deliver": ["matte-lossless", "ffv1-alpha", "png", "greenscreen"],
         "output__maintain_sbs": False,
@@ -103,7 +111,7 @@ def test_eyes_edges_and_projection_later(clip, tmp_path, no_network):
     assert problems(out) == {}
 
 
-def test_a_part_later(clip, tmp_path, no_network):
+def test_a_part_later(clip, tmp_path):
     part = {"input__start": 0.1, "input__end": 0.25}
     run(clip, tmp_path / "one", output__deliver=("png", "greenscreen"), **part)
     out = tmp_path / "later"
@@ -113,7 +121,7 @@ def test_a_part_later(clip, tmp_path, no_network):
     assert problems(out) == {}
 
 
-def test_rendering_again_makes_nothing_anew(clip, tmp_path, no_network):
+def test_rendering_again_makes_nothing_anew(clip, tmp_path):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     render(out, output__deliver=["greenscreen", "png"])
@@ -122,7 +130,7 @@ def test_rendering_again_makes_nothing_anew(clip, tmp_path, no_network):
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
-def test_several_jobs_of_one_directory(clip, tmp_path, no_network):
+def test_several_jobs_of_one_directory(clip, tmp_path):
     out = tmp_path / "out"
     other = write_source(tmp_path, "other_LR_180", frames=6)
     run(clip, out, output__deliver=FIRST)
@@ -133,7 +141,7 @@ def test_several_jobs_of_one_directory(clip, tmp_path, no_network):
     assert problems(out) == {}
 
 
-def test_json_is_one_document(clip, tmp_path, no_network, capsys):
+def test_json_is_one_document(clip, tmp_path, capsys):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     told = ["output.edge.choke_px=1", "output.verify_alpha=false"]
@@ -143,7 +151,7 @@ def test_json_is_one_document(clip, tmp_path, no_network, capsys):
     assert report["settings"]["output"]["edge"]["choke_px"] == 1
 
 
-def test_what_a_key_cant_do_is_told_once(clip, tmp_path, no_network, capsys):
+def test_what_a_key_cant_do_is_told_once(clip, tmp_path, capsys):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST, output__quality=30)
     render_command(out, "matte", [], ["output.apple_boxes=false"], as_json=False)
@@ -166,17 +174,17 @@ def flip(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, flip])
-def test_missing_and_damaged_mattes_are_refused(clip, tmp_path, no_network, damage):
+def test_missing_and_damaged_mattes_are_refused(clip, tmp_path, damage):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     damage(chunk_file(out, "matte.mkv"))
-    with pytest.raises(OutputError, match=r"1 of 3 chunks \(first: 1\) are not there, or damaged"):
+    with pytest.raises(OutputError, match=r"1 of 3 chunks \(first: 1\) are missing or damaged"):
         render(out, output__deliver=["matte"])
     assert not list(out.glob("*.mp4"))
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, flip])
-def test_an_engines_memory_is_not_needed(clip, tmp_path, no_network, damage):
+def test_an_engines_memory_is_not_needed(clip, tmp_path, damage):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     damage(chunk_file(out, "state.npz"))
@@ -192,7 +200,7 @@ def test_an_engines_memory_is_not_needed(clip, tmp_path, no_network, damage):
         ({"matting__engine": "rvm"}, "matting.engine = rvm"),
     ],
 )
-def test_settings_that_change_mattes_are_refused(clip, tmp_path, no_network, settings, told):
+def test_settings_that_change_mattes_are_refused(clip, tmp_path, settings, told):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     before = contents(out)
@@ -220,29 +228,27 @@ def write_document(clip: Path, out: Path, *people: Person) -> Path:
 
 
 @pytest.fixture
-def with_people(clip, tmp_path, monkeypatch) -> Path:
+def with_people(clip, tmp_path) -> Path:
     """A run whose people were read from people.json."""
     out = tmp_path / "out"
     write_document(clip, out, person(keep=True))
-    with monkeypatch.context() as patch:
-        patch.setattr("vrmatte.commands.run.choose_engine", lambda *_: CHOICE)
-        patch.setattr("vrmatte.jobs.chunks.load_engine", lambda *_: StandInEngine())
-        matte_video(clip, out, settings_of(output__deliver=FIRST))
+    settings = settings_of(output__deliver=FIRST, processing__projection="viewport")
+    matte_video(clip, out, settings)
     return out
 
 
-def test_the_same_people_need_no_network(with_people, no_network):
+def test_the_same_people_need_no_network(with_people):
     render(with_people, output__deliver=["greenscreen"])
     assert problems(with_people) == {}
 
 
-def test_edited_people_are_refused(clip, with_people, no_network):
+def test_edited_people_are_refused(clip, with_people):
     write_document(clip, with_people, person(keep=False))
     with pytest.raises(OutputError, match=r"made from other people or settings \(excluded"):
         render(with_people, output__deliver=["greenscreen"])
 
 
-def test_lost_people_are_not_looked_for(with_people, no_network):
+def test_lost_people_are_not_looked_for(with_people):
     (with_people / "clip_people.json").unlink()
     with pytest.raises(OutputError, match="made from other people or settings"):
         render(with_people, output__deliver=["greenscreen"])
@@ -254,7 +260,7 @@ def test_a_directory_without_a_job_is_refused(tmp_path):
         render(tmp_path, output__deliver=["matte"])
 
 
-def test_a_source_that_is_gone_is_told(tmp_path, no_network):
+def test_a_source_that_is_gone_is_told(tmp_path):
     clip, out = write_source(tmp_path, frames=4), tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     clip.unlink()
@@ -262,7 +268,7 @@ def test_a_source_that_is_gone_is_told(tmp_path, no_network):
         render(out, output__deliver=["matte"])
 
 
-def test_a_file_without_a_name_of_its_own_is_refused(clip, tmp_path, no_network):
+def test_a_file_without_a_name_of_its_own_is_refused(clip, tmp_path):
     out = tmp_path / "out"
     run(clip, out, output__deliver=("greenscreen",), output__name_template="{stem}")
     with pytest.raises(ConfigError, match="greenscreen of an earlier run"):
@@ -324,11 +330,11 @@ def test_mattes_made_anew_since_are_not_held_against_a_file(clip, tmp_path):
     assert problems(out) == {}
 
 
-def test_a_stopped_render_is_told(clip, tmp_path, no_network, monkeypatch):
+def test_a_stopped_render_is_told(clip, tmp_path, monkeypatch):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
     with monkeypatch.context() as patch:
-        patch.setattr("vrmatte.commands.run.finish_deliverables", _die)
+        around(patch, "vrmatte.commands.run.finish_deliverables", _die)
         with pytest.raises(KeyboardInterrupt):
             render(out, output__deliver=["greenscreen"])
     assert problems(out) == {

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from support.deliverable_runs import STEM, contents, run, settings_of, write_source
-from support.stand_in_engine import CHOICE, use_stand_in
 from vrmatte.commands.sample import SampleReport, sample_spans, sample_video, scout_samples
 from vrmatte.demo.clip import write_clip
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.people.read_document import read_people
@@ -21,7 +21,7 @@ from vrmatte.subjects import WHOLE_EYES
 
 FRAMES = 60
 FILES = ("matte-lossless", "alpha-packed")
-SETTINGS = {"output__deliver": FILES, "processing__projection": "half_equirect"}
+SETTINGS = {"output__deliver": FILES}
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,7 @@ def clip(tmp_path_factory) -> Path:
 
 
 def sampled(clip: Path, out: Path, seconds: float, observer=ignore) -> SampleReport:
-    with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
-        patch.setattr("vrmatte.commands.sample.choose_engine", lambda *_: CHOICE)
-        return sample_video(clip, out, seconds, settings_of(**SETTINGS), observer)
+    return sample_video(clip, out, seconds, settings_of(**SETTINGS), observer)
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +110,10 @@ def test_notices_are_told_once_and_a_full_disk_is_foreseen(clip, tmp_path, monke
 def test_people_are_found_in_samples_alone(models_dir, tmp_path):
     clip = tmp_path / "demo_180_LR.mp4"
     write_clip(clip, eye_px=320, frames=48, audio=False)
-    source, config = probe(clip), settings_of(detection__confidence_threshold=0.3)
+    source = probe(clip)
+    config = settings_of(detection__confidence_threshold=0.3, processing__projection="viewport")
     plan = make_plan(
-        source, fingerprint(clip), scan_timeline(source, ignore), WHOLE_EYES, CHOICE, config
+        source, fingerprint(clip), scan_timeline(source, ignore), WHOLE_EYES, BRIGHTNESS, config
     )
     spans = [(8, 20), (28, 40)]
     path, seconds = scout_samples(plan, spans, tmp_path, tmp_path / "s", config, ignore)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from support.brightness import QUICK_OPTIONS
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
 
@@ -18,7 +19,9 @@ def run(tmp_path: Path, *arguments: object) -> tuple[int | None, str]:
     out = tmp_path / "out"
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")}
     words = [str(argument) for argument in arguments]
-    job = JobProcess(["run", *words, "--out", str(out)], tmp_path.with_suffix(".log"))
+    job = JobProcess(
+        ["run", *words, *QUICK_OPTIONS, "--out", str(out)], tmp_path.with_suffix(".log")
+    )
     code = job.wait()
     assert job.output == ""
     lines = job.errors.splitlines()
@@ -164,6 +167,7 @@ def test_earlier_work_survives_a_bad_input(tmp_path):
     source, out = tmp_path / "clip_LR_180.mp4", tmp_path / "out"
     write_faststart_clip(source, frames=20)
     arguments = ["run", str(source), "--out", str(out), "--deliver", "matte-lossless"]
+    arguments += QUICK_OPTIONS
     assert JobProcess(arguments, tmp_path / "log").wait() == 0
     made = {p: p.read_bytes() for p in out.rglob("*.mkv")}
     write_cut_copy(source, source, 0.6)
@@ -178,6 +182,7 @@ def test_any_name_is_just_a_name(tmp_path, name):
     source = tmp_path / f"{name}_LR_180.mp4"
     write_clip(source, frames=6, audio=("aac",))
     arguments = ["run", "--deliver", "matte-lossless,greenscreen", "--out", str(tmp_path / "out")]
+    arguments += QUICK_OPTIONS
     job = JobProcess([*arguments, "--", str(source)], tmp_path / "log")
     assert job.wait() == 0, job.errors
     assert (tmp_path / "out" / f"{name}_LR_180_greenscreen.mp4").exists()

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.brightness import MATTES_ALONE, brightness_config
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.clean import CleanedJob, clean_output
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import InputError, OutputError, OutputLockedError, StoppedError
-from vrmatte.jobs.job_folder import open_workplace
+from vrmatte.jobs.job_folder import open_job_folder
 from vrmatte.settings.config import Config
 
 STEM = "clip_LR_180"
@@ -30,7 +29,7 @@ def settings(*files: str, **more: Any) -> Config:
         "output": {"deliver": files, "report": "json"},
         "processing": {"chunk_size": 5},
     }
-    return Config.model_validate(told | more)
+    return brightness_config(MATTES_ALONE, told, more)
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +40,15 @@ def source(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(source, tmp_path_factory) -> Iterator[Path]:
+def made(source, tmp_path_factory) -> Path:
     """A finished directory; take a copy."""
     out = tmp_path_factory.mktemp("made") / "out"
-    with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
-        matte_video(source, out, settings("matte-lossless", "greenscreen"))
+    matte_video(source, out, settings("matte-lossless", "greenscreen"))
     return out
 
 
 @pytest.fixture
-def out(made, tmp_path, monkeypatch) -> Path:
-    use_stand_in(monkeypatch)
+def out(made, tmp_path) -> Path:
     shutil.copytree(made, tmp_path / "out")
     return tmp_path / "out"
 
@@ -118,8 +114,7 @@ def test_leftovers_go_and_the_rest_stays(out, source):
     assert matte_video(source, out, settings("matte-lossless", "greenscreen")).frames == 15
 
 
-def test_chunks_kept_beside_finished_files_go(source, tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
+def test_chunks_kept_beside_finished_files_go(source, tmp_path):
     out = tmp_path / "out"
     config = settings("greenscreen", performance={"preserve_intermediates": True})
     matte_video(source, out, config)
@@ -166,8 +161,7 @@ def test_all_leaves_finished_files_alone(out):
 
 
 @pytest.mark.parametrize("scope", ["leftovers", "mattes"])
-def test_an_unfinished_job_keeps_what_a_run_goes_on_from(source, tmp_path, monkeypatch, scope):
-    use_stand_in(monkeypatch)
+def test_an_unfinished_job_keeps_what_a_run_goes_on_from(source, tmp_path, scope):
     out = tmp_path / "out"
     stopped_after(2, source, out, settings("greenscreen"))
     kept = chunk_files(out)
@@ -181,8 +175,7 @@ def test_an_unfinished_job_keeps_what_a_run_goes_on_from(source, tmp_path, monke
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
-def test_an_unfinished_job_goes_whole_where_asked_for(source, tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
+def test_an_unfinished_job_goes_whole_where_asked_for(source, tmp_path):
     out = tmp_path / "out"
     stopped_after(1, source, out, settings("greenscreen"))
     (job,) = clean_output(out, "all")
@@ -202,7 +195,7 @@ def test_a_file_moved_away_makes_its_job_unfinished(out):
 def test_it_waits_for_no_run(out, scope, dry_run):
     before = files(out)
     with (
-        open_workplace(out, STEM, fresh=False),
+        open_job_folder(out, STEM, fresh=False),
         pytest.raises(OutputLockedError),
     ):
         clean_output(out, scope, dry_run=dry_run)
@@ -284,6 +277,6 @@ def test_the_command_line_tells_what_goes(out, tmp_path):
 
 
 def test_the_command_line_refuses_while_a_run_works(out, tmp_path):
-    with open_workplace(out, STEM, fresh=False):
+    with open_job_folder(out, STEM, fresh=False):
         told = vrmatte(tmp_path, "clean", out, code=6).errors
     assert "another run is writing here" in told

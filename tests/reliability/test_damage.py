@@ -10,14 +10,14 @@ from pathlib import Path
 import av
 import pytest
 
+from support.brightness import MATTES_ALONE, brightness_config
 from support.damaged_files import break_heads, flip_bits
 from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
-from support.stand_in_engine import use_stand_in
+from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import DamagedInputError
-from vrmatte.jobs import chunks
-from vrmatte.pipeline import process_chunk
+from vrmatte.progress import Advanced, Started
 from vrmatte.settings.config import Config
 
 pytestmark = pytest.mark.faults
@@ -26,7 +26,8 @@ FRAMES = 48
 
 
 def settings(on_damage: str, **more: object) -> Config:
-    return Config.model_validate(
+    return brightness_config(
+        MATTES_ALONE,
         {
             "input": {"on_damage": on_damage, **more},
             "output": {
@@ -35,13 +36,12 @@ def settings(on_damage: str, **more: object) -> Config:
                 "report": "json",
             },
             "processing": {"chunk_size": 12, "overlap_frames": 4},
-        }
+        },
     )
 
 
 @pytest.fixture
-def clip(tmp_path, monkeypatch) -> Path:
-    use_stand_in(monkeypatch)
+def clip(tmp_path) -> Path:
     path = tmp_path / "clip_LR_180.mp4"
     write_clip(path, frames=FRAMES, gop=12, audio=("aac",), options={"sc_threshold": "0"})
     return path
@@ -74,50 +74,47 @@ def test_hold_keeps_count_and_times_and_tells(tmp_path, clip):
     )
 
 
-def test_a_rerun_and_a_resumed_run_give_the_same_bytes(tmp_path, clip, monkeypatch):
+def test_a_rerun_and_a_resumed_run_give_the_same_bytes(tmp_path, clip):
     break_heads(clip, (16, 24))
     matte_video(clip, tmp_path / "whole", settings("hold"))
-    calls = 0
+    steps: list[str] = []
 
-    def dies(*arguments):
-        nonlocal calls
-        calls += 1
-        if calls == 3:
+    def note(event):
+        if isinstance(event, Started):
+            steps.append(event.label)
+
+    def dies(event):
+        note(event)
+        if isinstance(event, Advanced) and event.stage == "matte" and event.done == 30:
             raise KeyboardInterrupt
-        return process_chunk(*arguments)
 
-    monkeypatch.setattr(chunks, "process_chunk", dies)
     with pytest.raises(KeyboardInterrupt):
-        matte_video(clip, tmp_path / "stopped", settings("hold"))
-    # Damage is not looked for twice.
-    monkeypatch.setattr("vrmatte.media.damage.find_damage", None)
-    matte_video(clip, tmp_path / "stopped", settings("hold"))
+        matte_video(clip, tmp_path / "stopped", settings("hold"), observer=dies)
+    assert any("damage" in step for step in steps)
+    steps.clear()
+    matte_video(clip, tmp_path / "stopped", settings("hold"), observer=note)
+    assert not any("damage" in step for step in steps), "damage is looked for once"
     assert digests(tmp_path / "stopped") == digests(tmp_path / "whole")
 
 
-def test_from_stop_to_hold_only_damaged_chunks_are_made(tmp_path, clip, monkeypatch):
+def test_from_stop_to_hold_only_damaged_chunks_are_made(tmp_path, clip):
     """What was made before the damage is kept: its keys don't know the policy."""
     break_heads(clip, (30,))
     with pytest.raises(DamagedInputError, match=r"frame \d+ at .*--on-damage hold"):
         matte_video(clip, tmp_path / "out", settings("stop"))
-    made: list[int] = []
-
-    def watched(plan, job, *rest):
-        made.append(job.chunk.index)
-        return process_chunk(plan, job, *rest)
-
-    monkeypatch.setattr(chunks, "process_chunk", watched)
+    before = len(begun_chunks(tmp_path / "out"))
     matte_video(clip, tmp_path / "out", settings("hold"))
-    assert made == [2, 3]
+    assert [line["chunk"] for line in begun_chunks(tmp_path / "out")[before:]] == [2, 3]
 
 
-def test_a_clean_file_is_made_once_whatever_the_policy(tmp_path, clip, monkeypatch):
+def test_a_clean_file_is_made_once_whatever_the_policy(tmp_path, clip):
     matte_video(clip, tmp_path / "out", settings("stop"))
     before = digests(tmp_path / "out")
-    monkeypatch.setattr(chunks, "process_chunk", None)
+    begun = begun_chunks(tmp_path / "out")
     for policy in ("hold", "partial"):
         report = matte_video(clip, tmp_path / "out", settings(policy))
         assert report.damage is None
+    assert begun_chunks(tmp_path / "out") == begun
     assert digests(tmp_path / "out") == before
 
 
@@ -148,8 +145,7 @@ def test_partial_after_the_damage_is_whole(tmp_path, clip):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("policy", ["hold", "partial"])
-def test_a_cut_file_is_made_as_far_as_it_goes(tmp_path, monkeypatch, suffix, policy):
-    use_stand_in(monkeypatch)
+def test_a_cut_file_is_made_as_far_as_it_goes(tmp_path, suffix, policy):
     whole, path = tmp_path / f"whole{suffix}", tmp_path / f"clip_LR_180{suffix}"
     write = write_faststart_clip if suffix == ".mp4" else write_clip
     write(whole, frames=FRAMES, gop=12, audio=("aac",))
@@ -159,8 +155,7 @@ def test_a_cut_file_is_made_as_far_as_it_goes(tmp_path, monkeypatch, suffix, pol
     assert any("is cut off" in n for n in report.notices)
 
 
-def test_lost_sound_costs_no_frame(tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
+def test_lost_sound_costs_no_frame(tmp_path):
     whole, path = tmp_path / "whole.mkv", tmp_path / "clip_LR_180.mkv"
     write_clip(whole, frames=24, audio=("aac",), audio_seconds=Fraction(3))
     write_cut_copy(whole, path, 0.8)
@@ -192,9 +187,8 @@ def test_scouts_see_a_damaged_file(tmp_path, monkeypatch):
     assert seen == list(range(24))
 
 
-def test_verify_finds_files_of_a_cut_source_as_promised(tmp_path, monkeypatch):
+def test_verify_finds_files_of_a_cut_source_as_promised(tmp_path):
     """Laid out again under `stop`, the plan would refuse the very source they were made of."""
-    use_stand_in(monkeypatch)
     whole, clip = tmp_path / "whole_LR_180.mp4", tmp_path / "clip_LR_180.mp4"
     write_faststart_clip(whole, frames=FRAMES)
     clip.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])

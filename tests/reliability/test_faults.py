@@ -10,15 +10,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pkgutil
 import random
 import re
 import shutil
 import signal
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,9 @@ from typing import Any
 import av
 import pytest
 
-from support.job_process import Death, JobProcess
+from support.brightness import QUICK_OPTIONS
+from support.faults import Fault
+from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from support.paths import REPOSITORY, TESTS
 from support.soak import Frames, SmallDisk, disk, frames_of
@@ -50,11 +50,11 @@ def undisturbed(clip, tmp_path_factory) -> Frames:
     return finish(clip, tmp_path_factory.mktemp("undisturbed") / "out")
 
 
-def start(clip: Path, out: Path, log: Path, **how: Any) -> JobProcess:
+def start(clip: Path, out: Path, log: Path, *faults: Fault) -> JobProcess:
     arguments = ["run", str(clip), "--out", str(out), "--deliver", "matte-lossless,greenscreen"]
     arguments += ["--set", f"processing.chunk_size={CHUNK_FRAMES}"]
     arguments += ["--set", "output.encoder=software", "--set", "output.report=json"]
-    return JobProcess(arguments, log, **how)
+    return JobProcess([*arguments, *QUICK_OPTIONS], log, faults)
 
 
 def finish(clip: Path, out: Path, log: Path | None = None) -> Frames:
@@ -93,28 +93,6 @@ def safe_mattes(out: Path) -> dict[Path, tuple[int, int]]:
 
 def as_they_are(paths: dict[Path, tuple[int, int]]) -> dict[Path, tuple[int, int]]:
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in paths}
-
-
-@dataclass(frozen=True)
-class At:
-    """Has something happen right before one call of a function, in the process of a run."""
-
-    function: str
-    call: int
-    happens: Callable[[], object]
-
-    def __call__(self) -> None:
-        real: Callable[..., Any] = pkgutil.resolve_name(self.function)
-        calls = 0
-
-        def watched(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == self.call:
-                self.happens()
-            return real(*args, **kwargs)
-
-        pytest.MonkeyPatch().setattr(self.function, watched)
 
 
 # --- power that fails ----------------------------------------------------------------------------
@@ -191,8 +169,8 @@ LOSSES = [
 @pytest.mark.parametrize("loss", LOSSES)
 def test_power_lost_after_a_chunk_costs_what_the_disk_lost(clip, undisturbed, tmp_path, loss):
     out = tmp_path / "out"
-    death = Death("vrmatte.jobs.manifest.Manifest.commit_chunk", 3, after=True)
-    assert start(clip, out, tmp_path / "log", death=death).wait() == -signal.SIGKILL
+    death = Fault("vrmatte.jobs.manifest.Manifest.commit_chunk", 3, after=True)
+    assert start(clip, out, tmp_path / "log", death).wait() == -signal.SIGKILL
     assert len(safe_mattes(out)) == 2 * 3
     loss(out)
     kept = safe_mattes(out)
@@ -232,8 +210,8 @@ def file_unknown(out: Path) -> None:
 def test_power_lost_after_a_file_costs_that_file(clip, undisturbed, tmp_path, moment, call, loss):
     """Right before its chunks are deleted, and after."""
     out = tmp_path / "out"
-    death = Death(f"vrmatte.jobs.manifest.Manifest.{moment}", call, after=True)
-    assert start(clip, out, tmp_path / "log", death=death).wait() == -signal.SIGKILL
+    death = Fault(f"vrmatte.jobs.manifest.Manifest.{moment}", call, after=True)
+    assert start(clip, out, tmp_path / "log", death).wait() == -signal.SIGKILL
     loss(out)
     kept = safe_mattes(out)
     assert len(kept) == 2 * CHUNKS
@@ -272,8 +250,8 @@ FULL = {
 def test_a_disk_that_fills_up_loses_nothing(clip, undisturbed, room, tmp_path, when):
     function, call, left_bytes = FULL[when]
     out = room.place / "out"
-    fault = At(function, call, partial(full, room.place, left_bytes))
-    job = start(clip, out, tmp_path / "log", prepare=fault)
+    fault = Fault(function, call, partial(full, room.place, left_bytes))
+    job = start(clip, out, tmp_path / "log", fault)
     assert job.wait() == 5, job.errors
     assert "free some space and run the same command again" in one_line(job)
     room.empty()
@@ -345,7 +323,7 @@ GONE = [
 @pytest.mark.parametrize(("fault", "function", "call"), GONE)
 def test_an_output_that_goes_away_loses_nothing(clip, undisturbed, tmp_path, fault, function, call):
     out = tmp_path / "out"
-    job = start(clip, out, tmp_path / "log", prepare=At(function, call, partial(fault, out)))
+    job = start(clip, out, tmp_path / "log", Fault(function, call, partial(fault, out)))
     code = job.wait()
     put_back(out)
     assert code == 7, (code, job.errors)

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from support.brightness import MATTES_ALONE, brightness_config
+from support.faults import around
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
+from support.run_logs import run_log
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import ChunkError, InputError, OutputError, StoppedError
-from vrmatte.jobs import chunks
 from vrmatte.progress import Event, Notice, Observer, ignore
 from vrmatte.settings.config import Config
 
@@ -20,8 +21,7 @@ STEM = "clip_LR_180"
 
 
 @pytest.fixture
-def source(tmp_path, monkeypatch) -> Path:
-    use_stand_in(monkeypatch)
+def source(tmp_path) -> Path:
     path = tmp_path / f"{STEM}.mp4"
     write_clip(path, frames=10)
     return path
@@ -32,12 +32,7 @@ def settings(**more: Any) -> Config:
         "output": {"deliver": ["greenscreen"], "report": "json"},
         "processing": {"chunk_size": 5},
     }
-    return Config.model_validate(told | more)
-
-
-def run_log(out: Path) -> list[dict[str, Any]]:
-    path = out / ".vrmatte" / STEM / "journal.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return brightness_config(MATTES_ALONE, told, more)
 
 
 def test_a_run_tells_its_life(source, tmp_path):
@@ -98,7 +93,7 @@ def test_a_library_that_breaks_leaves_its_traceback(source, tmp_path, monkeypatc
     def breaks(*_: object) -> None:
         raise RuntimeError("a node of the network broke")
 
-    monkeypatch.setattr(chunks, "process_chunk", breaks)
+    around(monkeypatch, "vrmatte.jobs.chunks.process_chunk", breaks)
     with pytest.raises(ChunkError) as failed:
         matte_video(source, tmp_path / "out", settings())
     lines = run_log(tmp_path / "out")

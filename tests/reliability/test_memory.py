@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import pytest
 
+from support.brightness import BRIGHTNESS_OPTIONS
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 
@@ -25,7 +26,9 @@ def test_memory_does_not_grow_with_the_video(tmp_path: Path):
     write_clip(source, frames=FRAMES, audio=("aac",))
     arguments = ["run", str(source), "--out", str(tmp_path / "out")]
     arguments += ["--deliver", "matte-lossless,greenscreen,alpha-packed"]
-    job = JobProcess([*arguments, "--set", "processing.chunk_size=100"], tmp_path / "log")
+    job = JobProcess(
+        [*arguments, *BRIGHTNESS_OPTIONS, "--set", "processing.chunk_size=100"], tmp_path / "log"
+    )
     chunks = tmp_path / "out" / ".vrmatte" / "clip_LR_180" / "chunks"
     process = psutil.Process(job.pid)
     frames: list[int] = []

@@ -13,10 +13,11 @@ from typing import Any
 import av
 import pytest
 
-from support.job_process import Death, JobProcess
+from support.brightness import MATTES_ALONE, QUICK_OPTIONS, brightness_config
+from support.faults import Fault, around
+from support.job_process import JobProcess
 from support.media_fixtures import write_clip
-from support.stand_in_engine import StandInEngine, use_stand_in
-from vrmatte import outputs
+from support.run_logs import run_log
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
@@ -30,8 +31,8 @@ from vrmatte.errors import (
     VrmatteError,
     WeightsError,
 )
-from vrmatte.jobs import chunks, finish
-from vrmatte.pipeline import ChunkJob, process_chunk
+from vrmatte.matting.engines.brightness import BrightnessEngine
+from vrmatte.outputs import ChunkJob
 from vrmatte.progress import Advanced, Notice
 from vrmatte.settings.config import Config
 
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.faults
 FRAMES, CHUNK_FRAMES, CHUNKS = 36, 8, 5
 FILES = ("matte-lossless", "greenscreen", "alpha-packed")
 JOB = Path(".vrmatte/clip_LR_180")
+INFER = "vrmatte.matting.engines.brightness.BrightnessEngine.infer"
 
 
 @pytest.fixture(scope="module")
@@ -63,29 +65,25 @@ class Poison:
         """Chunk, whether its matte was to be made, and which files."""
         self.cold: list[int] = []
         self._chunk = self._shown = 0
-        real_infer, real_write = StandInEngine.infer, outputs._FileOutput.write
 
-        def watched(plan: Any, job: ChunkJob, *rest: Any) -> Any:
+        def begin(_plan: Any, job: ChunkJob, *_: Any) -> None:
             self._chunk, self._shown = job.chunk.index, 0
             files = tuple(d.id for d in job.deliverables)
             self.tried.append((job.chunk.index, job.make_matte, files))
             if job.make_matte and job.state_in is None:
                 self.cold.append(job.chunk.index)
-            return process_chunk(plan, job, *rest)
 
-        def infer(engine: Any, view: str, pictures: Any) -> Any:
+        def infer(*_: Any) -> None:
             self._shown += 1
             self._strike(self.mattes.get(self._chunk) if self._shown == 3 else None)
-            return real_infer(engine, view, pictures)
 
-        def write(output: Any, number: int, prepared: Any) -> None:
+        def write(output: Any, number: int, _prepared: Any) -> None:
             file = self._chunk, output.name.removeprefix("file:")
             self._strike(self.files.get(file) if number % CHUNK_FRAMES == 3 else None)
-            real_write(output, number, prepared)
 
-        patch.setattr(chunks, "process_chunk", watched)
-        patch.setattr(StandInEngine, "infer", infer)
-        patch.setattr(outputs._FileOutput, "write", write)
+        around(patch, "vrmatte.jobs.chunks.process_chunk", begin)
+        around(patch, INFER, infer)
+        around(patch, "vrmatte.outputs._FileOutput.write", write)
 
     def _strike(self, error: Exception | None) -> None:
         if error is not None and self.times > 0:
@@ -97,7 +95,7 @@ class Poison:
 
 
 @dataclass
-class ViewPrompts:
+class Events:
     notices: list[str] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
 
@@ -111,19 +109,18 @@ class ViewPrompts:
 def settings(deliver: tuple[str, ...] = FILES, **processing: Any) -> Config:
     sizes = {"chunk_size": CHUNK_FRAMES, "overlap_frames": 3, **processing}
     output = {"deliver": deliver, "encoder": "software", "report": "json"}
-    return Config.model_validate({"processing": sizes, "output": output})
+    return brightness_config(MATTES_ALONE, {"processing": sizes, "output": output})
 
 
 @pytest.fixture
 def poison(monkeypatch) -> Poison:
-    use_stand_in(monkeypatch)
     return Poison(monkeypatch)
 
 
 @pytest.fixture
-def run(clip, tmp_path, poison) -> Callable[..., ViewPrompts]:
-    def run(config: Config | None = None, out: str = "out", **how: Any) -> ViewPrompts:
-        told = ViewPrompts()
+def run(clip, tmp_path, poison) -> Callable[..., Events]:
+    def run(config: Config | None = None, out: str = "out", **how: Any) -> Events:
+        told = Events()
         matte_video(clip, tmp_path / out, config or settings(), observer=told, **how)
         return told
 
@@ -158,10 +155,6 @@ def chunk_files(out: Path, *, without: tuple[int, ...] = ()) -> dict[Path, int]:
     return {p: p.stat().st_mtime_ns for p in paths if int(p.parent.name) not in without}
 
 
-def run_log(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / JOB / "journal.jsonl").read_text().splitlines()]
-
-
 def report(out: Path) -> dict[str, Any]:
     return json.loads((out / "clip_LR_180_report.json").read_text())
 
@@ -176,7 +169,7 @@ def test_three_tries_and_the_rest_is_made(run, poison, tmp_path):
     for words in (
         "1 of 5 chunks could not be made",
         "chunk 2 (frames 16 to 23, 0.534 s to 0.801 s of the video)",
-        "after 3 tries: RuntimeError: CUDA error",
+        "after 3 attempts: RuntimeError: CUDA error",
         "clip_LR_180_greenscreen.mp4",
         "All else is kept",
         "`vrmatte run ... --retry-failed`",
@@ -205,13 +198,13 @@ def test_three_tries_and_the_rest_is_made(run, poison, tmp_path):
 
 def test_each_try_is_told(run, poison, tmp_path, clip):
     poison.mattes[2] = RuntimeError("boom")
-    told = ViewPrompts()
+    told = Events()
     with pytest.raises(ChunkError):
         matte_video(clip, tmp_path / "out", settings(), observer=told)
     assert [text for text in told.notices if text.startswith("chunk 2")] == [
-        "chunk 2: try 1 of 3 failed (RuntimeError: boom); it is tried again",
-        "chunk 2: try 2 of 3 failed (RuntimeError: boom); it is tried again",
-        "chunk 2: try 3 of 3 failed (RuntimeError: boom); it is left out",
+        "chunk 2: attempt 1 of 3 failed (RuntimeError: boom); retrying",
+        "chunk 2: attempt 2 of 3 failed (RuntimeError: boom); retrying",
+        "chunk 2: attempt 3 of 3 failed (RuntimeError: boom); skipping it",
     ]
     assert told.done[-1] == FRAMES
     assert told.done == sorted(told.done)
@@ -223,7 +216,7 @@ def test_what_fails_less_often_leaves_no_trace(run, poison, undisturbed, tmp_pat
     told = run()
     assert content(tmp_path / "out") == undisturbed
     assert poison.cold == [0]
-    assert sum("try" in text for text in told.notices) == times
+    assert sum("attempt" in text for text in told.notices) == times
     assert report(tmp_path / "out")["failures"] == []
 
 
@@ -318,7 +311,7 @@ def test_other_settings_forget_the_failure(run, poison, tmp_path):
 def test_a_file_that_fails_costs_no_other(run, poison, undisturbed, tmp_path, error):
     out = tmp_path / "out"
     poison.files[2, "greenscreen"] = error
-    with pytest.raises(ChunkError, match=r"so clip_LR_180_greenscreen.mp4 can not.*greenscreen of"):
+    with pytest.raises(ChunkError, match=r"so clip_LR_180_greenscreen.mp4 cannot.*greenscreen of"):
         run()
     others = {name: made for name, made in undisturbed.items() if "greenscreen" not in name}
     assert content(out) == others
@@ -364,21 +357,17 @@ def test_what_is_no_chunks_fault_ends_the_run_at_once(run, poison, undisturbed, 
 
 def test_an_engine_that_failed_is_opened_anew(run, poison, undisturbed, tmp_path, monkeypatch):
     """A GPU that was lost answers nothing any more."""
-    opened: list[StandInEngine] = []
+    engines: list[BrightnessEngine] = []
 
-    class Lost(StandInEngine):
-        is_lost = False
+    def infer(engine: BrightnessEngine, *_: Any) -> None:
+        if engine not in engines:
+            engines.append(engine)
+        if engine is engines[0] and poison.tried[-1][0] == 2:
+            raise RuntimeError("device lost")
 
-        def infer(self, view: str, pictures: Any) -> Any:
-            if len(opened) == 1 and poison.tried[-1][0] == 2:
-                self.is_lost = True
-            if self.is_lost:
-                raise RuntimeError("device lost")
-            return super().infer(view, pictures)
-
-    monkeypatch.setattr(chunks, "load_engine", lambda *_: opened.append(Lost()) or opened[-1])
+    around(monkeypatch, INFER, infer)
     run()
-    assert len(opened) == 2
+    assert len(engines) == 2
     assert content(tmp_path / "out") == undisturbed
 
 
@@ -415,15 +404,15 @@ def poison_chunk_two() -> None:
     Poison(pytest.MonkeyPatch()).mattes[2] = RuntimeError("boom")
 
 
-def start(clip: Path, out: Path, *more: str, **how: Any) -> JobProcess:
+def start(clip: Path, out: Path, *more: str, prepare: Any = ()) -> JobProcess:
     arguments = ["run", str(clip), "--out", str(out), "--deliver", ",".join(FILES)]
-    arguments += ["--set", f"processing.chunk_size={CHUNK_FRAMES}", *more]
-    return JobProcess(arguments, out.with_name(f"{out.name}.log"), **how)
+    arguments += ["--set", f"processing.chunk_size={CHUNK_FRAMES}", *QUICK_OPTIONS]
+    return JobProcess([*arguments, *more], out.with_name(f"{out.name}.log"), prepare)
 
 
 def test_the_command_line(clip, tmp_path):
     out = tmp_path / "out"
-    job = start(clip, out, prepare=poison_chunk_two)
+    job = start(clip, out, prepare=[poison_chunk_two])
     assert job.wait() == 4
     assert "Traceback" not in job.errors
     assert job.errors.strip().splitlines()[-1].startswith("vrmatte: 1 of 5 chunks could not be")
@@ -435,7 +424,7 @@ def test_the_command_line(clip, tmp_path):
 
 KILLS = [
     ("vrmatte.jobs.failures.Failures.add", 1),
-    ("vrmatte.jobs.failures.Failures.sever", 1),
+    ("vrmatte.jobs.failures.Failures.set_cold_starts", 1),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 2),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 3),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 4),
@@ -446,11 +435,11 @@ KILLS = [
 @pytest.mark.parametrize(("function", "call"), KILLS)
 def test_kills_change_nothing(clip, failed_and_retried, tmp_path, function, call, after):
     out = tmp_path / "out"
-    death = Death(function, call, after)
-    assert start(clip, out, prepare=poison_chunk_two, death=death).wait() == -signal.SIGKILL
-    assert start(clip, out, prepare=poison_chunk_two).wait() == 4
-    death = Death("vrmatte.jobs.manifest.Manifest.commit_chunk", 1, after)
-    assert start(clip, out, "--retry-failed", death=death).wait() == -signal.SIGKILL
+    death = Fault(function, call, after=after)
+    assert start(clip, out, prepare=[poison_chunk_two, death]).wait() == -signal.SIGKILL
+    assert start(clip, out, prepare=[poison_chunk_two]).wait() == 4
+    death = Fault("vrmatte.jobs.manifest.Manifest.commit_chunk", 1, after=after)
+    assert start(clip, out, "--retry-failed", prepare=[death]).wait() == -signal.SIGKILL
     job = start(clip, out)
     assert job.wait() == 0, job.errors
     assert content(out) == failed_and_retried
@@ -459,7 +448,7 @@ def test_kills_change_nothing(clip, failed_and_retried, tmp_path, function, call
 @pytest.fixture(scope="module")
 def failed_and_retried(clip, tmp_path_factory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("retried") / "out"
-    assert start(clip, out, prepare=poison_chunk_two).wait() == 4
+    assert start(clip, out, prepare=[poison_chunk_two]).wait() == 4
     assert start(clip, out, "--retry-failed").wait() == 0
     return content(out)
 
@@ -504,7 +493,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_in_the_journal(
         raise KeyError("strange\nthing")
 
     with monkeypatch.context() as patch:
-        patch.setattr(finish, "join_chunks", broken)
+        around(patch, "vrmatte.jobs.finish.join_chunks", broken)
         with pytest.raises(VrmatteError, match=r"unexpected error \(KeyError: ") as caught:
             run()
     assert caught.value.exit_code == 1

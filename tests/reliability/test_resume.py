@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import resource
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,15 @@ from typing import Any
 import av
 import pytest
 
-from support.job_process import Death, JobProcess
+from support.brightness import MATTES_ALONE, QUICK_OPTIONS, brightness_config
+from support.faults import Fault, around
+from support.job_process import JobProcess
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
-from vrmatte.commands import run as local
+from support.run_logs import begun_chunks
+from vrmatte.commands.run import matte_video
 from vrmatte.errors import OutputError
-from vrmatte.jobs import chunks
 from vrmatte.jobs import job_folder as workplace
-from vrmatte.pipeline import ChunkJob, process_chunk
 from vrmatte.progress import Notice
-from vrmatte.settings.config import Config
 
 pytestmark = pytest.mark.faults
 
@@ -59,15 +59,17 @@ def undisturbed(source, tmp_path_factory) -> tuple[Content, float]:
     return content(folder / "out"), time.monotonic() - began
 
 
-def start(source: Path, out: Path, *more: str, **how: Any) -> JobProcess:
+def start(
+    source: Path, out: Path, *more: str, prepare: Sequence[Callable[[], object]] = ()
+) -> JobProcess:
     arguments = start_arguments(source, out) + list(more)
-    return JobProcess(arguments, out.with_name(f"{out.name}.log"), **how)
+    return JobProcess(arguments, out.with_name(f"{out.name}.log"), prepare)
 
 
 def start_arguments(source: Path, out: Path) -> list[str]:
     arguments = ["run", str(source), "--out", str(out), "--deliver", ",".join(DELIVERABLES)]
-    told = (f"processing.chunk_size={CHUNK_FRAMES}", "output.report=json")
-    return [*arguments, *(word for setting in told for word in ("--set", setting))]
+    arguments += ["--set", f"processing.chunk_size={CHUNK_FRAMES}", "--set", "output.report=json"]
+    return [*arguments, *QUICK_OPTIONS]
 
 
 def finish(source: Path, out: Path, *more: str) -> Content:
@@ -140,24 +142,43 @@ BOUNDARIES = [
 )
 def test_kills_at_every_boundary(source, undisturbed, tmp_path, function, call, after):
     out = tmp_path / "out"
-    job = start(source, out, death=Death(function, call, after))
+    job = start(source, out, prepare=[Fault(function, call, after=after)])
     assert job.wait() == -signal.SIGKILL, job.errors
     assert finish(source, out) == undisturbed[0]
 
 
 def test_a_resumed_run_makes_only_what_is_missing(source, tmp_path):
     out = tmp_path / "out"
-    death = Death("vrmatte.jobs.manifest.Manifest.commit_chunk", 5, after=True)
-    assert start(source, out, death=death).wait() == -signal.SIGKILL
+    death = Fault("vrmatte.jobs.manifest.Manifest.commit_chunk", 5, after=True)
+    assert start(source, out, prepare=[death]).wait() == -signal.SIGKILL
     made = {path: path.stat().st_mtime_ns for path in out.rglob("chunks/*/*")}
-    assert len(made) == 5 * 6  # matte, state, stereo findings, scores, two files
+    assert len(made) == 5 * 4  # matte, state, two files
     finish(source, out, "--set", "performance.preserve_intermediates=true")
     assert {path: path.stat().st_mtime_ns for path in made} == made
 
 
+def test_stereo_agreement_and_scores_are_resumed_too(source, tmp_path):
+    """All other runs here are without them, for the sake of time."""
+    measured = ["--set", "matting.use_disparity_mapping=true", "--set", "quality.scores=true"]
+    out, peace = tmp_path / "out", tmp_path / "peace"
+    death = Fault("vrmatte.jobs.manifest.Manifest.commit_chunk", 5, after=True)
+    assert start(source, out, *measured, prepare=[death]).wait() == -signal.SIGKILL
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("chunks/*/*")}
+    assert len(made) == 5 * 6  # matte, state, stereo findings, scores, two files
+    kept = "--set", "performance.preserve_intermediates=true"
+    assert finish(source, out, *measured, *kept) == finish(source, peace, *measured)
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    resumed, whole = (
+        json.loads((folder / "clip_LR_180_report.json").read_text()) for folder in (out, peace)
+    )
+    for name in ("stereo", "quality"):
+        assert resumed[name] is not None
+        assert resumed[name] == whole[name]
+
+
 def test_interrupt_stops_and_can_be_continued(source, undisturbed, tmp_path):
     out = tmp_path / "out"
-    job = start(source, out, prepare=slow_chunks)
+    job = start(source, out, prepare=[slow_chunks])
     wait_for(lambda: rows(out, "piece") > 4)
     job.kill(signal.SIGINT)
     assert job.wait() == 130
@@ -167,13 +188,7 @@ def test_interrupt_stops_and_can_be_continued(source, undisturbed, tmp_path):
 
 def slow_chunks() -> None:
     """Give the test time to meet a run in the middle."""
-    real = chunks.process_chunk
-
-    def slow(*args: Any) -> Any:
-        time.sleep(0.1)
-        return real(*args)
-
-    chunks.process_chunk = slow
+    around(pytest.MonkeyPatch(), "vrmatte.jobs.chunks.process_chunk", lambda *_: time.sleep(0.1))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -241,8 +256,8 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("piece", ["matte.mkv", "state.npz", "greenscreen.mp4"])
 def test_a_damaged_chunk_is_made_again(source, undisturbed, tmp_path, damage, piece):
     out = tmp_path / "out"
-    death = Death("vrmatte.commands.run.finish_deliverables", 1, after=False)
-    assert start(source, out, death=death).wait() == -signal.SIGKILL
+    death = Fault("vrmatte.commands.run.finish_deliverables", 1, after=False)
+    assert start(source, out, prepare=[death]).wait() == -signal.SIGKILL
     damage(out / ".vrmatte" / "clip_LR_180" / "chunks" / "000004" / piece)
     assert finish(source, out) == undisturbed[0]
 
@@ -260,8 +275,8 @@ def test_damage_is_found_where_a_later_run_builds_on_it(
 
 def test_a_damaged_state_is_not_gone_on_from(source, undisturbed, tmp_path):
     out = tmp_path / "out"
-    death = Death("vrmatte.jobs.manifest.Manifest.commit_chunk", 5, after=True)
-    assert start(source, out, death=death).wait() == -signal.SIGKILL
+    death = Fault("vrmatte.jobs.manifest.Manifest.commit_chunk", 5, after=True)
+    assert start(source, out, prepare=[death]).wait() == -signal.SIGKILL
     flip(out / ".vrmatte" / "clip_LR_180" / "chunks" / "000004" / "state.npz")
     assert finish(source, out) == undisturbed[0]
 
@@ -297,32 +312,27 @@ class Redone:
 
 
 @pytest.fixture
-def rerun(source, tmp_path, monkeypatch) -> Callable[..., Redone]:
-    """Runs with these settings in one output directory; tells what had to be made."""
-    use_stand_in(monkeypatch)
+def rerun(source, tmp_path) -> Callable[..., Redone]:
+    """Runs with these settings in one output directory; returns what had to be made."""
+    out = tmp_path / "out"
 
     def once(**settings: Any) -> Redone:
-        redone = Redone()
-
-        def watched(plan: Any, job: ChunkJob, *rest: Any) -> Any:
-            redone.mattes += job.make_matte
-            redone.files.update(d.name for d in job.deliverables)
-            return process_chunk(plan, job, *rest)
-
-        monkeypatch.setattr(chunks, "process_chunk", watched)
-        tree: dict[str, dict[str, Any]] = {
-            "output": {"deliver": DELIVERABLES, "report": "json"},
-            "processing": {"chunk_size": 20},
-        }
+        redone, before = Redone(), len(begun_chunks(out))
+        tree: dict[str, dict[str, Any]] = {}
         for name, value in settings.items():
             section, key = name.split("__")
             tree.setdefault(section, {})[key] = value
-        local.matte_video(
+        sizes = {"output": {"deliver": DELIVERABLES, "report": "json"}}
+        sizes["processing"] = {"chunk_size": 20}
+        matte_video(
             source,
-            tmp_path / "out",
-            Config.model_validate(tree),
+            out,
+            brightness_config(MATTES_ALONE, sizes, tree),
             observer=lambda e: redone.notices.append(e.text) if isinstance(e, Notice) else None,
         )
+        for line in begun_chunks(out)[before:]:
+            redone.mattes += line["matte"]
+            redone.files.update(line["files"])
         return redone
 
     return once
@@ -336,19 +346,19 @@ CHANGES = [
         {"output__background_color": (0, 0, 255)},
         0,
         {"greenscreen": CHUNKS},
-        "greenscreen made again: pictures.background_color: [0, 255, 0] -> [0, 0, 255]",
+        "re-encoding greenscreen: pictures.background_color: [0, 255, 0] -> [0, 0, 255]",
     ),
     (
         {"output__alpha_packed": {"fov_deg": 200}},
         0,
         {"alpha-packed": CHUNKS},
-        "alpha-packed made again: pictures.fov_deg: 190 -> 200",
+        "re-encoding alpha-packed: pictures.fov_deg: 190 -> 200",
     ),
     (
         {"output__quality": 30},
         0,
         {"greenscreen": CHUNKS, "alpha-packed": CHUNKS},
-        "greenscreen made again: encoder.options",
+        "re-encoding greenscreen: encoder.options",
     ),
     (
         {"processing__scale_factor": 0.25},
@@ -377,7 +387,7 @@ def test_why_is_told_even_when_the_chunks_are_gone(rerun):
     rerun()
     redone = rerun(output__background_color=(0, 0, 255))
     assert (redone.mattes, redone.files) == (0, Counter({"greenscreen": CHUNKS}))
-    assert any("greenscreen made again: pictures.background_color" in t for t in redone.notices)
+    assert any("re-encoding greenscreen: pictures.background_color" in t for t in redone.notices)
 
 
 def test_a_deliverable_asked_for_later_needs_no_network(rerun):
@@ -418,7 +428,7 @@ def test_fresh_sets_earlier_work_aside(source, tmp_path):
 
 def test_a_second_run_is_refused_and_told_who_works(source, tmp_path):
     out = tmp_path / "out"
-    first = start(source, out, prepare=slow_chunks)
+    first = start(source, out, prepare=[slow_chunks])
     wait_for(lambda: rows(out, "piece") > 0)
     second = start(source, out)
     assert second.wait() == 6
@@ -428,7 +438,7 @@ def test_a_second_run_is_refused_and_told_who_works(source, tmp_path):
 
 def test_a_killed_run_holds_no_lock(source, tmp_path):
     out = tmp_path / "out"
-    first = start(source, out, prepare=slow_chunks)
+    first = start(source, out, prepare=[slow_chunks])
     wait_for(lambda: rows(out, "piece") > 0)
     first.kill()
     assert first.wait() == -signal.SIGKILL
@@ -473,12 +483,12 @@ def test_a_full_disk_loses_nothing(source, undisturbed, small_disk, tmp_path, sh
     needed = sum(p.stat().st_blocks * 512 for p in (tmp_path / "measured").rglob("*"))
     out = small_disk(int(needed * share))
     arguments = start_arguments(source, out)
-    job = JobProcess(arguments, log, prepare=no_reserve)
+    job = JobProcess(arguments, log, prepare=[no_reserve])
     assert job.wait() == 5, job.errors
     assert "free some space and run the same command again" in one_line(job.errors)
     assert not list(out.glob("*.mp4.part"))
     small_disk(4 * needed)
-    job = JobProcess(arguments, log, prepare=no_reserve)
+    job = JobProcess(arguments, log, prepare=[no_reserve])
     assert job.wait() == 0, job.errors
     assert content(out) == undisturbed[0]
 
@@ -495,7 +505,7 @@ def small_files() -> None:
 
 def test_a_limit_on_file_size_loses_nothing(source, undisturbed, tmp_path):
     out = tmp_path / "out"
-    job = start(source, out, prepare=small_files)
+    job = start(source, out, prepare=[small_files])
     assert job.wait() == 7
     assert one_line(job.errors).startswith("vrmatte: can't write ")
     assert finish(source, out) == undisturbed[0]

@@ -25,10 +25,10 @@ import pytest
 from numpy.lib import format as npy
 from onnx import TensorProto, helper
 
+from support.brightness import MATTES_ALONE, brightness_config
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from support.paths import SOURCES
-from support.stand_in_engine import use_stand_in
 from vrmatte.cli.inspect import probe_command
 from vrmatte.cli.run import parse_time
 from vrmatte.commands.run import matte_video
@@ -42,7 +42,7 @@ from vrmatte.errors import (
     WeightsError,
 )
 from vrmatte.files import ChunkFile
-from vrmatte.jobs.job_folder import open_workplace
+from vrmatte.jobs.job_folder import open_job_folder
 from vrmatte.jobs.manifest import Manifest, Product, earlier_run
 from vrmatte.matting.engines.choose import choose_engine, load_engine
 from vrmatte.media.opening import file_url
@@ -219,13 +219,12 @@ def test_errors_on_the_terminal_hold_no_escape_codes(tmp_path):
     assert "\x1b" not in job.errors
 
 
-def test_the_source_is_never_replaced(tmp_path, monkeypatch):
+def test_the_source_is_never_replaced(tmp_path):
     """`{stem}` in the source's own folder is the source's own name."""
-    use_stand_in(monkeypatch)
     source = tmp_path / "clip.mp4"
     write_clip(source, frames=4)
     content = source.read_bytes()
-    config = Config.model_validate(
+    config = brightness_config(
         {
             "input": {"layout": "side_by_side", "projection": "half_equirect"},
             "output": {"deliver": ["greenscreen"], "name_template": "{stem}"},
@@ -376,7 +375,7 @@ def test_manifests_name_no_file_outside_their_folder(work, file):
             lambda: manifest.forget_if_broken(0, "matte"),
             manifest.broken_pieces,
         ):
-            with pytest.raises(OutputError, match="no file of its folder"):
+            with pytest.raises(OutputError, match="a file outside its folder"):
                 use()
     assert (work.parent / "canary").read_text() == "alive"
 
@@ -386,7 +385,7 @@ def test_finished_files_lie_in_the_output_folder(work, file):
     with_row(work, "product", file)
     with (
         Manifest(work, work) as manifest,
-        pytest.raises(OutputError, match="no file of its folder"),
+        pytest.raises(OutputError, match="a file outside its folder"),
     ):
         manifest.product("matte")
 
@@ -430,16 +429,16 @@ def test_listings_that_are_none(work, text):
         drop_broken_frames(work / "frames.json")
 
 
-def finished(tmp_path, monkeypatch, *deliver: str) -> tuple[Path, Path, Config]:
-    use_stand_in(monkeypatch)
+def finished(tmp_path, *deliver: str) -> tuple[Path, Path, Config]:
     source, out = tmp_path / "clip_LR_180.mp4", tmp_path / "out"
     write_clip(source, frames=6)
-    config = Config.model_validate({"output": {"deliver": list(deliver), "encoder": "software"}})
+    output = {"deliver": list(deliver), "encoder": "software"}
+    config = brightness_config(MATTES_ALONE, {"output": output})
     return source, out, config
 
 
-def test_a_job_with_links_in_it_is_refused(tmp_path, monkeypatch):
-    source, out, config = finished(tmp_path, monkeypatch, "matte-lossless")
+def test_a_job_with_links_in_it_is_refused(tmp_path):
+    source, out, config = finished(tmp_path, "matte-lossless")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     chunks = out / ".vrmatte" / source.stem / "chunks"
@@ -453,12 +452,12 @@ def test_a_job_with_links_in_it_is_refused(tmp_path, monkeypatch):
 def test_the_job_folder_may_be_on_another_drive(tmp_path):
     (tmp_path / "large-drive").mkdir()
     (tmp_path / ".vrmatte").symlink_to(tmp_path / "large-drive")
-    with open_workplace(tmp_path, "clip", fresh=False) as place:
+    with open_job_folder(tmp_path, "clip", fresh=False) as place:
         assert place.folder.is_dir()
 
 
-def test_unfinished_files_that_are_links_arent_written_through(tmp_path, monkeypatch):
-    source, out, config = finished(tmp_path, monkeypatch, "greenscreen", "png")
+def test_unfinished_files_that_are_links_arent_written_through(tmp_path):
+    source, out, config = finished(tmp_path, "greenscreen", "png")
     canary, precious = tmp_path / "canary", tmp_path / "precious"
     canary.write_text("alive")
     precious.mkdir()
@@ -477,8 +476,8 @@ def test_unfinished_files_that_are_links_arent_written_through(tmp_path, monkeyp
     assert not (out / "clip_LR_180_greenscreen.mp4").is_symlink()
 
 
-def test_verify_says_what_a_changed_manifest_lacks(tmp_path, monkeypatch):
-    source, out, config = finished(tmp_path, monkeypatch, "matte-lossless")
+def test_verify_says_what_a_changed_manifest_lacks(tmp_path):
+    source, out, config = finished(tmp_path, "matte-lossless")
     matte_video(source, out, config)
     folder = out / ".vrmatte" / source.stem
     with Manifest(folder, out) as manifest:
@@ -493,7 +492,7 @@ def test_verify_says_what_a_changed_manifest_lacks(tmp_path, monkeypatch):
 
 def test_files_have_modes_of_their_own_folder(tmp_path, monkeypatch):
     """Nothing is writable for others, whatever the umask lets through."""
-    source, out, config = finished(tmp_path, monkeypatch, "matte-lossless")
+    source, out, config = finished(tmp_path, "matte-lossless")
     before = os.umask(0o022)
     try:
         matte_video(source, out, config)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import pytest
 
-from support.job_process import JobProcess
+from support.brightness import QUICK_OPTIONS
 from support.media_fixtures import write_clip
 from support.soak import (
     CHUNKS,
     FRAMES,
     STEM,
-    Run,
     Soak,
     Tally,
     disk,
@@ -27,16 +23,12 @@ pytestmark = pytest.mark.faults
 KILLS = 8
 
 
-def stand_in(arguments: Sequence[str], log: Path) -> Run:
-    return JobProcess(arguments, log)
-
-
 def test_killed_and_starved_at_random_moments(tmp_path):
     clip, place = tmp_path / f"{STEM}.mp4", tmp_path / "disk"
     write_clip(clip, frames=FRAMES, audio=("aac",))
     place.mkdir()
     with disk(place) as room:
-        soak = Soak(stand_in, run_arguments(clip), room, tmp_path, seed=7)
+        soak = Soak([*run_arguments(clip), *QUICK_OPTIONS], room, tmp_path, seed=7)
         wanted = soak.peace()
         tally = soak.go_on(wanted, KILLS)
     assert tally.is_good, (tally.told(), tally.wrong_ends)

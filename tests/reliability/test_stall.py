@@ -12,10 +12,11 @@ from typing import Any
 import av
 import pytest
 
+from support.brightness import QUICK_OPTIONS
+from support.faults import Fault, around
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
-from vrmatte import outputs
-from vrmatte.jobs import finish, stall
+from vrmatte.jobs import stall
 from vrmatte.jobs.run_log import RunLog
 from vrmatte.jobs.stall import StallWatch
 from vrmatte.progress import Advanced, Finished, Started, ignore
@@ -34,10 +35,10 @@ def clip(tmp_path_factory) -> Path:
     return path
 
 
-def start(clip: Path, out: Path, *more: str, **how: Any) -> JobProcess:
+def start(clip: Path, out: Path, *more: str, prepare: Any = ()) -> JobProcess:
     arguments = ["run", str(clip), "--out", str(out), "--deliver", "matte-lossless,greenscreen"]
-    arguments += ["--set", "processing.chunk_size=8", *more]
-    return JobProcess(arguments, out.with_name(f"{out.name}.log"), **how)
+    arguments += ["--set", "processing.chunk_size=8", *QUICK_OPTIONS, *more]
+    return JobProcess(arguments, out.with_name(f"{out.name}.log"), prepare)
 
 
 def limit(seconds: float) -> tuple[str, str]:
@@ -55,18 +56,15 @@ def hang() -> None:
 
 def writing_hangs() -> None:
     """As an encoder that waits for its own threads, in the second chunk."""
-    real = outputs._FileOutput.write
 
     def write(output: Any, number: int, prepared: Any) -> None:
         if number == 11:
             hang()
-        real(output, number, prepared)
 
-    pytest.MonkeyPatch().setattr(outputs._FileOutput, "write", write)
+    around(pytest.MonkeyPatch(), "vrmatte.outputs._FileOutput.write", write)
 
 
-def joining_hangs() -> None:
-    pytest.MonkeyPatch().setattr(finish, "join_chunks", lambda *_: hang())
+joining_hangs = Fault("vrmatte.jobs.finish.join_chunks", 1, hang)
 
 
 @pytest.mark.parametrize(
@@ -75,10 +73,10 @@ def joining_hangs() -> None:
 )
 def test_a_run_that_hangs_ends_itself_and_can_be_continued(clip, tmp_path, hangs, stage, where):
     out = tmp_path / "out"
-    job = start(clip, out, *limit(STALL_SECONDS), prepare=hangs)
+    job = start(clip, out, *limit(STALL_SECONDS), prepare=[hangs])
     assert job.wait(60) == 75, job.errors
     told = job.errors.strip().splitlines()[-1]
-    assert told.startswith("vrmatte: nothing moved for ")
+    assert told.startswith("vrmatte: no progress for ")
     assert "Run the same command again to continue" in told
     lines = (out / ".vrmatte/clip_LR_180/journal.jsonl").read_text().splitlines()
     (stalled,) = [line for line in map(json.loads, lines) if line["event"] == "stalled"]

@@ -19,6 +19,8 @@ from typing import Any
 import av
 import pytest
 
+from support.brightness import QUICK_OPTIONS
+from support.faults import around
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 
@@ -28,6 +30,7 @@ FRAMES = 40
 CHUNK_FRAMES = 8
 STEM = "clip_LR_180"
 FRAME_SECONDS = 0.1
+INFER = "vrmatte.matting.engines.brightness.BrightnessEngine.infer"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +49,8 @@ def undisturbed(source, tmp_path_factory) -> dict[str, object]:
 def start(source: Path, out: Path, prepare: Callable[[], None] | None = None) -> JobProcess:
     arguments = ["run", str(source), "--out", str(out), "--deliver", "matte-lossless,greenscreen"]
     arguments += ["--set", f"processing.chunk_size={CHUNK_FRAMES}"]
-    return JobProcess(arguments, out.with_name("log"), prepare=prepare)
+    prepared = [] if prepare is None else [prepare]
+    return JobProcess([*arguments, *QUICK_OPTIONS], out.with_name("log"), prepared)
 
 
 def finish(source: Path, out: Path) -> dict[str, object]:
@@ -72,15 +76,7 @@ def content(out: Path) -> dict[str, object]:
 
 def slow_frames() -> None:
     """Give the test time to meet a run in the middle of a chunk."""
-    from support.stand_in_engine import StandInEngine
-
-    real = StandInEngine.infer
-
-    def slow(*args: Any) -> Any:
-        time.sleep(FRAME_SECONDS)
-        return real(*args)
-
-    StandInEngine.infer = slow  # type: ignore[method-assign]
+    around(pytest.MonkeyPatch(), INFER, lambda *_: time.sleep(FRAME_SECONDS))
 
 
 def committed(out: Path) -> int:
@@ -166,17 +162,13 @@ def stuck_in_native_code() -> None:
     from vrmatte.cli import stopping
 
     stopping.PATIENCE_SECONDS = 0.5
-    from support.stand_in_engine import StandInEngine
-
-    real = StandInEngine.infer
     calls = itertools.count()
 
-    def stuck(*args: Any) -> Any:
+    def stuck(*_: Any) -> None:
         if next(calls) > CHUNK_FRAMES // 2:
             hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000_000)
-        return real(*args)
 
-    StandInEngine.infer = stuck  # type: ignore[method-assign]
+    around(pytest.MonkeyPatch(), INFER, stuck)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -194,26 +186,17 @@ def test_a_main_thread_stuck_in_native_code_is_ended(source, undisturbed, tmp_pa
 
 
 def slow_scan() -> None:
-    from vrmatte.commands import run as local
     from vrmatte.progress import Started
 
     def forever(_source: Any, _policy: Any, observer: Any, _known: Any) -> None:
         observer(Started("scan", None))
         time.sleep(60)
 
-    local.read_timeline = forever  # type: ignore[assignment]
+    around(pytest.MonkeyPatch(), "vrmatte.commands.run.read_timeline", forever)
 
 
 def slow_join() -> None:
-    from vrmatte.jobs import finish as finishing
-
-    real = finishing.verify_file
-
-    def slow(*args: Any) -> Any:
-        time.sleep(60)
-        return real(*args)
-
-    finishing.verify_file = slow  # type: ignore[assignment]
+    around(pytest.MonkeyPatch(), "vrmatte.jobs.finish.verify_file", lambda *_: time.sleep(60))
 
 
 @pytest.mark.parametrize("prepare", [slow_scan, slow_join])
@@ -233,22 +216,15 @@ def test_outside_chunks_the_first_interrupt_stops_at_once(source, undisturbed, t
 
 
 def slow_encoding() -> None:
-    from vrmatte.media.encode import ChunkWriter
-
-    real = ChunkWriter.write
-
-    def slow(*args: Any) -> None:
-        time.sleep(FRAME_SECONDS)
-        real(*args)
-
-    ChunkWriter.write = slow  # type: ignore[method-assign]
+    slow = "vrmatte.media.encode.ChunkWriter.write"
+    around(pytest.MonkeyPatch(), slow, lambda *_: time.sleep(FRAME_SECONDS))
 
 
 def test_rendering_is_stopped_in_the_same_way(source, tmp_path):
     out = tmp_path / "out"
     finish(source, out)
     render = ["render", str(out), "--deliver", "alpha-packed"]
-    job = JobProcess(render, tmp_path / "log", prepare=slow_encoding)
+    job = JobProcess(render, tmp_path / "log", prepare=[slow_encoding])
     wait_for(lambda: is_rendering_chunk(out, 1))
     job.kill(signal.SIGINT)
     assert job.wait() == 130

@@ -9,10 +9,9 @@ from typing import Any, get_args
 import av
 import cv2
 import numpy as np
-import pytest
 
+from support.brightness import brightness_config
 from support.media_fixtures import BT709, people_picture, write_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import ColorTags, PlanarFrame
 from vrmatte.media.decode import read_frames, read_grey
@@ -70,13 +69,11 @@ def settings_of(**settings: Any) -> Config:
     for name, value in settings.items():
         section, key = name.split("__")
         tree.setdefault(section, {})[key] = value
-    return Config.model_validate(tree)
+    return brightness_config(tree)
 
 
 def run(source: Path, out: Path, observer: Any = lambda _: None, **settings: Any) -> RunReport:
-    with pytest.MonkeyPatch.context() as patch:
-        use_stand_in(patch)
-        return matte_video(source, out, settings_of(**settings), observer=observer)
+    return matte_video(source, out, settings_of(**settings), observer=observer)
 
 
 def stored_mattes(out: Path, stem: str = STEM) -> list[np.ndarray]:

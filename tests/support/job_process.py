@@ -1,39 +1,23 @@
-"""Runs the command line with the stand-in engine in a process of its own, to be killed at will.
+"""Runs the command line in a process of its own, to be killed at will.
 
-The processes are forked from a server that has everything imported, so one costs only its work.
+The processes are forked from a server that has everything imported and compiled, so one costs only
+its work.
 """
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pytest
-
-from support import stand_in_engine
+from vrmatte.cli.main import main
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["support.job_process", "vrmatte.commands.run", "vrmatte.cli.run"])
+_SERVER.set_forkserver_preload(["support.warm_run"])
 _TIMEOUT_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Death:
-    """Where a process kills itself."""
-
-    function: str
-    """Dotted name of what is called, e.g. "vrmatte.jobs.manifest.Manifest.commit_chunk"."""
-    call: int
-    """Which of its calls, from 1."""
-    after: bool
-    """When the call has returned, instead of before it begins."""
 
 
 class JobProcess:
@@ -43,14 +27,11 @@ class JobProcess:
         self,
         arguments: Sequence[str],
         log: Path,
-        death: Death | None = None,
-        prepare: Callable[[], None] | None = None,
-        main: Callable[[], None] = stand_in_engine.main,
+        prepare: Sequence[Callable[[], object]] = (),
     ) -> None:
+        """Start it; what is in `prepare` is called in the process, before the command."""
         self._log = log
-        self._process = _SERVER.Process(
-            target=_run, args=(list(arguments), str(log), death, prepare, main)
-        )
+        self._process = _SERVER.Process(target=_run, args=(list(arguments), str(log), prepare))
         self._process.start()
 
     @property
@@ -82,51 +63,16 @@ class JobProcess:
         return Path(f"{self._log}.out").read_text()
 
 
-def _run(
-    arguments: list[str],
-    log: str,
-    death: Death | None,
-    prepare: Callable[[], None] | None,
-    main: Callable[[], None],
-) -> None:
+def _run(arguments: list[str], log: str, prepare: Sequence[Callable[[], object]]) -> None:
     for name, descriptor in (("out", 1), ("err", 2)):
         os.dup2(os.open(f"{log}.{name}", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), descriptor)
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115  the process ends with it
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-    if prepare is not None:
-        prepare()
-    if death is not None:
-        _arm(death)
+    for step in prepare:
+        step()
     sys.argv = ["vrmatte", *arguments]
     try:
         main()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-def _arm(death: Death) -> None:
-    owner: Any = None
-    *path, name = death.function.split(".")
-    for length in range(len(path), 0, -1):
-        try:
-            owner = importlib.import_module(".".join(path[:length]))
-        except ImportError:
-            continue
-        for part in path[length:]:
-            owner = getattr(owner, part)
-        break
-    real = getattr(owner, name)
-    calls = 0
-
-    def deadly(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == death.call and not death.after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = real(*args, **kwargs)
-        if calls == death.call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-
-    pytest.MonkeyPatch().setattr(owner, name, deadly)

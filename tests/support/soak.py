@@ -24,13 +24,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
-from vrmatte.cli.main import main as vrmatte
 
 FRAMES, CHUNK_FRAMES = 24, 4
 CHUNKS = FRAMES // CHUNK_FRAMES
@@ -50,29 +49,6 @@ _LONGEST_RUN_SECONDS = 300
 
 Frames = dict[str, list[str]]
 """By file and track: digests of decoded pictures, or of packets, with their times."""
-
-
-class Run(Protocol):
-    """A run of the command line in a process of its own."""
-
-    @property
-    def pid(self) -> int: ...
-    def kill(self) -> None: ...
-    def wait(self, seconds: float) -> int | None: ...
-    @property
-    def errors(self) -> str: ...
-
-
-Start = Callable[[Sequence[str], Path], Run]
-"""Begins `vrmatte ARGUMENTS`; the path is where its output may go."""
-
-
-def command(arguments: Sequence[str], log: Path) -> Run:
-    """The command itself, in a process forked from one that has everything imported.
-
-    Imports cost more than the rest of a short run, and a kill among them proves nothing.
-    """
-    return JobProcess(arguments, log, main=vrmatte)
 
 
 # --- disks that fill up --------------------------------------------------------------------------
@@ -246,14 +222,12 @@ class Soak:
 
     def __init__(
         self,
-        start: Start,
         arguments: Sequence[str],
         room: SmallDisk | LimitedFiles,
         logs: Path,
         seed: int,
     ) -> None:
-        """Take how a run is begun and with what, but for `--out`; `logs` lies on another disk."""
-        self._start = start
+        """Take the arguments of a run, but for `--out`; `logs` lies on another disk."""
         self._arguments = arguments
         self._room = room
         self._logs = logs
@@ -289,8 +263,8 @@ class Soak:
             tell(tally.told())
         return tally
 
-    def _begin(self, out: Path) -> Run:
-        return self._start([*self._arguments, "--out", str(out)], self._logs / "run")
+    def _begin(self, out: Path) -> JobProcess:
+        return JobProcess([*self._arguments, "--out", str(out)], self._logs / "run")
 
     def _disturbed(self, out: Path, *, may_kill: bool) -> bool:
         """One run; True if it came to its end."""
@@ -321,7 +295,7 @@ class Soak:
         self._room.empty()
         return self._judged(run, code, kills=kills, is_full=is_full)
 
-    def _judged(self, run: Run, code: int | None, *, kills: bool, is_full: bool) -> bool:
+    def _judged(self, run: JobProcess, code: int | None, *, kills: bool, is_full: bool) -> bool:
         if code is None:
             run.kill()
         starved = is_full and code in self._room.ends[1:]
@@ -341,7 +315,7 @@ class Soak:
             longest = 2.0
         return stage, dice.uniform(0, longest)
 
-    def _await(self, run: Run, out: Path, stage: str, delay: float) -> int | None:
+    def _await(self, run: JobProcess, out: Path, stage: str, delay: float) -> int | None:
         """Wait for a stage and a while more; the exit code if the run ended before."""
         skips = self._dice.randrange(CHUNKS) if stage == "in a chunk" else 0
         seen = -1
@@ -373,7 +347,7 @@ def main() -> None:
     with disk(place) as room:
         print(f"seed {told.seed}, {told.engine}, full disk: {room.name}", flush=True)
         arguments = [*run_arguments(clip), "--engine", told.engine, "--set", "output.report=json"]
-        soak = Soak(command, arguments, room, folder, told.seed)
+        soak = Soak(arguments, room, folder, told.seed)
         wanted = soak.peace()
         began = time.monotonic()
         tally = soak.go_on(wanted, told.kills, lambda text: print(text, flush=True))

@@ -9,13 +9,13 @@ import pytest
 
 from support.media_fixtures import NTSC, write_clip
 from support.people import person_of
-from support.stand_in_engine import CHOICE
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import Downgrade
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.encoders import MATTE_STORE
 from vrmatte.media.probe import probe
 from vrmatte.plan import (
@@ -52,7 +52,7 @@ def plan_of(source, timeline=None, chunk_frames=None, subjects=WHOLE_EYES, **set
         fingerprint="f" * 64,
         timeline=timeline or line(),
         subjects=subjects,
-        engine=CHOICE,
+        engine=BRIGHTNESS,
         config=Config.model_validate(tree),
         chunk_frames=chunk_frames,
     )
@@ -144,7 +144,7 @@ def test_a_chunk_hangs_on_the_one_before_not_on_the_next(source):
 
 def test_another_weights_file_is_another_matte(source):
     plan = plan_of(source)
-    other = replace(plan, engine=replace(CHOICE, weights_sha256="6" * 64))
+    other = replace(plan, engine=replace(BRIGHTNESS, weights_sha256="6" * 64))
     assert not set(keys(plan)) & set(keys(other))
 
 
@@ -297,7 +297,7 @@ def test_an_assumed_field_of_view_is_said(source):
 
 def test_half_precision_makes_other_mattes(source):
     plan = plan_of(source, processing__chunk_size=30)
-    half = replace(plan, engine=replace(CHOICE, precision="fp16"))
+    half = replace(plan, engine=replace(BRIGHTNESS, precision="fp16"))
     assert set(keys(plan)).isdisjoint(keys(half))
     assert half.matte_parameters()[0]["precision"] == "fp16"
     # Full precision is not told: mattes of earlier versions stay.
@@ -316,7 +316,7 @@ def test_what_follows_a_failed_chunk_begins_cold_and_nothing_else_changes(source
 
 def test_an_easing_changes_keys_from_its_chunk_on(source):
     plan = plan_of(source, processing__chunk_size=30)
-    downgraded = replace(plan, engine=replace(CHOICE, downgraded=(Downgrade(2, 0.7, "fp32"),)))
+    downgraded = replace(plan, engine=replace(BRIGHTNESS, downgraded=(Downgrade(2, 0.7, "fp32"),)))
     assert keys(downgraded)[:2] == keys(plan)[:2]
     assert set(keys(downgraded)[2:]).isdisjoint(keys(plan)[2:])
     starts = [parameters["start"] for parameters in downgraded.matte_parameters()]
@@ -330,7 +330,7 @@ def test_an_easing_changes_keys_from_its_chunk_on(source):
 def test_an_easing_makes_viewports_smaller_in_whole_steps(source):
     path = ViewportPath("person", 0, 100, 50, 75, (Turn(0, 0, 0),))
     plan = plan_of(source, processing__chunk_size=30, subjects=Subjects((path,)))
-    downgraded = replace(plan, engine=replace(CHOICE, downgraded=(Downgrade(1, 0.5, "fp32"),)))
+    downgraded = replace(plan, engine=replace(BRIGHTNESS, downgraded=(Downgrade(1, 0.5, "fp32"),)))
     first, second = (
         downgraded.downgraded_for(chunk).viewports[0] for chunk in downgraded.chunks[:2]
     )
@@ -343,7 +343,7 @@ def test_an_easing_makes_viewports_smaller_in_whole_steps(source):
 
 def test_a_change_of_precision_keeps_the_state(source):
     plan = plan_of(source, processing__chunk_size=30)
-    engine = replace(CHOICE, precision="fp16", downgraded=(Downgrade(2, 1.0, "fp32"),))
+    engine = replace(BRIGHTNESS, precision="fp16", downgraded=(Downgrade(2, 1.0, "fp32"),))
     downgraded = replace(plan, engine=engine)
     told = [parameters.get("precision") for parameters in downgraded.matte_parameters()]
     assert told == ["fp16", "fp16", None, None]
@@ -360,7 +360,7 @@ TOLD = Subjects(
 
 
 def masked(plan, **changes):
-    choice = replace(CHOICE, name="sam2", masks=MASKS, refiner="rvm")
+    choice = replace(BRIGHTNESS, name="sam2", masks=MASKS, refiner="rvm")
     return replace(plan, engine=replace(choice, **changes))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import OutputError
-from vrmatte.jobs.job_folder import begun_jobs, open_workplace
+from vrmatte.jobs.job_folder import begun_jobs, open_job_folder
 from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
 from vrmatte.jobs.stopping import Stop, never
 from vrmatte.progress import Observer, ignore
@@ -37,7 +37,7 @@ def render_output(
     reports: list[RunReport] = []
     for stem in begun_jobs(output):
         with (
-            open_workplace(output, stem, fresh=False) as place,
+            open_job_folder(output, stem, fresh=False) as place,
             Manifest(place.folder, output) as manifest,
         ):
             run = earlier_run(manifest)

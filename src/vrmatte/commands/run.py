@@ -17,13 +17,13 @@ from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
 from vrmatte.jobs.job_folder import (
     JobFolder,
     missing_output_as_error,
-    open_workplace,
+    open_job_folder,
     reachable_output,
     sync_notices,
 )
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
-from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog, journal_of_run
+from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.jobs.stall import StallWatch
 from vrmatte.jobs.stopping import Stop, never
 from vrmatte.masks.sam2_loading import torch_on_gpu
@@ -89,10 +89,10 @@ def matte_video(
     began = time.time()
     source = open_source(video, config.input)
     with (
-        open_workplace(output, video.stem, fresh=fresh) as place,
+        open_job_folder(output, video.stem, fresh=fresh) as place,
         missing_output_as_error(place),
-        journal_of_run(place.folder, config, observer) as run_log,
-        report_unexpected_errors(place.folder / JOURNAL_FILE),
+        open_run_log(place.folder, config, observer) as run_log,
+        report_unexpected_errors(place.folder / RUN_LOG_FILE),
         Manifest(place.folder, output) as manifest,
         StallWatch(config.processing.stall_minutes, run_log) as watch,
     ):
@@ -145,7 +145,7 @@ def _note_plan(run_log: RunLog, plan: Plan, *, runs: bool) -> None:
 
 def _device(plan: Plan) -> str:
     """Where the matting network runs."""
-    if plan.engine.name == "selfie":
+    if plan.engine.name in ("selfie", "brightness"):
         return "cpu"
     return resolve_device(plan.config.hardware.device).device
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vrmatte.errors import output_error
+from vrmatte.jobs.job_folder import reachable_output
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.scan import fingerprint
 from vrmatte.media.source import open_source

@@ -10,7 +10,7 @@ from vrmatte.errors import InputError, OutputError, VrmatteError
 from vrmatte.files import sha256_of
 from vrmatte.jobs.failures import RETRY, Failures
 from vrmatte.jobs.finish import product_key, verify_file
-from vrmatte.jobs.job_folder import JobFolder, begun_jobs, open_workplace
+from vrmatte.jobs.job_folder import JobFolder, begun_jobs, open_job_folder
 from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
 from vrmatte.media.scan import fingerprint, scan_timeline
 from vrmatte.media.source import open_source
@@ -42,7 +42,7 @@ def verify_output(output: Path | str, observer: Observer = ignore) -> list[Check
     checked: list[CheckedPiece] = []
     for stem in begun_jobs(output):
         with (
-            open_workplace(output, stem, fresh=False) as place,
+            open_job_folder(output, stem, fresh=False) as place,
             Manifest(place.folder, output) as manifest,
         ):
             checked += _check_chunks(stem, manifest)

@@ -1,4 +1,4 @@
-"""Takes samples of a finished file apart as its readers would and compares alpha with the store."""
+"""Unpack the alpha of sampled frames of a finished file and compare it with the matte store."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import Chunk, Plan
 
 WORST_COARSE_ERROR = 6.0
-"""Of 255. A good file stays below 1 (tests); a swapped eye or a shifted disc is far above this."""
+"""Of 255. A good file stays below 1 (tests); swapped eyes or a shifted disc are far above."""
 _CELL_PX = 8
 _SMALL_EYE_PX = 512
-"""The error lies along edges, whose share grows in smaller pictures."""
+"""The error lies along edges, whose share grows in smaller frames."""
 SAMPLES = 32
 _NO_TAGS = ColorTags()
 
@@ -41,29 +41,29 @@ class AlphaError:
     worst_mean: float
     """The largest of those frames' means."""
     edge_mean: float
-    """Mean absolute difference where the matte is neither 0 nor 255, or next to such a place."""
+    """Mean absolute difference where the matte is neither 0 nor 255."""
 
 
 class _Reader(Protocol):
-    """Gets the alpha out of a decoded frame."""
+    """Returns the alpha of a decoded frame."""
 
     def __call__(self, frame: VideoFrame) -> Matte: ...
 
 
 class AlphaCheck:
-    """Looks at the first frame of evenly spread chunks."""
+    """Compares the first frames of evenly spread chunks."""
 
     def __init__(
         self,
         name: Literal["packed_alpha", "straight_alpha"],
         plan: Plan,
-        place: JobFolder,
+        job: JobFolder,
         deliverable: Deliverable,
         read: _Reader,
     ) -> None:
         self.name = name
         self._plan = plan
-        self._place = place
+        self._job = job
         self._deliverable = deliverable
         self._read = read
         edge = plan.config.output.edge
@@ -85,9 +85,9 @@ class AlphaCheck:
         chunk = self._wanted.get(index)
         if chunk is None:
             return
-        matte, found = self._promised(chunk), self._read(frame)
-        difference = np.abs(found.astype(np.int16) - matte)
-        coarse = coarse_error(found, matte)
+        matte, alpha = self._expected(chunk), self._read(frame)
+        difference = np.abs(alpha.astype(np.int16) - matte)
+        coarse = coarse_error(alpha, matte)
         if coarse > WORST_COARSE_ERROR * max(1.0, _SMALL_EYE_PX / self._plan.eye_px):
             raise VerificationError(
                 f"frame {index} of {self._deliverable.file_name}: its alpha differs from the matte "
@@ -99,7 +99,7 @@ class AlphaCheck:
             self._edge_means.append(float(difference[edge].mean()))
 
     def result(self) -> AlphaError:
-        """What was found."""
+        """Return the errors over all compared frames."""
         return AlphaError(
             sampled_frames=len(self._means),
             mean=round(float(np.mean(self._means or [0])), 3),
@@ -107,9 +107,9 @@ class AlphaCheck:
             edge_mean=round(float(np.mean(self._edge_means or [0])), 3),
         )
 
-    def _promised(self, chunk: Chunk) -> Matte:
-        """The matte that the first frame of a chunk should have in this file."""
-        frames = read_grey(self._place.chunk_folder(chunk.index) / MATTE_FILE)
+    def _expected(self, chunk: Chunk) -> Matte:
+        """Return the alpha that the first frame of a chunk should have in this file."""
+        frames = read_grey(self._job.chunk_folder(chunk.index) / MATTE_FILE)
         _, matte = next(frames)
         frames.close()
         matte = self._edges(matte)
@@ -120,8 +120,8 @@ class AlphaCheck:
         return matte if eye is None else half_of(matte, eye)
 
 
-def alpha_check(plan: Plan, place: JobFolder, deliverable: Deliverable) -> AlphaCheck | None:
-    """What looks at a file's alpha while it is verified; None where it has none."""
+def alpha_check(plan: Plan, job: JobFolder, deliverable: Deliverable) -> AlphaCheck | None:
+    """Return a check of a file's alpha during verification; None for files without alpha."""
     if deliverable.name == "alpha-packed":
         if not plan.config.output.verify_alpha:
             return None
@@ -132,9 +132,9 @@ def alpha_check(plan: Plan, place: JobFolder, deliverable: Deliverable) -> Alpha
             picture = to_planar(frame, source.layout, source.color)
             return unpack_alpha(picture, packed.fov_deg, view=source.eye_projection)
 
-        return AlphaCheck("packed_alpha", plan, place, deliverable, unpacked)
+        return AlphaCheck("packed_alpha", plan, job, deliverable, unpacked)
     if deliverable.has_alpha:
-        return AlphaCheck("straight_alpha", plan, place, deliverable, _straight)
+        return AlphaCheck("straight_alpha", plan, job, deliverable, _straight)
     return None
 
 
@@ -149,16 +149,16 @@ def _straight(frame: VideoFrame) -> Matte:
 
 
 def coarse_error(unpacked: Matte, matte: Matte) -> float:
-    """Mean difference of two mattes in cells of some pixels, each weighed by its solid angle.
+    """Return the mean difference of two mattes over cells, weighted by solid angle.
 
-    Packing keeps 0.4 of the resolution, and fewer meridians near the poles: detail finer than that
-    is lost in every good file. What is in the wrong place is so in cells too.
+    Packing keeps 0.4 of the resolution, and less near the poles: finer detail is lost in every good
+    file. Misplaced alpha still shows in cells.
     """
     height, width = (max(1, side // _CELL_PX) for side in matte.shape)
-    ours, theirs = (
+    first, second = (
         cv2.resize(m, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
         for m in (unpacked, matte)
     )
     latitudes = (np.arange(height) + 0.5) / height * np.pi - np.pi / 2
-    rows = np.abs(ours - theirs).mean(axis=1)
+    rows = np.abs(first - second).mean(axis=1)
     return float(np.average(rows, weights=np.cos(latitudes)))

@@ -1,4 +1,4 @@
-"""Makes what a plan's chunks lack: skips what is there, commits each chunk whole."""
+"""Process the chunks of a plan: skip existing pieces, make the missing ones, commit each chunk."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
-from vrmatte.jobs.failures import TRIES, is_chunks_fault, reason
-from vrmatte.jobs.fallbacks import FallbackPolicy, Shortage, memory_shortage
+from vrmatte.jobs.failures import ATTEMPTS, is_chunks_fault, reason
+from vrmatte.jobs.fallbacks import MEMORY_OF, FallbackPolicy, Shortage, memory_shortage
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import Encoders, MemoryWatch
-from vrmatte.jobs.pieces import ChunkPieces, Missing
+from vrmatte.jobs.pieces import ChunkPieces, MissingPieces
 from vrmatte.jobs.run_log import RunLog
 from vrmatte.jobs.stopping import Stop, never, stop_if_asked
 from vrmatte.matting.base import Engine
@@ -25,16 +25,16 @@ from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 
 
 def encoding_passes(
-    missing: Missing, encoders: Encoders, *, apart: bool = False
-) -> Iterator[Missing]:
-    """Portions of what a chunk lacks, the mattes in the first of them.
+    missing: MissingPieces, encoders: Encoders, *, apart: bool = False
+) -> Iterator[MissingPieces]:
+    """Split the missing pieces of a chunk into passes, the mattes in the first.
 
-    For each portion that shows the picture, the source is decoded anew.
+    The source is decoded in every pass with a file that shows it.
 
     Args:
-        missing: what a chunk lacks.
-        encoders: which software encoders may run at the same time.
-        apart: every file by itself, and after the mattes.
+        missing: all that a chunk lacks.
+        encoders: software encoders that may run at the same time.
+        apart: give every file a pass of its own, after the mattes.
     """
     files = missing.deliverables
     if apart:
@@ -45,47 +45,47 @@ def encoding_passes(
     # Files of mattes alone come last: by then nothing has to be decoded for them.
     heavy.sort(key=lambda deliverable: not deliverable.needs_picture)
     light = [d for d in files if d not in heavy]
-    first = Missing(missing.matte, (*light, *heavy[:beside]))
-    if first.matte or first.deliverables:
+    first = MissingPieces(missing.matte, (*light, *heavy[:beside]))
+    if first:
         yield first
     for deliverable in heavy[beside:]:
-        yield Missing(False, (deliverable,))
+        yield MissingPieces(False, (deliverable,))
 
 
 @dataclass(frozen=True, slots=True)
-class _FailedTry:
-    """What was tried in one go, and why it came to nothing; it holds none of its memory."""
+class _FailedPass:
+    """The pieces of a failed pass and its error, as text: an exception would hold its memory."""
 
-    part: Missing
+    pieces: MissingPieces
     error: str
-    trace: str
+    traceback: str
 
 
-class _FramesOnce:
-    """Tells of each frame of a chunk once, however often it is gone through."""
+class _ChunkProgress:
+    """Reports each frame of a chunk once, in however many passes it is processed."""
 
     def __init__(self, advance: Callable[[], None]) -> None:
         self._advance = advance
-        self.told = self._at = 0
+        self.reported = self._position = 0
 
-    def begin(self) -> None:
-        """The chunk is gone through from its first frame."""
-        self._at = 0
+    def start_pass(self) -> None:
+        """Count from the first frame again."""
+        self._position = 0
 
     def __call__(self) -> None:
-        self._at += 1
-        if self._at > self.told:
-            self.told = self._at
+        self._position += 1
+        if self._position > self.reported:
+            self.reported = self._position
             self._advance()
 
 
 class ChunkWork:
-    """The chunks of one plan at one workplace."""
+    """Processes the chunks of one plan in one job folder."""
 
     def __init__(
         self,
         plan: Plan,
-        place: JobFolder,
+        folder: JobFolder,
         manifest: Manifest,
         run_log: RunLog,
         observer: Observer,
@@ -93,26 +93,26 @@ class ChunkWork:
         may_infer: bool = True,
         stop: Stop = never,
     ) -> None:
-        """Take what to do and where; without `may_infer` no network runs."""
+        """Take the plan and the job; without `may_infer` no network runs."""
         self._stop = stop
-        self.pieces = ChunkPieces(plan, place.output, manifest, observer, may_infer=may_infer)
-        self._place = place
+        self.pieces = ChunkPieces(plan, folder.output, manifest, observer, may_infer=may_infer)
+        self._folder = folder
         self._manifest = manifest
         self._run_log = run_log
         self._observer = observer
         self._engine: Engine | None = None
-        self._engine_is = plan.engine.precision
-        self._watch = MemoryWatch(plan)
-        self._fallback_policy = FallbackPolicy(self._watch)
+        self._engine_precision = plan.engine.precision
+        self._memory = MemoryWatch(plan)
+        self._fallback_policy = FallbackPolicy(self._memory)
 
     def make_chunks(self) -> None:
         """Make every missing piece, chunk by chunk, committing each chunk whole.
 
-        A piece that fails again and again is left out, and stands in `pieces.failures`.
+        A piece that fails in every attempt is skipped and recorded in `pieces.failures`.
         """
         pieces = self.pieces
-        pieces.say_what_changed()
-        pieces.forget_failures_of_others()
+        pieces.report_changes()
+        pieces.forget_outdated_failures()
         pieces.drop_broken_inputs()
         pieces.refuse_missing_mattes()
         total = sum(chunk.frames for chunk in pieces.plan.chunks)
@@ -131,15 +131,15 @@ class ChunkWork:
                 self._observer(Advanced("matte", done, skipped))
                 continue
             self._stop_if_asked(done)
-            self._place.check_space()
-            told = self._watch.look(chunk.index)
-            if told is not None:
-                self._observer(Notice(told))
-            frames = _FramesOnce(advance)
-            self._make_or_leave_out(chunk, frames)
-            left_out = chunk.frames - frames.told
-            if left_out:
-                done, skipped = done + left_out, skipped + left_out
+            self._folder.check_space()
+            notice = self._memory.choose_mode(chunk.index)
+            if notice is not None:
+                self._observer(Notice(notice))
+            progress = _ChunkProgress(advance)
+            self._make_or_skip(chunk, progress)
+            rest = chunk.frames - progress.reported
+            if rest:
+                done, skipped = done + rest, skipped + rest
                 self._observer(Advanced("matte", done, skipped))
         self._observer(Finished("matte"))
 
@@ -151,99 +151,90 @@ class ChunkWork:
             self._stop, f"{made} of {len(chunks)} chunks are made ({frames} of {total} frames)"
         )
 
-    def _make_or_leave_out(self, chunk: Chunk, advance: _FramesOnce) -> None:
-        """Make what a chunk lacks; what fails in every try is left out."""
-        failed: list[_FailedTry] = []
-        for attempt in range(1, TRIES + 1):
+    def _make_or_skip(self, chunk: Chunk, progress: _ChunkProgress) -> None:
+        """Make the missing pieces of a chunk; skip those that fail in every attempt."""
+        failed: list[_FailedPass] = []
+        for attempt in range(1, ATTEMPTS + 1):
             # Apart, so that one file that can't be made costs no other.
-            failed = self._try(chunk, advance, apart=attempt > 1)
+            failed = self._attempt(chunk, progress, apart=attempt > 1)
             for one in failed:
-                self._tell_failed_try(chunk, one, attempt)
+                self._report_failure(chunk, one, attempt)
             if not failed:
                 return
-            self._engine = None  # what failed may have left it unusable
+            self._engine = None  # the failure may have left it unusable
         for one in failed:
-            pieces = ["matte"] if one.part.matte else map(piece_name, one.part.deliverables)
-            for piece in pieces:
-                self.pieces.leave_out(chunk, piece, one.error)
+            names = ["matte"] if one.pieces.matte else map(piece_name, one.pieces.deliverables)
+            for name in names:
+                self.pieces.skip(chunk, name, one.error)
 
-    def _try(self, chunk: Chunk, advance: _FramesOnce, *, apart: bool) -> list[_FailedTry]:
-        """Make what a chunk lacks; where memory runs out, again with something given up."""
-        self.pieces.begin_cold_after_failure(chunk)
-        failed: list[_FailedTry] = []
-        encoders = self._watch.mode.encoders
-        for part in encoding_passes(self.pieces.missing(chunk), encoders, apart=apart):
-            advance.begin()
+    def _attempt(self, chunk: Chunk, progress: _ChunkProgress, *, apart: bool) -> list[_FailedPass]:
+        """Make the missing pieces of a chunk; when memory runs out, fall back and start over."""
+        self.pieces.start_cold_after_failure(chunk)
+        failed: list[_FailedPass] = []
+        encoders = self._memory.mode.encoders
+        for missing in encoding_passes(self.pieces.missing(chunk), encoders, apart=apart):
+            progress.start_pass()
             try:
-                self._make(chunk, part, advance)
+                self._make(chunk, missing, progress)
             except Exception as error:
                 shortage = memory_shortage(error)
-                if shortage and self._gave_up_something(chunk, shortage, error, infers=part.matte):
+                if shortage and self._fell_back(chunk, shortage, error, infers=missing.matte):
                     break
                 if not is_chunks_fault(error):
                     raise
-                failed.append(self._failed_try(part, error, shortage))
-                if part.matte:
-                    return failed  # all else is made of it
+                failed.append(_failed_pass(missing, error, shortage))
+                if missing.matte:
+                    return failed  # all else is made from it
         else:
             return failed
-        # Outside, so that nothing of the failed try is held.
-        return self._try(chunk, advance, apart=apart)
+        # Outside the loop, so that no memory of the failed attempt is held.
+        return self._attempt(chunk, progress, apart=apart)
 
-    def _failed_try(self, part: Missing, error: Exception, shortage: Shortage | None) -> _FailedTry:
-        told = reason(error)
-        if shortage:
-            whose = "GPU memory" if shortage == "device" else "memory"
-            told = (
-                f"{whose} ran out ({told}); close other programs, or set "
-                "processing.allow_smaller_scale"
-            )
-        return _FailedTry(part, told, "".join(traceback.format_exception(error)))
-
-    def _tell_failed_try(self, chunk: Chunk, failed: _FailedTry, attempt: int) -> None:
-        names = [d.id for d in failed.part.deliverables]
-        what = "" if failed.part.matte else f", {' and '.join(names)}"
-        end = "it is left out" if attempt == TRIES else "it is tried again"
-        told = f"try {attempt} of {TRIES} failed ({failed.error}); {end}"
-        self._observer(Notice(f"chunk {chunk.index}{what}: {told}"))
+    def _report_failure(self, chunk: Chunk, failed: _FailedPass, attempt: int) -> None:
+        names = [d.id for d in failed.pieces.deliverables]
+        files = "" if failed.pieces.matte else f", {' and '.join(names)}"
+        end = "skipping it" if attempt == ATTEMPTS else "retrying"
+        text = f"attempt {attempt} of {ATTEMPTS} failed ({failed.error}); {end}"
+        self._observer(Notice(f"chunk {chunk.index}{files}: {text}"))
         self._run_log.note(
             "chunk failed",
             chunk=chunk.index,
             attempt=attempt,
-            matte=failed.part.matte,
+            matte=failed.pieces.matte,
             files=names,
             error=failed.error,
-            traceback=failed.trace,
+            traceback=failed.traceback,
         )
 
-    def _gave_up_something(
+    def _fell_back(
         self, chunk: Chunk, shortage: Shortage, error: Exception, *, infers: bool
     ) -> bool:
+        """Take one more fallback; False: none is left."""
         step = self._fallback_policy.step(self.pieces.plan, chunk.index, shortage, infers=infers)
-        whose = "GPU memory" if shortage == "device" else "memory"
         if step is None:
             return False
-        engine, told = step
-        self._observer(Notice(f"{whose} ran out in chunk {chunk.index}: from here on {told}"))
-        self._run_log.note("memory ran out", chunk=chunk.index, fallbacks=told, error=str(error))
+        engine, fallback = step
+        where = f"{MEMORY_OF[shortage]} ran out in chunk {chunk.index}"
+        self._observer(Notice(f"{where}: from here on {fallback}"))
+        self._run_log.note("memory ran out", chunk=chunk.index, fallback=fallback, error=str(error))
         self._engine = None
         if engine != self.pieces.plan.engine:
-            self.pieces.lay_out(replace(self.pieces.plan, engine=engine))
+            self.pieces.set_plan(replace(self.pieces.plan, engine=engine))
             self._manifest.set_fact("engine", asdict(engine))
         return True
 
-    def _make(self, chunk: Chunk, missing: Missing, advance: Callable[[], None]) -> None:
+    def _make(self, chunk: Chunk, missing: MissingPieces, advance: Callable[[], None]) -> None:
         job = ChunkJob(
             chunk=chunk,
-            folder=self._place.chunk_folder(chunk.index),
+            folder=self._folder.chunk_folder(chunk.index),
             make_matte=missing.matte,
             state_in=self.pieces.state_before(chunk) if missing.matte else None,
             deliverables=missing.deliverables,
-            keys=self.pieces.keys_of(chunk.index),
+            keys=self.pieces.keys[chunk.index],
         )
         plan = self.pieces.plan.downgraded_for(chunk)
         plan = replace(
-            plan, config=self._fallback_policy.fallbacks.config(plan.config, self._watch.mode)
+            plan, config=self._fallback_policy.fallbacks.config(plan.config, self._memory.mode)
         )
         engine = self._loaded_engine(plan) if missing.matte else None
         self._run_log.note(
@@ -252,12 +243,12 @@ class ChunkWork:
             frames=[chunk.first, chunk.last],
             matte=missing.matte,
             files=[d.id for d in missing.deliverables],
-            details={"goes_on_from": job.state_in},
+            details={"state": job.state_in},
         )
         began = time.monotonic()
         result = process_chunk(plan, job, engine, advance)
         self._manifest.commit_chunk(
-            chunk.index, result.files, self.pieces.parameters(chunk), result.seconds
+            chunk.index, result.files, self.pieces.parameters[chunk.index], result.seconds
         )
         self._run_log.note(
             "chunk committed",
@@ -271,7 +262,17 @@ class ChunkWork:
         release_freed_memory()
 
     def _loaded_engine(self, plan: Plan) -> Engine:
-        if self._engine is None or self._engine_is != plan.engine.precision:
+        if self._engine is None or self._engine_precision != plan.engine.precision:
             self._engine = load_engine(plan.engine, plan.config, self._observer)
-            self._engine_is = plan.engine.precision
+            self._engine_precision = plan.engine.precision
         return self._engine
+
+
+def _failed_pass(pieces: MissingPieces, error: Exception, shortage: Shortage | None) -> _FailedPass:
+    text = reason(error)
+    if shortage:
+        text = (
+            f"{MEMORY_OF[shortage]} ran out ({text}); close other programs, or set "
+            "processing.allow_smaller_scale"
+        )
+    return _FailedPass(pieces, text, "".join(traceback.format_exception(error)))

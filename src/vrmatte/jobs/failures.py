@@ -1,8 +1,8 @@
-"""Pieces of chunks that failed again and again: remembered, so that the rest goes on without them.
+"""Pieces of chunks that failed in every attempt, recorded so that runs continue without them.
 
-A failure holds for the key it happened under; other settings or weights make it meaningless. What
-follows a matte that could not be made begins cold. Such cold starts stay when the failed chunk is
-made later, so that nothing after it has to be made again.
+A failure is valid for the key it happened under; other settings or weights make it meaningless. The
+chunk after a failed matte starts cold. Such cold starts stay when the failed chunk is made later,
+so that nothing after it has to be redone.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from vrmatte.jobs.manifest import Manifest
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan
 
-TRIES = 3
-"""How often a chunk is tried in all, before it is left out."""
+ATTEMPTS = 3
+"""Attempts at a chunk before it is skipped."""
 RETRY = "`vrmatte run ... --retry-failed`"
-_MOST_NAMED = 4
+_MOST_LISTED = 4
 _LONGEST_REASON = 300
 _OTHERS_FAULT = (
     ConfigError,
@@ -46,18 +46,18 @@ _OTHERS_FAULT = (
     StoppedError,
     WeightsError,
 )
-"""Whatever chunk comes next would end the same way."""
+"""The next chunk would end the same way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One piece of a chunk that is not tried again until that is asked for."""
+    """One piece of a chunk that is not tried again without `--retry-failed`."""
 
     chunk: int
     piece: str
     """"matte", or a deliverable's piece."""
     key: str
-    """What the piece was to be made from."""
+    """Identity of the piece: a digest of what it is made from."""
     frames: tuple[int, int]
     """First frame and one past the last, counted in the whole source."""
     tries: int
@@ -67,24 +67,24 @@ class Failure:
 
     @property
     def is_matte(self) -> bool:
-        """Whether the matte itself failed, which every file of the chunk needs."""
+        """True if the matte failed, which every file of the chunk needs."""
         return self.piece == "matte"
 
     @property
     def where(self) -> str:
-        """The piece for people: "chunk 3" or "greenscreen of chunk 3"."""
-        of = "" if self.is_matte else f"{self.piece.removeprefix('file:')} of "
-        return f"{of}chunk {self.chunk}"
+        """The piece in words: "chunk 3" or "greenscreen of chunk 3"."""
+        file = "" if self.is_matte else f"{self.piece.removeprefix('file:')} of "
+        return f"{file}chunk {self.chunk}"
 
 
 class Failures:
-    """What a job's manifest remembers of failed pieces and cold starts."""
+    """The failed pieces and cold starts in a job's manifest."""
 
     def __init__(self, manifest: Manifest) -> None:
-        """Read it.
+        """Read them.
 
         Raises:
-            OutputError: no version of vrmatte can have written it.
+            OutputError: the record is invalid.
         """
         self._manifest = manifest
         try:
@@ -92,39 +92,38 @@ class Failures:
                 manifest.fact("failures") or ()
             )
             self.cold_starts = TypeAdapter(frozenset[str]).validate_python(
-                manifest.fact("severed") or ()
+                manifest.fact("cold_starts") or ()
             )
         except ValidationError as error:
             raise OutputError(
-                "the manifest remembers failures that no version of vrmatte can have met; start "
-                "over with --fresh"
+                "the manifest has an invalid record of failed chunks; start over with --fresh"
             ) from error
 
     @property
     def all(self) -> tuple[Failure, ...]:
-        """By chunk."""
+        """All failures, by chunk."""
         return self._all
 
     def find(self, chunk: int, piece: str, key: str) -> Failure | None:
-        """The failure of a piece, if it happened under this key."""
+        """Return the failure of a piece under this key, or None."""
         same = (f for f in self._all if (f.chunk, f.piece, f.key) == (chunk, piece, key))
         return next(same, None)
 
     def add(self, failure: Failure) -> None:
-        """Remember one, in the place of an earlier one of that piece."""
+        """Record one, in place of an earlier one of that piece."""
         others = [f for f in self._all if (f.chunk, f.piece) != (failure.chunk, failure.piece)]
         self._keep(sorted([*others, failure], key=lambda f: (f.chunk, f.piece)))
 
-    def forget(self, is_meant: Callable[[Failure], bool]) -> None:
-        """Drop those; they may be tried again."""
-        kept = [f for f in self._all if not is_meant(f)]
+    def forget(self, is_outdated: Callable[[Failure], bool]) -> None:
+        """Remove some failures, so that the pieces are tried again."""
+        kept = [f for f in self._all if not is_outdated(f)]
         if len(kept) < len(self._all):
             self._keep(kept)
 
-    def sever(self, keys: Iterable[str]) -> None:
-        """Remember after which mattes, by their keys, the next chunk begins cold."""
-        self.cold_starts = frozenset(keys)
-        self._manifest.set_fact("severed", sorted(self.cold_starts))
+    def set_cold_starts(self, matte_keys: frozenset[str]) -> None:
+        """Record the mattes, by their keys, after which the next chunk starts cold."""
+        self.cold_starts = matte_keys
+        self._manifest.set_fact("cold_starts", sorted(matte_keys))
 
     def _keep(self, failures: Iterable[Failure]) -> None:
         self._all = tuple(failures)
@@ -132,23 +131,23 @@ class Failures:
 
 
 def is_chunks_fault(error: Exception) -> bool:
-    """Whether an error may be about one chunk, so that others are worth trying."""
+    """Report whether an error may concern one chunk alone, so that others are worth trying."""
     return not isinstance(error, _OTHERS_FAULT) and not is_disk_full(error)
 
 
 def is_disk_full(error: Exception) -> bool:
-    """Whether the operating system had no space left, in its own words."""
+    """Report whether the operating system says that no space is left."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def reason(error: BaseException) -> str:
-    """An error in one line, with its kind where it isn't ours."""
+    """Return an error in one line, with its type if it is not one of vrmatte's."""
     text = str(error) if isinstance(error, VrmatteError) else f"{type(error).__name__}: {error}"
     return one_line(text.strip().rstrip(":.").partition("\n")[0])[:_LONGEST_REASON]
 
 
 def unfinishable(plan: Plan, failures: Iterable[Failure]) -> frozenset[str]:
-    """The ids of the files that failures keep from being finished."""
+    """Return the ids of the files that can't be finished because of failures."""
     failed = {failure.piece for failure in failures}
     if "matte" in failed:
         return frozenset(d.id for d in plan.deliverables)
@@ -158,12 +157,16 @@ def unfinishable(plan: Plan, failures: Iterable[Failure]) -> frozenset[str]:
 def refuse_failures(
     plan: Plan, failures: Sequence[Failure], finished: Collection[str], began: float
 ) -> None:
-    """End a run, begun at that time, that had to leave something out.
+    """End a run that skipped pieces.
 
-    `finished` are the ids of the files that are there nevertheless.
+    Args:
+        plan: of the run.
+        failures: the skipped pieces.
+        finished: ids of the files that exist nevertheless.
+        began: start of the run, in seconds since 1970.
 
     Raises:
-        ChunkError: it had.
+        ChunkError: there are failures.
     """
     if not failures:
         return
@@ -174,19 +177,20 @@ def refuse_failures(
     raise ChunkError(
         f"{len(chunks)} of {len(plan.chunks)} chunks could not be made"
         f"{'' if new else ' before and were not tried again'}"
-        f"{f', so {names} can not be finished' if names else ''}: {in_words(plan, failures)}. All "
-        f"else is kept: {RETRY}, else the same command, tries only what failed"
+        f"{f', so {names} cannot be finished' if names else ''}: "
+        f"{describe_failures(plan, failures)}. All else is kept: {RETRY}, otherwise the same "
+        "command, tries only what failed"
     )
 
 
-def in_words(plan: Plan, failures: Iterable[Failure]) -> str:
-    """Which pieces failed, where in the video, and why; at most a few of them."""
-    told = [
-        f"{failure.where} ({_span(plan, failure)}), after {failure.tries} tries: {failure.error}"
+def describe_failures(plan: Plan, failures: Iterable[Failure]) -> str:
+    """List the failed pieces, where in the video and why; at most a few of them."""
+    lines = [
+        f"{failure.where} ({_span(plan, failure)}), after {failure.tries} attempts: {failure.error}"
         for failure in failures
     ]
-    more = len(told) - _MOST_NAMED
-    return "; ".join(told[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+    more = len(lines) - _MOST_LISTED
+    return "; ".join(lines[:_MOST_LISTED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _span(plan: Plan, failure: Failure) -> str:
@@ -196,14 +200,14 @@ def _span(plan: Plan, failure: Failure) -> str:
 
 
 def seconds_of(plan: Plan, failure: Failure) -> tuple[float, float]:
-    """Where in the source a failed chunk begins and ends."""
+    """Return the first and last time of a failed chunk in the source."""
     line = plan.timeline.slice(*failure.frames)
     return line.seconds(0), float(line.end_pts * line.time_base)
 
 
 @contextmanager
 def report_unexpected_errors(run_log: Path) -> Generator[None]:
-    """Turns any error that isn't ours into one that is; `run_log` is where its traceback goes.
+    """Turn any other error into a VrmatteError; its traceback is in the file `run_log`.
 
     Raises:
         DiskFullError: there was no space left.

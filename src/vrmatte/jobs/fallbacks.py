@@ -1,13 +1,13 @@
-"""What is given up, in order, when memory runs out while a chunk is made.
+"""Fallbacks, in order, for when memory runs out in the middle of a chunk.
 
-First what changes no bit of the result: both eyes in one batch, what views remember on the GPU,
-several files at a time, overlap.
-Then the GPU, where it is the one that is short and the CPU is allowed. At last, and only where the
-user allows it, the size of the network's picture.
+The first change no bit of the result: one eye at a time, the memory of idle views in RAM, one file
+at a time, no overlap. Then the CPU instead of the GPU, if the GPU is short and the CPU is allowed.
+Last, and only if the user allows it, a smaller network input.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,10 +20,11 @@ from vrmatte.plan import Plan
 from vrmatte.settings.config import Config
 
 Shortage = Literal["host", "device"]
-"""Whose memory ran out: the machine's or the GPU's."""
+"""The memory that ran out: the machine's or the GPU's."""
+MEMORY_OF: Mapping[Shortage, str] = {"host": "memory", "device": "GPU memory"}
 
 SMALLER = 0.7
-"""Half the pixels, and with them half the network's memory."""
+"""Half the pixels, and so half the network's memory."""
 SMALLEST = 0.3
 """Below a tenth of the planned pixels the matte is hardly worth making."""
 
@@ -45,36 +46,36 @@ _ON_DEVICE = ("cuda", "cudnn", "cublas", "tensorrt", "dmlexecution", "d3d12", "g
 
 
 def memory_shortage(error: BaseException) -> Shortage | None:
-    """Whose memory ran out, if that is what an error, or what it came from, says."""
+    """Return the memory that ran out, if an error or one of its causes says so."""
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__
-    if not any(_says_so(link) for link in chain):
+    if not any(_is_out_of_memory(link) for link in chain):
         return None
-    said = " ".join(str(link).lower() for link in chain)
-    return "device" if any(word in said for word in _ON_DEVICE) else "host"
+    text = " ".join(str(link).lower() for link in chain)
+    return "device" if any(word in text for word in _ON_DEVICE) else "host"
 
 
-def _says_so(error: BaseException) -> bool:
-    said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in _OUT_OF_MEMORY)
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, slots=True)
 class Fallbacks:
-    """What was given up since the run began, besides what `MemoryWatch` knows."""
+    """The fallbacks of a run so far, besides the mode of `MemoryWatch`."""
 
     eye_by_eye: bool = False
-    """Both eyes are no longer run in one batch."""
+    """The eyes are matted one after the other, no longer in one batch."""
     offloaded: bool = False
-    """What views remember that aren't looked through waits in ordinary memory."""
+    """The memory of idle views is kept in RAM instead of on the GPU."""
     on_cpu: bool = False
-    """Networks no longer run on the GPU."""
+    """Networks run on the CPU."""
 
     def config(self, config: Config, mode: ConcurrencyMode) -> Config:
-        """The settings a chunk is made with; none of these shapes what comes out."""
+        """Return the settings with these fallbacks; none of them changes the result."""
         processing, hardware, matting = config.processing, config.hardware, config.matting
         if self.eye_by_eye:
             processing = processing.model_copy(update={"parallel_eyes": False})
@@ -94,39 +95,38 @@ class Fallbacks:
 
 
 class FallbackPolicy:
-    """Steps down, each time memory runs out; nothing comes back within a run but memory's way."""
+    """Takes one fallback each time memory runs out; within a run they are not taken back."""
 
     def __init__(self, watch: MemoryWatch) -> None:
-        """Take the watch that knows what is done at the same time."""
+        """Take the watch that chooses the concurrency mode."""
         self._watch = watch
         self.fallbacks = Fallbacks()
 
     def step(
         self, plan: Plan, chunk: int, shortage: Shortage, *, infers: bool
     ) -> tuple[EngineChoice, str] | None:
-        """Give up one thing more.
+        """Take one more fallback.
 
         Args:
-            plan: as the chunk was made.
-            chunk: index of the chunk that is to be made again.
-            shortage: whose memory ran out.
+            plan: the chunk's plan when memory ran out.
+            chunk: index of the chunk, which will be redone.
+            shortage: the memory that ran out.
             infers: the network ran for this chunk.
 
         Returns:
-            The engine as it is from this chunk on, and what is given up, in words; None: nothing
-            is left.
+            The engine from this chunk on, and the fallback in words; None: none is left.
         """
         engine = plan.engine
         if infers and self._batches_eyes(plan):
             self.fallbacks = replace(self.fallbacks, eye_by_eye=True)
             return engine, "the eyes are matted one after the other"
         if shortage == "host":
-            told = self._watch.give_up_more()
-            if told is not None:
-                return engine, told
+            slower = self._watch.use_less()
+            if slower is not None:
+                return engine, slower
         elif infers and self._holds_idle_memory(plan):
             self.fallbacks = replace(self.fallbacks, offloaded=True)
-            return engine, "the GPU holds memory of one view at a time, slower"
+            return engine, "the GPU holds the memory of one view at a time, slower"
         elif infers and not self.fallbacks.on_cpu and not plan.config.hardware.require_device:
             self.fallbacks = replace(self.fallbacks, on_cpu=True)
             return self._on_cpu(engine, chunk), "networks run on the CPU, slower"
@@ -135,13 +135,13 @@ class FallbackPolicy:
         return None
 
     def _batches_eyes(self, plan: Plan) -> bool:
-        """Whether both eyes are run in one batch; what follows people takes them one by one."""
+        """Report whether both eyes run in one batch; SAM 2 takes them one at a time."""
         engine = plan.engine
         batches = engine.masks is None or engine.refiner == "rvm"
         return batches and plan.config.processing.parallel_eyes and not self.fallbacks.eye_by_eye
 
     def _holds_idle_memory(self, plan: Plan) -> bool:
-        """Whether followed people's memories of several views lie on the GPU."""
+        """Report whether the GPU holds the memory of followed people for several views."""
         offloaded = plan.config.matting.memory_offload or self.fallbacks.offloaded
         views = plan.viewports or ()
         return plan.engine.masks is not None and len(views) > 1 and not offloaded
@@ -154,9 +154,9 @@ class FallbackPolicy:
 
 
 def downgraded_before(engine: EngineChoice, manifest: Manifest, config: Config) -> EngineChoice:
-    """The engine with the easings of the earlier run here, where they still mean the same.
+    """Return the engine with the downgrades of the earlier run in this folder, if still valid.
 
-    They are dropped where another network, another part of the video or another size is asked for.
+    They are dropped if the network, the selected frames or the size changed.
     """
     known, settings = manifest.fact("engine"), manifest.fact("config")
     if known is None or settings is None:
@@ -166,19 +166,19 @@ def downgraded_before(engine: EngineChoice, manifest: Manifest, config: Config) 
         then = Config.model_validate(settings)
     except ValidationError:
         return engine
-    is_same = _what_easings_mean(engine, config) == _what_easings_mean(before, then)
+    is_same = _downgrade_context(engine, config) == _downgrade_context(before, then)
     if not is_same or not (config.processing.allow_smaller_scale or _is_full_size(before)):
         return engine
     return replace(engine, downgraded=before.downgraded)
 
 
-def _what_easings_mean(engine: EngineChoice, config: Config) -> tuple[object, ...]:
-    """Which networks, how large, and which frames make up the chunks."""
+def _downgrade_context(engine: EngineChoice, config: Config) -> tuple[object, ...]:
+    """Return what downgrades depend on: the networks, their size, and the selected frames."""
     size = config.processing.scale_factor, config.processing.projection
-    part = config.input.start, config.input.end
+    selected = config.input.start, config.input.end
     follows = None if engine.masks is None else engine.masks.sha256
     networks = engine.name, engine.weights_sha256, follows, engine.refiner
-    return networks, engine.precision, size, part
+    return networks, engine.precision, size, selected
 
 
 def _is_full_size(engine: EngineChoice) -> bool:
@@ -191,10 +191,10 @@ def _smaller(engine: EngineChoice, chunk: int) -> tuple[EngineChoice, str] | Non
     if scale < SMALLEST:
         return None
     downgraded = _with_downgrade(engine, replace(downgrade, first_chunk=chunk, scale=scale))
-    return downgraded, f"the network's picture is {scale:.0%} as wide as planned"
+    return downgraded, f"the network's input is {scale:.0%} as wide as planned"
 
 
 def _with_downgrade(engine: EngineChoice, downgrade: Downgrade) -> EngineChoice:
-    """The engine with an easing from a chunk on, which takes the place of one begun there."""
+    """Return the engine with a downgrade, in place of any from the same chunk on."""
     before = tuple(e for e in engine.downgraded if e.first_chunk < downgrade.first_chunk)
     return replace(engine, downgraded=(*before, downgrade))

@@ -1,4 +1,4 @@
-"""Who is matted through what: from people.json, made when missing, or whole eyes."""
+"""The subjects of a run: from people.json, which is scouted if missing, or whole eyes."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def find_subjects(
     config: Config,
     observer: Observer,
 ) -> Subjects:
-    """Find out who is matted, as `processing.projection` says.
+    """Find the subjects to matte, as set by `processing.projection`.
 
     Args:
-        output: where people.json lies, or will lie.
+        output: folder of people.json.
         source: the video.
         fingerprint: its identity.
         timeline: all its frames.
@@ -43,15 +43,15 @@ def find_subjects(
         return Subjects(whole_sphere(len(timeline), projection))
     path = config.people.file or people_file(source.path, output)
     people = load_or_scout(path, source, fingerprint, timeline, config, observer)
-    if not path.exists():  # no detector could be had, which was said
+    if not path.exists():  # there is no detector, which was reported
         return WHOLE_EYES
     if config.debugging.save_detection_visualization:
         draw_people(source, timeline, people, output)
     if not people.people and not people.viewports:
         observer(
             Notice(
-                "nobody was found, so whole eyes are matted: slower and less exact. If somebody is "
-                f"there, lower detection.confidence_threshold, or write boxes into {path}"
+                "nobody was found, so whole eyes are matted: slower and less exact. If there "
+                f"are people, lower detection.confidence_threshold, or write boxes into {path}"
             )
         )
         return replace(Subjects.of(people), viewports=None)
@@ -59,7 +59,7 @@ def find_subjects(
 
 
 def knows_subjects(output: Path, source: SourceInfo, config: Config) -> bool:
-    """Whether `find_subjects` has nothing to look for in the video."""
+    """Report whether `find_subjects` needs no detector."""
     if config.processing.projection != "viewport":
         return True
     return (config.people.file or people_file(source.path, output)).exists()

@@ -1,4 +1,4 @@
-"""Turns finished chunks into finished files: join, verify, rename, record."""
+"""Turn finished chunks into finished files: join, verify, rename, record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vrmatte.files import commit_file, draft_path
 from vrmatte.jobs.alpha_check import alpha_check
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.jobs.manifest import Manifest, Product
-from vrmatte.jobs.stopping import Stop, dropped_if_stopped, never, stop_if_asked
+from vrmatte.jobs.stopping import Stop, never, remove_if_stopped, stop_if_asked
 from vrmatte.media.containers.copied_streams import CopiedStreams
 from vrmatte.media.containers.spherical import inject_boxes
 from vrmatte.media.join import JoinRequest, join_chunks
@@ -30,35 +30,42 @@ from vrmatte.progress import Notice, Observer
 
 def finish_deliverables(
     plan: Plan,
-    place: JobFolder,
+    job: JobFolder,
     manifest: Manifest,
     matte_keys: Sequence[str],
     observer: Observer,
     stop: Stop = never,
-    left_out: Collection[str] = (),
+    skipped: Collection[str] = (),
 ) -> tuple[Product, ...]:
-    """Join and verify every deliverable that is not finished yet; returns all of them.
+    """Join and verify every deliverable that is not finished yet; return all finished ones.
 
-    But for those, by their ids, of which chunks were left out.
+    Args:
+        plan: of the run.
+        job: folders of the run.
+        manifest: records the finished files.
+        matte_keys: identity of each chunk's matte.
+        observer: receives progress and notices.
+        stop: asked before each file.
+        skipped: ids of deliverables that lack chunks, which are not finished.
 
     Raises:
-        VerificationError: a file differs from what was promised; it stays as `.part`.
+        VerificationError: a file fails verification; it stays as `.part`.
         OutputError, DiskFullError: a file can't be written.
-        StoppedError: `stop` said so before a file.
+        StoppedError: `stop` returned true.
     """
     products: list[Product] = []
     for deliverable in plan.deliverables:
         key = product_key(plan, deliverable, matte_keys)
         product = manifest.product(deliverable.id)
         if product is None or product.key != key or not product.is_in_place:
-            if deliverable.id in left_out:
+            if deliverable.id in skipped:
                 continue
             files = f"{len(products)} of {len(plan.deliverables)} files finished"
             stop_if_asked(stop, f"all chunks are made, {files}")
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
             finish = _finish_video if deliverable.sequence is None else _finish_sequence
-            with dropped_if_stopped(place.output / f"{deliverable.file_name}.part"):
-                product = finish(plan, place, deliverable, chunks, key, observer)
+            with remove_if_stopped(job.output / f"{deliverable.file_name}.part"):
+                product = finish(plan, job, deliverable, chunks, key, observer)
             first = deliverable_parameters(plan, deliverable, matte_keys[0])
             manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:
@@ -71,13 +78,13 @@ def finish_deliverables(
 
 
 def refuse_taken_names(plan: Plan, manifest: Manifest) -> None:
-    """See that no file of an earlier run, which `verify` still expects, would be overwritten.
+    """Refuse names of files of an earlier run, which `verify` still expects.
 
     Raises:
-        ConfigError: one would.
+        ConfigError: such a file would be overwritten.
     """
-    ours = {d.id for d in plan.deliverables}
-    taken = {p.shown_path.name.casefold(): p for p in manifest.products() if p.name not in ours}
+    planned = {d.id for d in plan.deliverables}
+    taken = {p.shown_path.name.casefold(): p for p in manifest.products() if p.name not in planned}
     for deliverable in plan.deliverables:
         other = taken.get(deliverable.file_name.casefold())
         if other is not None and other.path.exists():
@@ -89,7 +96,7 @@ def refuse_taken_names(plan: Plan, manifest: Manifest) -> None:
 
 
 def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str]) -> str:
-    """Identity of a finished file: its chunks and what is laid beside them."""
+    """Return the identity of a finished file: a digest of its chunks, streams and boxes."""
     return key_of(
         {
             "file": deliverable.file_name,
@@ -112,7 +119,8 @@ def _chunk_files(
             path = manifest.piece(chunk.index, piece_name(deliverable), key)
         if path is None:
             raise OutputError(
-                f"{deliverable.file_name}: chunk {chunk.index} is gone; run the same command again"
+                f"{deliverable.file_name}: chunk {chunk.index} is missing; run the same "
+                "command again"
             )
         files.append(path)
     return files
@@ -120,13 +128,13 @@ def _chunk_files(
 
 def _finish_video(
     plan: Plan,
-    place: JobFolder,
+    job: JobFolder,
     deliverable: Deliverable,
     chunks: Sequence[Path],
     key: str,
     observer: Observer,
 ) -> Product:
-    target = place.output / deliverable.file_name
+    target = job.output / deliverable.file_name
     part = draft_path(target)
     request = JoinRequest(
         chunks=chunks,
@@ -135,23 +143,23 @@ def _finish_video(
         container=deliverable.container,
         rate=plan.rate,
         source=plan.source.path,
-        carry=_carried_streams(plan) if deliverable.carries_streams else (),
+        carry=_copied_streams(plan) if deliverable.carries_streams else (),
         window=plan.window,
     )
-    carried = join_chunks(request, observer)
-    for text in _losses(plan, carried, deliverable):
+    copied = join_chunks(request, observer)
+    for text in _lost_streams(plan, copied, deliverable):
         observer(Notice(f"{target.name} {text}"))
     if deliverable.takes_boxes:
         eyes = "side_by_side" if deliverable.eye is None else "mono"
         inject_boxes(part, eyes, apple=plan.config.output.apple_boxes)
-    checks = verify_file(plan, place, deliverable, part, carried.indices, observer)
+    checks = verify_file(plan, job, deliverable, part, copied.indices, observer)
     file = commit_file(part, target, len(plan.selected))
     return Product(deliverable.id, key, target, file.bytes, file.sha256, checks)
 
 
 def _finish_sequence(
     plan: Plan,
-    place: JobFolder,
+    job: JobFolder,
     deliverable: Deliverable,
     chunks: Sequence[Path],
     key: str,
@@ -159,9 +167,9 @@ def _finish_sequence(
 ) -> Product:
     spec = deliverable.sequence
     assert spec is not None
-    target = place.output / deliverable.file_name
+    target = job.output / deliverable.file_name
     part = gather_sequence(chunks, target, spec, plan.selected, observer)
-    checks = verify_file(plan, place, deliverable, part, (), observer)
+    checks = verify_file(plan, job, deliverable, part, (), observer)
     checks["bytes"] = sum(path.stat().st_size for path in part.iterdir())
     listing = publish_sequence(part, target)
     return Product(deliverable.id, key, listing.path, listing.bytes, listing.sha256, checks)
@@ -171,50 +179,56 @@ def _wants_apple_boxes(plan: Plan, deliverable: Deliverable) -> bool:
     return plan.config.output.apple_boxes and deliverable.takes_boxes
 
 
-def _carried_streams(plan: Plan) -> tuple[int, ...]:
+def _copied_streams(plan: Plan) -> tuple[int, ...]:
     if not plan.config.audio.preserve_audio:
         return ()
     return tuple(s.index for s in plan.source.streams if s.kind != "video")
 
 
-def _losses(plan: Plan, carried: CopiedStreams, deliverable: Deliverable) -> Iterator[str]:
-    """What of the source's other streams the file is without."""
-    for stream in carried.dropped:
+def _lost_streams(plan: Plan, copied: CopiedStreams, deliverable: Deliverable) -> Iterator[str]:
+    """Describe the streams of the source that the file does not contain."""
+    for stream in copied.dropped:
         yield (
-            f"does not carry source stream {stream.stream_index}, {stream.description}: "
+            f"does not contain source stream {stream.stream_index}, {stream.description}: "
             f"{stream.reason}; it is still in the source"
         )
     if plan.config.audio.preserve_audio and deliverable.carries_streams:
         for stream in plan.source.streams:
             if stream.kind == "video":
                 yield (
-                    f"does not carry source stream {stream.index}, video ({stream.codec}): only "
-                    "the main picture is processed; it is still in the source"
+                    f"does not contain source stream {stream.index}, video ({stream.codec}): only "
+                    "the main video stream is processed; it is still in the source"
                 )
-    if carried.left_out_before is not None:
+    if copied.left_out_before is not None:
         yield (
-            "leaves out sound that the source hides more than "
-            f"{-float(carried.left_out_before):.2f} s before the start: Matroska can't hold times "
+            "does not contain audio that the source hides more than "
+            f"{-float(copied.left_out_before):.2f} s before the start: Matroska can't hold times "
             "so early"
         )
 
 
 def verify_file(
     plan: Plan,
-    place: JobFolder | None,
+    job: JobFolder | None,
     deliverable: Deliverable,
     path: Path,
-    carried: Sequence[int],
+    copied: Sequence[int],
     observer: Observer,
 ) -> dict[str, object]:
-    """Check a finished file against plan, source and matte store; returns what was found.
+    """Check a finished file against plan, source and matte store; return the results.
 
-    `place` is where the mattes lie that it was made of; None: they are gone, and not compared.
+    Args:
+        plan: of the file's run.
+        job: folder of the mattes it was made from; None: they are gone, and not compared.
+        deliverable: of the file.
+        path: of the file, or of the folder of an image sequence.
+        copied: indices of the source's streams in the file.
+        observer: receives progress.
 
     Raises:
         VerificationError: something differs.
     """
-    checks: dict[str, object] = {"carried_streams": list(carried)}
+    checks: dict[str, object] = {"carried_streams": list(copied)}
     if not plan.config.debugging.frame_count_validation:
         return checks
     if deliverable.sequence is not None:
@@ -223,7 +237,7 @@ def verify_file(
         checks["frames"] = verify_sequence(path, spec, plan.selected, first, observer)
         checks["times"] = "equal to the source's"
         return checks
-    alpha = None if place is None else alpha_check(plan, place, deliverable)
+    alpha = None if job is None else alpha_check(plan, job, deliverable)
     checks["frames"] = verify_frames(
         path,
         plan.promised,
@@ -235,7 +249,7 @@ def verify_file(
     checks["times"] = "equal to the source's"
     if alpha:
         checks[alpha.name] = asdict(alpha.result())
-    if plan.config.audio.verify_sync and carried:
-        digests = verify_copies(path, plan.source.path, carried, plan.window)
+    if plan.config.audio.verify_sync and copied:
+        digests = verify_copies(path, plan.source.path, copied, plan.window)
         checks["streams"] = [asdict(d) for d in digests]
     return checks

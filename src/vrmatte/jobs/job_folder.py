@@ -27,12 +27,12 @@ WORK_FOLDER = ".vrmatte"
 ASIDE_FOLDER = "set-aside"
 _LONGEST_OWNER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
-"""Free space below which no further chunk is begun."""
+"""Free space below which no further chunk is started."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobFolder:
-    """Where one job keeps its files."""
+    """The paths of one job."""
 
     output: Path
     """Finished files and the report."""
@@ -40,11 +40,11 @@ class JobFolder:
     """Manifest, lock, log and chunks."""
 
     def chunk_folder(self, index: int) -> Path:
-        """Where the files of a chunk lie."""
+        """Return the folder of a chunk's files."""
         return self.folder / "chunks" / f"{index:06d}"
 
     def check_space(self) -> None:
-        """Stop before the disk is full.
+        """Check that there is room for another chunk.
 
         Raises:
             DiskFullError: less than the reserve is free.
@@ -78,12 +78,12 @@ def sync_notices(output: Path) -> Iterator[str]:
 
 
 @contextmanager
-def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[JobFolder]:
-    """Make the folders and hold the lock; `fresh` moves an earlier job's work aside first.
+def open_job_folder(output: Path, stem: str, *, fresh: bool) -> Generator[JobFolder]:
+    """Create the folders and hold the lock; `fresh` first moves the work of earlier runs aside.
 
     Raises:
-        OutputLockedError: another run is working here.
-        OutputError, DiskFullError: the folders can't be made.
+        OutputLockedError: another run holds the lock.
+        OutputError, DiskFullError: the folders can't be created.
     """
     output = reachable_output(output, stem)
     folder = output / WORK_FOLDER / stem
@@ -103,30 +103,30 @@ def open_workplace(output: Path, stem: str, *, fresh: bool) -> Generator[JobFold
 
 
 @contextmanager
-def missing_output_as_error(place: JobFolder) -> Generator[None]:
-    """Whatever goes wrong after the output has gone, as when a drive drops, is told as that.
+def missing_output_as_error(job: JobFolder) -> Generator[None]:
+    """Turn any error after the output disappeared, e.g. with its drive, into one that says so.
 
     Raises:
-        OutputError: it has gone.
+        OutputError: the output folder is gone.
     """
     try:
         yield
     except Exception as error:
-        if place.folder.is_dir():
+        if job.folder.is_dir():
             raise
         raise OutputError(
-            f"can't write {place.output}: it has gone. Bring it back and run the same command "
+            f"can't write {job.output}: it is gone. Bring it back and run the same command "
             "again, finished chunks are kept"
         ) from error
 
 
 @contextmanager
 def locked_job(output: Path, stem: str) -> Generator[JobFolder]:
-    """Hold the lock of a job that is there, and change nothing.
+    """Hold the lock of an existing job, and change nothing.
 
     Raises:
-        OutputLockedError: a run is working here.
-        OutputError: a link stands where only folders and files of ours may.
+        OutputLockedError: a run holds the lock.
+        OutputError: there is a link in the folder, which vrmatte never creates.
     """
     output = reachable_output(output, stem)
     folder = output / WORK_FOLDER / stem
@@ -152,7 +152,7 @@ def _held(path: Path, output: Path) -> Generator[None]:
     except OSError as error:
         raise output_error(error, path) from error
     try:
-        remove_file(owner)  # a link there would lead the writing elsewhere
+        remove_file(owner)  # if it is a link, writing would change another file
         owner.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         yield
     finally:
@@ -169,7 +169,7 @@ def _describe(owner: Path) -> str:
 
 
 def _set_aside(folder: Path) -> None:
-    """Keep an earlier job's work under another name: --fresh never deletes."""
+    """Move the work of earlier runs aside: --fresh never deletes."""
     if any(folder.iterdir()):
         aside = folder.parent / ASIDE_FOLDER
         aside.mkdir(exist_ok=True)
@@ -178,16 +178,16 @@ def _set_aside(folder: Path) -> None:
 
 
 def job_stems(output: Path) -> list[str]:
-    """Names of the jobs an output directory holds, sorted."""
+    """Return the names of the jobs in an output directory, sorted."""
     folders = (reachable_output(output, "") / WORK_FOLDER).glob("*/manifest.sqlite")
     return sorted(path.parent.name for path in folders)
 
 
 def begun_jobs(output: Path) -> list[str]:
-    """Names of the jobs a directory holds, sorted; at least one.
+    """Return the names of the jobs in a directory, sorted; at least one.
 
     Raises:
-        InputError: it holds none.
+        InputError: there is none.
     """
     stems = job_stems(output)
     if not stems:
@@ -196,7 +196,7 @@ def begun_jobs(output: Path) -> list[str]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Work on others' jobs stays in their folders; we make no links, so one isn't ours.
+    """Refuse links in a job's folder, so that nothing outside is changed; vrmatte creates none.
 
     The folder itself may be one, to a larger drive.
     """
@@ -208,6 +208,6 @@ def refuse_links(folder: Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what a killed run left half-written."""
+    """Delete half-written files of a killed run."""
     for part in folder.rglob("*.part"):
         remove_file(part)

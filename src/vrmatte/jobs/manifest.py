@@ -1,7 +1,7 @@
-"""The manifest of one output: which pieces exist, made from what. SQLite, safe against kills.
+"""The manifest of one job: its pieces, and what each was made from. SQLite, safe when killed.
 
-A piece is believed only if its row is there, its file has the recorded size, and (before it is
-joined, or on `verify`) its digest. Rows are written in one transaction after the files are safe.
+A piece counts only if it has a row, its file has the recorded size, and (before it is joined, or
+on `verify`) its digest. Rows are written in one transaction, after the files are on disk.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ CREATE TABLE IF NOT EXISTS timing (
     chunk INTEGER NOT NULL, stage TEXT NOT NULL, seconds REAL NOT NULL);
 """
 _SQLITE_ERRORS = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""Of a damaged file even SQLite's own complaint may be no text."""
+"""SQLite's message about a damaged file may be invalid text."""
 _PRIMARY_CODE = 0xFF
-"""SQLite's extended codes hold the plain one in their low byte."""
+"""SQLite's extended codes hold the primary code in their low byte."""
 _SPARE_BYTES = 1 << 20
 _LONGEST_VALUE_BYTES = 16 << 20
-"""Of one text in the manifest; a value that claims more isn't read."""
+"""Limit of one text in the manifest; longer values are refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A finished, verified file, or a folder of pictures by the listing in it."""
+    """A finished, verified file, or the listing of a folder of images."""
 
     name: str
     key: str
@@ -58,35 +58,35 @@ class Product:
     bytes: int
     sha256: str
     checks: Mapping[str, object]
-    """What verification found."""
+    """Results of the verification."""
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the file is still there with the size it had; of a folder, every picture."""
+        """True if the file, or every image of a folder, still exists with its size."""
         if not self.path.is_file() or self.path.stat().st_size != self.bytes:
             return False
         return not self.is_sequence or holds_all_frames(self.path)
 
     @property
     def is_sequence(self) -> bool:
-        """Whether it is a folder of pictures."""
+        """True for a folder of images."""
         return "bytes" in self.checks
 
     @property
     def shown_path(self) -> Path:
-        """What the user asked for: the file, or the folder."""
+        """The file, or the folder, as the user knows it."""
         return self.path.parent if self.is_sequence else self.path
 
     @property
     def all_bytes(self) -> int:
-        """Size of all of it."""
-        told = self.checks.get("bytes")
-        return told if isinstance(told, int) else self.bytes
+        """Size of the file, or of all images."""
+        total = self.checks.get("bytes")
+        return total if isinstance(total, int) else self.bytes
 
 
 @dataclass(frozen=True, slots=True)
 class StoredPiece:
-    """A chunk's part of a file, of the matte store, or of what is kept beside it."""
+    """A chunk of a file or of the matte store, or a state, findings, scores or profile."""
 
     chunk: int
     name: str
@@ -95,9 +95,14 @@ class StoredPiece:
 
 
 class Manifest:
-    """All that is known about one output directory's work."""
+    """The database of one job."""
 
     def __init__(self, folder: Path, output: Path) -> None:
+        """Open it in the job's folder; `output` is the folder of finished files.
+
+        Raises:
+            OutputError, DiskFullError: it can't be used, or another version wrote it.
+        """
         self._folder = folder
         self._output = output
         path = folder / "manifest.sqlite"
@@ -128,17 +133,17 @@ class Manifest:
             )
 
     def fact(self, name: str) -> object:
-        """A remembered fact about the job, or None."""
+        """Return a fact about the job, or None."""
         row = self._row("SELECT value FROM fact WHERE name = ?", name)
-        return None if row is None else self._told(row[0])
+        return None if row is None else self._decoded(row[0])
 
     def set_fact(self, name: str, value: object) -> None:
-        """Remember a fact (any JSON value)."""
+        """Record a fact (any JSON value)."""
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO fact VALUES (?, ?)", (name, json.dumps(value)))
 
     def piece(self, chunk: int, name: str, key: str) -> Path | None:
-        """The file of a piece, if it was made with this key and still has its size."""
+        """Return the file of a piece if it was made with this key and still has its size."""
         row = self._row(
             "SELECT file, bytes FROM piece WHERE chunk = ? AND name = ? AND key = ?",
             chunk,
@@ -151,14 +156,14 @@ class Manifest:
         return path if path.is_file() and path.stat().st_size == row[1] else None
 
     def piece_parameters(self, name: str, first: int = 0) -> tuple[int, Parameters] | None:
-        """The first stored piece of that name from a chunk on: its chunk, what it is made of."""
+        """Return the chunk and parameters of the first stored piece of a name, from a chunk on."""
         row = self._row(
             "SELECT chunk, parameters FROM piece WHERE name = ? AND chunk >= ? "
             "ORDER BY chunk LIMIT 1",
             name,
             first,
         )
-        return None if row is None else (row[0], self._told_parts(row[1]))
+        return None if row is None else (row[0], self._decoded_object(row[1]))
 
     def commit_chunk(
         self,
@@ -190,7 +195,7 @@ class Manifest:
             )
 
     def all_pieces(self) -> list[StoredPiece]:
-        """Every piece as recorded, whether or not its file is still there."""
+        """Return every recorded piece, whether or not its file still exists."""
         rows = self._rows("SELECT chunk, name, key, file FROM piece ORDER BY chunk, name")
         return [
             StoredPiece(chunk, name, key, self._inside(self._folder, file))
@@ -198,7 +203,7 @@ class Manifest:
         ]
 
     def forget_if_broken(self, chunk: int, name: str) -> str | None:
-        """Take a piece out whose file is gone or has another digest; returns that file's name."""
+        """Remove a piece whose file is missing or has another digest; return the file's name."""
         row = self._row("SELECT file, sha256 FROM piece WHERE chunk = ? AND name = ?", chunk, name)
         if row is None or self._is_whole(*row):
             return None
@@ -210,7 +215,7 @@ class Manifest:
         return path.is_file() and sha256_of(path) == sha256
 
     def broken_pieces(self) -> list[tuple[int, str, str]]:
-        """Pieces whose file is gone or has another digest: (chunk, name, file)."""
+        """Return the pieces whose file is missing or has another digest: (chunk, name, file)."""
         rows = self._rows("SELECT chunk, name, file, sha256 FROM piece ORDER BY chunk")
         return [
             (chunk, name, file)
@@ -219,17 +224,17 @@ class Manifest:
         ]
 
     def forget_piece(self, chunk: int, name: str) -> None:
-        """Take a piece out, so that it is made again."""
+        """Remove a piece, so that it is redone."""
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE chunk = ? AND name = ?", (chunk, name))
 
     def pieces(self, name: str) -> list[Path]:
-        """Files of all chunks of a piece."""
+        """Return the files of all chunks of a piece."""
         rows = self._rows("SELECT file FROM piece WHERE name = ?", name)
         return [self._inside(self._folder, file) for (file,) in rows]
 
     def drop_pieces(self, name: str) -> None:
-        """Delete all chunks of a joined file; the rows go first."""
+        """Delete all chunks of a joined file, the rows first."""
         files = self.pieces(name)
         with self._transaction():
             self._db.execute("DELETE FROM piece WHERE name = ?", (name,))
@@ -237,31 +242,31 @@ class Manifest:
             remove_file(file)
 
     def product(self, name: str) -> Product | None:
-        """A finished file as recorded, whether or not it is still there."""
+        """Return a recorded finished file, whether or not it still exists."""
         row = self._row(
             "SELECT name, key, file, bytes, sha256, checks FROM product WHERE name = ?", name
         )
         if row is None:
             return None
         path = self._inside(self._output, row[2])
-        return Product(row[0], row[1], path, row[3], row[4], self._told_parts(row[5]))
+        return Product(row[0], row[1], path, row[3], row[4], self._decoded_object(row[5]))
 
     def products(self) -> list[Product]:
-        """All finished files as recorded."""
+        """Return all recorded finished files."""
         names = self._rows("SELECT name FROM product ORDER BY name")
-        return [found for (name,) in names if (found := self.product(name)) is not None]
+        return [product for (name,) in names if (product := self.product(name)) is not None]
 
     def piece_keys(self, name: str) -> dict[int, str]:
-        """The key of each chunk's piece of that name."""
+        """Return the key of each chunk's piece of a name."""
         return dict(self._rows("SELECT chunk, key FROM piece WHERE name = ?", name))
 
     def product_parameters(self, name: str) -> Parameters | None:
-        """What the first chunk of a finished file was made from; kept when its chunks go."""
+        """Return the parameters of a finished file's first chunk, kept after the chunk itself."""
         made_from = self.fact(f"made_from:{name}")
         return cast(Parameters, made_from) if isinstance(made_from, dict) else None
 
     def commit_product(self, product: Product, made_from: Parameters) -> None:
-        """Record a finished, verified file and what its first chunk was made from."""
+        """Record a finished, verified file and the parameters of its first chunk."""
         with self._transaction():
             self._db.execute(
                 "INSERT OR REPLACE INTO fact VALUES (?, ?)",
@@ -280,7 +285,7 @@ class Manifest:
             )
 
     def stage_seconds(self) -> dict[str, float]:
-        """Wall time by stage over all chunks ever made here."""
+        """Return the wall time by stage, over all chunks ever made in this job."""
         rows = self._rows("SELECT stage, SUM(seconds) FROM timing GROUP BY stage")
         return {stage: round(seconds, 3) for stage, seconds in rows}
 
@@ -303,27 +308,27 @@ class Manifest:
     def _row(self, query: str, *values: object) -> Any:
         return next(iter(self._rows(query, *values)), None)
 
-    def _told(self, text: object) -> object:
+    def _decoded(self, text: object) -> object:
         try:
             return json.loads(str(text))
         except (ValueError, RecursionError) as error:
             raise _unusable(self._path, "holds a broken value") from error
 
-    def _told_parts(self, text: object) -> dict[str, object]:
-        told = self._told(text)
-        if not isinstance(told, dict):
+    def _decoded_object(self, text: object) -> dict[str, object]:
+        value = self._decoded(text)
+        if not isinstance(value, dict):
             raise _unusable(self._path, "holds a broken value")
-        return cast(dict[str, object], told)
+        return cast(dict[str, object], value)
 
     def _inside(self, folder: Path, file: object) -> Path:
-        """The path of a recorded file; a manifest of others may name any file of this machine."""
+        """Return the path of a recorded file; a foreign manifest could name any file."""
         path = folder / str(file)
         try:
             inside = path.resolve().is_relative_to(folder.resolve()) and not path.is_dir()
         except (OSError, ValueError, RuntimeError):
             inside = False
         if "\0" in str(file) or not inside:
-            raise _unusable(self._path, f"names what is no file of its folder ({str(file)[:60]!r})")
+            raise _unusable(self._path, f"names a file outside its folder ({str(file)[:60]!r})")
         return path
 
     @property
@@ -351,7 +356,7 @@ def _unusable(path: Path, why: str) -> OutputError:
 
 def _storage_error(error: Exception, path: Path) -> OutputError | DiskFullError:
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE
-    # Without room for its shared memory SQLite speaks of an I/O error.
+    # Without room for its shared memory SQLite reports an I/O error.
     starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < _SPARE_BYTES
     if code == sqlite3.SQLITE_FULL or starved:
         return DiskFullError(
@@ -370,29 +375,28 @@ def _storage_error(error: Exception, path: Path) -> OutputError | DiskFullError:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A run that got as far as a plan."""
+    """The settings of a run that had a plan."""
 
     video: Path
     config: Config
     engine: EngineChoice
-    """The one that made the mattes; its weights need not be here any more."""
+    """The engine that made the mattes; its weights may be gone."""
 
 
 def earlier_run(manifest: Manifest, file: str | None = None) -> EarlierRun:
-    """The last run; with `file`, an id of a deliverable, the last that promised that file.
+    """Return the last run; with `file`, a deliverable's id, the last that was to make that file.
 
     Raises:
-        OutputError: nothing was run here.
+        OutputError: there was none.
     """
     video, engine = manifest.fact("video"), manifest.fact("engine")
     settings = manifest.fact("config" if file is None else f"config:{file}")
     if not isinstance(video, str) or not isinstance(engine, dict) or settings is None:
-        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
+        raise OutputError("the manifest records no run; run `vrmatte run` first")
     try:
         choice = TypeAdapter(EngineChoice).validate_python(engine)
         return EarlierRun(Path(video), Config.model_validate(settings), choice)
     except ValidationError as error:
         raise OutputError(
-            "the manifest remembers a run that no version of vrmatte can have made; start over "
-            "with --fresh"
+            "the manifest has an invalid record of the last run; start over with --fresh"
         ) from error

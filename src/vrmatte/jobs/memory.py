@@ -1,8 +1,7 @@
-"""How much memory a chunk takes, and how it is made where there is less.
+"""The memory a chunk needs, and how to process it with less.
 
-The need is a sum of measured parts; what can be made smaller is what happens at the same time: the
-files of a chunk can be encoded one after the other, and decoding, matting and encoding as well.
-None of that changes a single bit of what is made.
+The need is a sum of measured terms. With less concurrency it shrinks: files can be encoded
+one after the other, and decoding, matting and encoding too. That changes no bit of the result.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ frame of 256x128."""
 NETWORK_BYTES, NETWORK_BYTES_PER_PIXEL = 100_000_000, 570
 """Working memory of the network. Measured: 180 MB at 384 px, 430 MB at 768 px."""
 MASKS_BYTES = 800_000_000
-"""PyTorch and working memory of what follows people, without its weights. Measured with SAM 2.1
+"""PyTorch and working memory of networks that follow people, without weights. Measured with SAM 2.1
 tiny and one person: 1.4 GB for the whole process, 0.16 of them weights."""
 CUDA_BYTES = 500_000_000
-"""What CUDA and cuDNN take before any network; not measured here, an estimate."""
+"""CUDA and cuDNN before any network; an estimate, not measured here."""
 DECODED_FRAMES = 14
 """Frames a software decoder holds. Measured at 3072x1536: 13 for H.264, 14 for HEVC."""
 FRAMES_OVERLAPPING, FRAMES_ALONE = 7, 2
-"""Frames with their mattes between decoder and encoders, at most: two drawn ahead, two waiting
-behind, and one in each hand between; without overlap one and what is being made of it."""
+"""Most frames with their mattes between decoder and encoders: two prefetched, two queued for the
+encoders, and one in each stage; without overlap one and its result."""
 COMPOSER_BYTES_PER_PIXEL = 12
-"""One deliverable's pictures and what it computes them with."""
+"""Frames and working memory of one deliverable."""
 _ENCODER_BYTES_PER_PIXEL = {
     "libx264": 60,
     "libx265": 115,
@@ -46,36 +45,35 @@ _ENCODER_BYTES_PER_PIXEL = {
     "ffv1": 25,
 }
 """At 8 bit. Measured at 2048x1024, x264 and x265 also at 4096x2048, FFV1 at 6144x3072, with the
-settings files are made with."""
+settings of the deliverables."""
 _LARGE_HEVC_BYTES_PER_PIXEL = 46
-"""Wider than 4096 x265 reorders no frames; measured at 6144x3072 in 10 bit."""
+"""Above 4096 pixels wide x265 reorders no frames; measured at 6144x3072 in 10 bit."""
 _OTHER_ENCODER_BYTES_PER_PIXEL = 20
-"""Hardware encoders and picture sequences: some frames."""
+"""Hardware encoders and image sequences: some frames."""
 _TEN_BIT_FACTOR = 1.65
-"""Measured with x265, which holds deeper pictures in words of two bytes."""
+"""Measured with x265, which holds samples above 8 bit in two bytes."""
 _DEEPER_WITH_TEN_BIT = frozenset({"libx264", "libx265", "libsvtav1"})
 _SPARE = 0.9
 """Share of the free memory that may be counted on."""
 _WIDEST_TOGETHER_PX = 4096
-"""Up to this width all files of a chunk are encoded in one go."""
+"""Up to this width all files of a chunk are encoded in one pass."""
 
 
 Encoders = Literal["all", "two", "one"]
-"""Which software encoders run at the same time: all of a chunk; that of the mattes and that of one
-file; one."""
+"""Software encoders that run at the same time: all of a chunk; the mattes' and one file's; one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConcurrencyMode:
-    """What happens at the same time while a chunk is made."""
+    """The work that runs at the same time while a chunk is processed."""
 
     encoders: Encoders
     overlap: bool
-    """Frames are decoded, matted and encoded at the same time."""
+    """Decoding, matting and encoding run at the same time."""
 
     @property
-    def in_words(self) -> str:
-        """What is given up."""
+    def description(self) -> str:
+        """The restrictions of this mode."""
         after = ", and not beside the mattes" if self.encoders == "one" else ""
         return f"files are encoded one after the other{after}" + (
             "" if self.overlap else ", and decoding, matting and encoding don't overlap"
@@ -83,10 +81,10 @@ class ConcurrencyMode:
 
 
 def concurrency_modes(plan: Plan) -> tuple[ConcurrencyMode, ...]:
-    """How chunks may be made, the quickest first.
+    """Return the modes a plan allows, the fastest first.
 
-    One software encoder of large pictures fills a gigabyte or two: no two of those run together,
-    but one beside the mattes' encoder, so that the source isn't decoded for it again.
+    One software encoder of large frames fills a gigabyte or two: no two of those run together, but
+    one runs beside the mattes' encoder, so that the source isn't decoded for it again.
     """
     most: Encoders = "all" if plan.source.width <= _WIDEST_TOGETHER_PX else "two"
     overlap = plan.config.performance.overlap
@@ -100,7 +98,7 @@ def concurrency_modes(plan: Plan) -> tuple[ConcurrencyMode, ...]:
 
 
 def needed_bytes(plan: Plan, mode: ConcurrencyMode) -> int:
-    """About how much memory a run of this plan takes, whatever its length."""
+    """Return about how much memory a run of this plan takes, whatever its length."""
     source = plan.source
     sample_bytes = 1 if source.layout.bit_depth <= 8 else 2
     frame = 1.5 * sample_bytes
@@ -119,10 +117,10 @@ def needed_bytes(plan: Plan, mode: ConcurrencyMode) -> int:
 
 
 def check_memory(plan: Plan) -> str | None:
-    """A warning where little memory is free; None where there is enough.
+    """Return a warning if little memory is free, or None.
 
     Raises:
-        ConfigError: the plan needs more than `processing.max_memory_gb`, however it is made.
+        ConfigError: the plan needs more than `processing.max_memory_gb` in every mode.
     """
     least = needed_bytes(plan, concurrency_modes(plan)[-1])
     limit = plan.config.processing.max_memory_gb
@@ -142,20 +140,20 @@ def check_memory(plan: Plan) -> str | None:
 
 
 def gpu_memory_notices(plan: Plan, *, mattes: bool, masks: bool) -> Iterator[str]:
-    """A warning where an NVIDIA card has less memory free than networks take, or may take.
+    """Warn if an NVIDIA card has less memory free than the networks take, or may not use enough.
 
     Args:
         plan: of the run.
         mattes: the matting network runs on that card.
-        masks: what follows people runs there.
+        masks: the network that follows people runs there.
     """
     if not (mattes or masks):
         return
     free = free_gpu_bytes()
     limit = plan.config.hardware.max_vram_gb
-    # Each of them has that limit for itself.
-    parts = mattes * _network_bytes(plan), masks * _masks_bytes(plan)
-    largest, needed = max(parts), CUDA_BYTES + sum(parts)
+    # The limit is for each network.
+    networks = mattes * _network_bytes(plan), masks * _masks_bytes(plan)
+    largest, needed = max(networks), CUDA_BYTES + sum(networks)
     if free is not None and free < needed:
         yield (
             f"only {free / 1e9:.1f} GB of GPU memory are free, about {needed / 1e9:.1f} GB are "
@@ -164,53 +162,53 @@ def gpu_memory_notices(plan: Plan, *, mattes: bool, masks: bool) -> Iterator[str
     if limit is not None and limit * 1e9 < largest:
         yield (
             f"hardware.max_vram_gb={limit:g}: the network takes about "
-            f"{largest / 1e9:.1f} GB at this size; where it runs out, the CPU goes on"
+            f"{largest / 1e9:.1f} GB at this size; if it runs out, the CPU takes over"
         )
 
 
 class MemoryWatch:
-    """Looks at memory before each chunk and says how to make it."""
+    """Checks memory before each chunk and chooses the mode to process it in."""
 
     def __init__(self, plan: Plan) -> None:
-        """Begin with the quickest way."""
+        """Start with the fastest mode."""
         self._plan = plan
-        self._ways = concurrency_modes(plan)
-        self._least_quick = 0
-        """Index of the first way that is still allowed; running out of memory moves it on."""
-        self.mode = self._ways[0]
+        self._modes = concurrency_modes(plan)
+        self._fastest = 0
+        """Index of the fastest mode still allowed; running out of memory moves it on."""
+        self.mode = self._modes[0]
 
-    def look(self, chunk: int) -> str | None:
-        """Settle on a way for the next chunk; returns what to tell the user if it is another.
+    def choose_mode(self, chunk: int) -> str | None:
+        """Choose the mode for the next chunk; return a notice if it changes.
 
         Raises:
-            ChunkError: the process holds more than `processing.max_memory_gb` before it begins.
+            ChunkError: the process holds more than `processing.max_memory_gb` before it starts.
         """
         held, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
         limit = self._plan.config.processing.max_memory_gb
         if limit is not None and held > limit * 1e9:
             raise ChunkError(
-                f"chunk {chunk} is not begun: {held / 1e9:.1f} GB are held already and "
+                f"chunk {chunk} was not started: the process holds {held / 1e9:.1f} GB already and "
                 f"processing.max_memory_gb={limit:g}; finished chunks are kept, run the same "
                 "command again"
             )
-        before, allowed = self.mode, self._ways[self._least_quick :]
+        before, allowed = self.mode, self._modes[self._fastest :]
         self.mode = self._fitting(allowed, held, free, limit)
         if self.mode == before:
             return None
-        if self._ways.index(self.mode) < self._ways.index(before):
-            return f"from chunk {chunk} on there is memory for more at the same time again"
-        room = f"{free / 1e9:.1f} GB of memory are free"
+        if self._modes.index(self.mode) < self._modes.index(before):
+            return f"from chunk {chunk} on more work runs at the same time: memory is free again"
+        reason = f"{free / 1e9:.1f} GB of memory are free"
         if limit is not None:
-            room += f" and processing.max_memory_gb={limit:g}"
-        return f"from chunk {chunk} on {self.mode.in_words}: {room}"
+            reason += f" and processing.max_memory_gb={limit:g}"
+        return f"from chunk {chunk} on {self.mode.description}: {reason}"
 
-    def give_up_more(self) -> str | None:
-        """After memory ran out: what is given up from now on; None: nothing is left to give up."""
-        at = self._ways.index(self.mode) + 1
-        if at >= len(self._ways):
+    def use_less(self) -> str | None:
+        """Allow only slower modes from now on; return the next in words, or None at the last."""
+        index = self._modes.index(self.mode) + 1
+        if index >= len(self._modes):
             return None
-        self._least_quick, self.mode = at, self._ways[at]
-        return self.mode.in_words
+        self._fastest, self.mode = index, self._modes[index]
+        return self.mode.description
 
     def _fitting(
         self, allowed: Sequence[ConcurrencyMode], held: int, free: float, limit: float | None
@@ -237,7 +235,7 @@ def _file_bytes(deliverable: Deliverable) -> float:
 
 
 def _masks_bytes(plan: Plan) -> float:
-    """What follows people, weights and all; 0 where nothing does."""
+    """Return the bytes of the network that follows people, with its weights; 0 without one."""
     masks = plan.engine.masks
     return 0 if masks is None else MASKS_BYTES + masks.weights_bytes
 

@@ -1,4 +1,4 @@
-"""What the pieces of a plan are, which of them are there, and which can't be had."""
+"""The pieces of a plan's chunks: their keys, and which are missing, broken or failed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import ChunkError, OutputError
-from vrmatte.jobs.failures import RETRY, TRIES, Failure, Failures, in_words
+from vrmatte.jobs.failures import ATTEMPTS, RETRY, Failure, Failures, describe_failures
 from vrmatte.jobs.finish import product_key
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.media.sequences.sequence import drop_broken_frames
@@ -24,10 +24,12 @@ from vrmatte.plan import (
 )
 from vrmatte.progress import Notice, Observer
 
+_MADE_WITH_THE_MATTE = ("matte", "state", "stereo", "scores", "profile")
+
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """What a chunk lacks."""
+class MissingPieces:
+    """The pieces that a chunk lacks."""
 
     matte: bool
     deliverables: tuple[Deliverable, ...]
@@ -37,126 +39,141 @@ class Missing:
 
 
 class ChunkPieces:
-    """The pieces of one plan, beside what a manifest knows."""
+    """The pieces of one plan, compared with a manifest."""
 
     def __init__(
         self, plan: Plan, output: Path, manifest: Manifest, observer: Observer, *, may_infer: bool
     ) -> None:
-        """Take the plan; without `may_infer` nothing that only a network needs is missed."""
+        """Take the plan; without `may_infer` states of the engine are not needed."""
         self._output = output
         self._manifest = manifest
         self._observer = observer
         self._may_infer = may_infer
         self._failures = Failures(manifest)
-        self.lay_out(replace(plan, cold_starts=self._failures.cold_starts))
+        self.set_plan(replace(plan, cold_starts=self._failures.cold_starts))
 
-    def lay_out(self, plan: Plan) -> None:
-        """What the plan's pieces are, by their keys."""
+    def set_plan(self, plan: Plan) -> None:
+        """Take another plan of the same chunks and files, and work out the keys of its pieces."""
         self.plan = plan
         self._matte_parameters = plan.matte_parameters()
         self.matte_keys = [key_of(p) for p in self._matte_parameters]
+        self.parameters = [
+            self._piece_parameters(matte, key)
+            for matte, key in zip(self._matte_parameters, self.matte_keys, strict=True)
+        ]
+        """Parameters of each chunk's pieces, by piece name."""
+        self.keys = [{name: key_of(p) for name, p in pieces.items()} for pieces in self.parameters]
+        """Identity of each chunk's pieces, by piece name."""
         self.promised = {d.id: product_key(plan, d, self.matte_keys) for d in plan.deliverables}
+        """Identity of each finished file, by the deliverable's id."""
+
+    def _piece_parameters(self, matte: Parameters, matte_key: str) -> dict[str, Parameters]:
+        return dict.fromkeys(_MADE_WITH_THE_MATTE, matte) | {
+            piece_name(d): deliverable_parameters(self.plan, d, matte_key)
+            for d in self.plan.deliverables
+        }
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """What of this plan can't be made, after so many tries."""
+        """Pieces of this plan that failed in every attempt."""
         return tuple(
             failure
             for failure in self._failures.all
             if failure.chunk < len(self.plan.chunks)
-            and failure.key == self.keys_of(failure.chunk).get(failure.piece)
+            and failure.key == self.keys[failure.chunk].get(failure.piece)
         )
 
     def retry_failed(self) -> None:
-        """Let failed pieces be tried again; what was made after them stays as it is."""
-        made = [chunk.index for chunk in self.plan.chunks if not self.lacking(chunk).matte]
+        """Let failed pieces be tried again; chunks made after them stay as they are."""
+        made = [chunk.index for chunk in self.plan.chunks if not self.absent(chunk).matte]
         last = max(made, default=-1)
-        # Where nothing was made yet after a failed chunk, nothing has to begin cold.
+        # Where nothing was made yet after a failed chunk, nothing has to start cold.
         warm = set(self.matte_keys[max(0, last) :])
         self._failures.forget(lambda _: True)
         if warm & self._failures.cold_starts:
-            self._failures.sever(self._failures.cold_starts - warm)
-            self.lay_out(replace(self.plan, cold_starts=self._failures.cold_starts))
+            self._set_cold_starts(self._failures.cold_starts - warm)
 
     def refuse_missing_mattes(self) -> None:
-        """Where no network may run, see that every matte is there.
+        """Check that every matte exists, if no network may run.
 
         Raises:
-            OutputError: one is not, or was made from other settings.
-            ChunkError: one could not be made.
+            OutputError: one does not, or was made from other settings.
+            ChunkError: one failed.
         """
         if self._may_infer:
             return
         self.drop_broken_inputs()
-        lacking = [chunk.index for chunk in self.plan.chunks if self.lacking(chunk).matte]
-        failed = [f for f in self.failures if f.is_matte and f.chunk in lacking]
+        absent = [chunk.index for chunk in self.plan.chunks if self.absent(chunk).matte]
+        failed = [f for f in self.failures if f.is_matte and f.chunk in absent]
         if failed:
             raise ChunkError(
                 f"{self._output}: mattes are missing that could not be made: "
-                f"{in_words(self.plan, failed)}. {RETRY} tries them again"
+                f"{describe_failures(self.plan, failed)}. {RETRY} tries them again"
             )
-        if lacking:
+        if absent:
             raise OutputError(
-                f"{self._output}: the mattes of {len(lacking)} of {len(self.plan.chunks)} "
-                f"chunks (first: {lacking[0]}) {self._why_missing(lacking[0])}; `vrmatte run` "
+                f"{self._output}: the mattes of {len(absent)} of {len(self.plan.chunks)} "
+                f"chunks (first: {absent[0]}) {self._why_absent(absent[0])}; `vrmatte run` "
                 "makes them"
             )
 
-    def _why_missing(self, chunk: int) -> str:
+    def _why_absent(self, chunk: int) -> str:
         stored = self._manifest.piece_parameters("matte", chunk)
         if stored is None or stored[0] != chunk or key_of(stored[1]) == self.matte_keys[chunk]:
-            return "are not there, or damaged"
+            return "are missing or damaged"
         changes = "; ".join(changed_parameters(stored[1], self._matte_parameters[chunk]))
         return f"were made from other people or settings ({changes})"
 
-    def leave_out(self, chunk: Chunk, piece: str, error: str) -> None:
-        """Go on without a piece; it is not tried again until `retry_failed`."""
-        key, frames = self.keys_of(chunk.index)[piece], (chunk.first, chunk.last)
-        self._failures.add(Failure(chunk.index, piece, key, frames, TRIES, error, time.time()))
+    def skip(self, chunk: Chunk, piece: str, error: str) -> None:
+        """Continue without a piece; it is not tried again until `retry_failed`."""
+        key, frames = self.keys[chunk.index][piece], (chunk.first, chunk.last)
+        self._failures.add(Failure(chunk.index, piece, key, frames, ATTEMPTS, error, time.time()))
 
-    def begin_cold_after_failure(self, chunk: Chunk) -> None:
-        """Where the matte before could not be made there is no state to go on from."""
+    def start_cold_after_failure(self, chunk: Chunk) -> None:
+        """Let a chunk start cold if the matte of the chunk before failed and left no state."""
         before = chunk.index - 1
-        if not self.goes_on(chunk) or not self.missing(chunk).matte:
+        if not self._continues(chunk) or not self.missing(chunk).matte:
             return
         if self._failures.find(before, "matte", self.matte_keys[before]) is not None:
-            told = f"chunk {chunk.index} begins cold, with warm-up frames: chunk {before} failed"
-            self._observer(Notice(told, "info"))
-            self._failures.sever(self._failures.cold_starts | {self.matte_keys[before]})
-            self.lay_out(replace(self.plan, cold_starts=self._failures.cold_starts))
+            text = f"chunk {chunk.index} starts cold, with warm-up frames: chunk {before} failed"
+            self._observer(Notice(text, "info"))
+            self._set_cold_starts(self._failures.cold_starts | {self.matte_keys[before]})
+
+    def _set_cold_starts(self, matte_keys: frozenset[str]) -> None:
+        self._failures.set_cold_starts(matte_keys)
+        self.set_plan(replace(self.plan, cold_starts=matte_keys))
 
     def drop_broken_pieces(self) -> bool:
-        """Forget pieces whose file differs from its digest; True if there were any."""
+        """Forget pieces whose file differs from its digest; return whether there were any."""
         broken = self._manifest.broken_pieces()
         for chunk, name, _ in broken:
             self._drop_if_broken(chunk, name)
-        return self._drop_broken_pictures() or bool(broken)
+        return self._drop_broken_images() or bool(broken)
 
-    def _drop_broken_pictures(self) -> bool:
-        """Forget chunks of sequences with damaged pictures; whole pictures are kept."""
-        found = False
+    def _drop_broken_images(self) -> bool:
+        """Forget chunks of image sequences with damaged images; whole images are kept."""
+        dropped = False
         for deliverable in self.plan.deliverables:
             if deliverable.sequence is None or self._is_finished(deliverable):
                 continue
             name = piece_name(deliverable)
             for chunk in self.plan.chunks:
-                key = key_of(self.parameters(chunk)[name])
-                listing = self._manifest.piece(chunk.index, name, key)
+                listing = self._manifest.piece(chunk.index, name, self.keys[chunk.index][name])
                 if listing is not None and drop_broken_frames(listing):
                     self._manifest.forget_piece(chunk.index, name)
-                    self._observer(Notice(f"{listing}: pictures were damaged and are made again"))
-                    found = True
-        return found
+                    self._observer(Notice(f"{listing}: images were damaged; redoing them"))
+                    dropped = True
+        return dropped
 
     def drop_broken_inputs(self) -> None:
         """Forget damaged pieces that others would be made from, before the damage spreads.
 
-        From the last chunk on, because one that is made again needs the state before it.
+        Starts at the last chunk, because a chunk that is redone needs the state before it.
         """
         for chunk in reversed(self.plan.chunks):
             missing = self.missing(chunk)
             if missing and not missing.matte:
-                missing = Missing(self._drop_if_broken(chunk.index, "matte"), ())
+                missing = MissingPieces(self._drop_if_broken(chunk.index, "matte"), ())
             if missing.matte and chunk.index > 0:
                 self._drop_if_broken(chunk.index - 1, "state")
 
@@ -164,40 +181,35 @@ class ChunkPieces:
         file = self._manifest.forget_if_broken(chunk, name)
         if file is None:
             return False
-        self._observer(Notice(f"{file} was damaged on disk and is made again"))
+        self._observer(Notice(f"{file} was damaged on disk; redoing it"))
         return True
 
-    def missing(self, chunk: Chunk) -> Missing:
-        """What a chunk lacks, but for what failed before."""
-        lacking, keys = self.lacking(chunk), self.keys_of(chunk.index)
+    def missing(self, chunk: Chunk) -> MissingPieces:
+        """Return the pieces to make of a chunk: those that don't exist and did not fail before."""
+        absent, keys = self.absent(chunk), self.keys[chunk.index]
 
         def failed(piece: str) -> bool:
             return self._failures.find(chunk.index, piece, keys[piece]) is not None
 
-        if lacking.matte and failed("matte"):
-            return Missing(False, ())
-        rest = tuple(d for d in lacking.deliverables if not failed(piece_name(d)))
-        return Missing(lacking.matte, rest)
+        if absent.matte and failed("matte"):
+            return MissingPieces(False, ())
+        rest = tuple(d for d in absent.deliverables if not failed(piece_name(d)))
+        return MissingPieces(absent.matte, rest)
 
-    def lacking(self, chunk: Chunk) -> Missing:
-        """All that isn't there."""
-        key = self.matte_keys[chunk.index]
-        piece = self._manifest.piece
-        matte = piece(chunk.index, "matte", key) is None or (
-            self._may_infer and piece(chunk.index, "state", key) is None
-        )
-        parameters = self.parameters(chunk)
-        wanted = [
-            deliverable
-            for deliverable in self.plan.deliverables
-            if not deliverable.is_matte_store and not self._is_finished(deliverable)
-        ]
-        lacking = tuple(
+    def absent(self, chunk: Chunk) -> MissingPieces:
+        """Return all pieces of a chunk that don't exist."""
+        keys = self.keys[chunk.index]
+
+        def exists(piece: str) -> bool:
+            return self._manifest.piece(chunk.index, piece, keys[piece]) is not None
+
+        matte = not exists("matte") or (self._may_infer and not exists("state"))
+        deliverables = tuple(
             d
-            for d in wanted
-            if piece(chunk.index, piece_name(d), key_of(parameters[piece_name(d)])) is None
+            for d in self.plan.deliverables
+            if not d.is_matte_store and not self._is_finished(d) and not exists(piece_name(d))
         )
-        return Missing(matte, lacking)
+        return MissingPieces(matte, deliverables)
 
     def _is_finished(self, deliverable: Deliverable) -> bool:
         product = self._manifest.product(deliverable.id)
@@ -208,63 +220,51 @@ class ChunkPieces:
         )
 
     def state_before(self, chunk: Chunk) -> Path | None:
-        """What the matting goes on from; None: it begins cold.
+        """Return the state that the matting continues from; None: the chunk starts cold.
 
         Raises:
-            OutputError: it is gone.
+            OutputError: it is missing.
         """
-        if not self.goes_on(chunk):
+        if not self._continues(chunk):
             return None
         path = self._manifest.piece(chunk.index - 1, "state", self.matte_keys[chunk.index - 1])
         if path is None:
             raise OutputError(
-                f"chunk {chunk.index}: the state after chunk {chunk.index - 1} is gone; run the "
+                f"chunk {chunk.index}: the state after chunk {chunk.index - 1} is missing; run the "
                 "same command again"
             )
         return path
 
-    def goes_on(self, chunk: Chunk) -> bool:
-        """Whether the chunk's matte needs the state after the one before."""
+    def _continues(self, chunk: Chunk) -> bool:
+        """Report whether the chunk's matte needs the state after the chunk before."""
         start = self._matte_parameters[chunk.index]["start"]
         return isinstance(start, dict) and "after" in start
 
-    def parameters(self, chunk: Chunk) -> dict[str, Parameters]:
-        """What each piece of a chunk is made from, by piece name."""
-        matte = self._matte_parameters[chunk.index]
-        key = self.matte_keys[chunk.index]
-        return dict.fromkeys(("matte", "state", "stereo", "scores", "profile"), matte) | {
-            piece_name(d): deliverable_parameters(self.plan, d, key) for d in self.plan.deliverables
-        }
-
-    def keys_of(self, chunk: int) -> dict[str, str]:
-        """Identity of each piece of a chunk, by its name."""
-        parameters = self.parameters(self.plan.chunks[chunk])
-        return {name: key_of(p) for name, p in parameters.items()}
-
-    def forget_failures_of_others(self) -> None:
-        """What failed under other settings may be tried under these."""
-        now = set(self.failures)
+    def forget_outdated_failures(self) -> None:
+        """Forget failures under other settings: the pieces may be tried under these."""
+        current = set(self.failures)
         planned = {"matte", *map(piece_name, self.plan.deliverables)}
-        self._failures.forget(lambda failure: failure.piece in planned and failure not in now)
+        self._failures.forget(lambda failure: failure.piece in planned and failure not in current)
 
-    def say_what_changed(self) -> None:
-        """Tell why pieces of an earlier run are not used."""
-        for name, what, stored in self._made_before():
+    def report_changes(self) -> None:
+        """Report why pieces of an earlier run are not used."""
+        for piece, text, stored in self._earlier_pieces():
             if stored is None or stored[0] >= len(self.plan.chunks):
                 continue
             chunk, old = stored
-            new = self.parameters(self.plan.chunks[chunk])[name]
+            new = self.parameters[chunk][piece]
             if key_of(old) != key_of(new):
                 changes = "; ".join(changed_parameters(old, new))
-                self._observer(Notice(f"{what} made again: {changes}", "info"))
+                self._observer(Notice(f"{text}: {changes}", "info"))
 
-    def _made_before(self) -> Iterator[tuple[str, str, tuple[int, Parameters] | None]]:
-        """Name of each piece, for people too, with a chunk of it and what that was made from."""
-        yield "matte", "mattes", self._manifest.piece_parameters("matte")
+    def _earlier_pieces(self) -> Iterator[tuple[str, str, tuple[int, Parameters] | None]]:
+        """Yield each piece's name, the text of its notice, and a stored chunk's parameters."""
+        yield "matte", "redoing the mattes", self._manifest.piece_parameters("matte")
         for deliverable in self.plan.deliverables:
             if deliverable.is_matte_store:
                 continue
             name = piece_name(deliverable)
             finished = self._manifest.product_parameters(deliverable.id)
             of_first = None if finished is None else (0, finished)
-            yield name, deliverable.id, self._manifest.piece_parameters(name) or of_first
+            stored = self._manifest.piece_parameters(name) or of_first
+            yield name, f"re-encoding {deliverable.id}", stored

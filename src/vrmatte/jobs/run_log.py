@@ -1,7 +1,7 @@
-"""What happened to a job and when, as lines of JSON in its folder: always on, bounded, no burden.
+"""The log of a job's runs, as lines of JSON in its folder: always on, of bounded size.
 
-A journal that can't be written is told once and never ends a run; only a full disk does, as it does
-wherever else a run writes.
+A log that can't be written is reported once and never ends a run; only a full disk does, as
+everywhere else.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from vrmatte.platform_support import replace_file
 from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import Config
 
-JOURNAL_FILE = "journal.jsonl"
-OLD_JOURNAL_FILE = "journal.old.jsonl"
-"""The lines before those of `JOURNAL_FILE`, once that one has grown too long."""
+RUN_LOG_FILE = "journal.jsonl"
+OLD_RUN_LOG_FILE = "journal.old.jsonl"
+"""The earlier lines, once `RUN_LOG_FILE` has grown too long."""
 LONGEST_BYTES = 10_000_000
 _LONGEST_LINE_BYTES = 1_000_000
 _UNEXPECTED_CODE = 1
 
 
 class RunLog:
-    """Appends events to the journal of a job; only the run that holds the job's lock may."""
+    """Appends events to the log of a job; only for the run that holds the job's lock."""
 
     def __init__(
         self, folder: Path, *, is_detailed: bool = False, observer: Observer = ignore
     ) -> None:
         """Take the job's folder and `debugging.log_intermediate_workflow`.
 
-        `observer` is told once if the journal can't be written.
+        `observer` receives one notice if the log can't be written.
         """
-        self._path = folder / JOURNAL_FILE
-        self._old = folder / OLD_JOURNAL_FILE
+        self._path = folder / RUN_LOG_FILE
+        self._old = folder / OLD_RUN_LOG_FILE
         self._is_detailed = is_detailed
         self._observer = observer
         self._works = True
@@ -54,18 +54,19 @@ class RunLog:
     ) -> None:
         """Write one line: the time (seconds since 1970), the event, and its facts.
 
-        `details` are written, with the memory in use, only where details are asked for.
+        `details`, and the memory in use, are written only with
+        `debugging.log_intermediate_workflow`.
 
         Raises:
             DiskFullError: no space is left.
         """
         if not self._works:
             return
-        told: dict[str, object] = {"time": round(time.time(), 3), "event": event, **facts}
+        entry: dict[str, object] = {"time": round(time.time(), 3), "event": event, **facts}
         if self._is_detailed:
-            told |= {"rss_bytes": psutil.Process().memory_info().rss, **(details or {})}
+            entry |= {"rss_bytes": psutil.Process().memory_info().rss, **(details or {})}
         try:
-            self._append(_line(told))
+            self._append(_line(entry))
         except OSError as error:
             mapped = output_error(error, self._path)
             if isinstance(mapped, DiskFullError):
@@ -81,23 +82,23 @@ class RunLog:
         with self._path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)
             if end and (file.seek(end - 1), file.read(1))[1] != b"\n":
-                line = b"\n" + line  # a kill in the middle of a line spoils that line alone
+                line = b"\n" + line  # a kill in the middle of a line breaks only that line
             file.write(line)
 
 
-def _line(told: Mapping[str, object]) -> bytes:
-    line = json.dumps(told, default=str).encode() + b"\n"
+def _line(entry: Mapping[str, object]) -> bytes:
+    line = json.dumps(entry, default=str).encode() + b"\n"
     if len(line) <= _LONGEST_LINE_BYTES:
         return line
-    short = {name: told[name] for name in ("time", "event")} | {"left_out_bytes": len(line)}
+    short = {name: entry[name] for name in ("time", "event")} | {"left_out_bytes": len(line)}
     return json.dumps(short).encode() + b"\n"
 
 
 @contextmanager
-def journal_of_run(folder: Path, config: Config, observer: Observer) -> Generator[RunLog]:
-    """The journal of a run that begins here; also tells how the run ends, unless all goes well.
+def open_run_log(folder: Path, config: Config, observer: Observer) -> Generator[RunLog]:
+    """Open the log for a run that starts now; if the run fails or stops, log that at the end.
 
-    Of errors that nobody expected, the journal keeps the traceback.
+    The log keeps the traceback of unexpected errors.
 
     Raises:
         DiskFullError: no space is left.
@@ -118,7 +119,7 @@ def journal_of_run(folder: Path, config: Config, observer: Observer) -> Generato
     try:
         yield run_log
     except BaseException as error:
-        with suppress(DiskFullError):  # what ended the run is told, not what this line met
+        with suppress(DiskFullError):  # the error that ended the run matters more
             run_log.note(
                 "run stopped" if _is_stop(error) else "run failed",
                 None,
@@ -136,7 +137,7 @@ def _is_stop(error: BaseException) -> bool:
 
 
 def _trace(error: BaseException) -> dict[str, object]:
-    """Where an error comes from that was not raised on purpose, or stands for one that wasn't."""
+    """Return the traceback of an unexpected error, or of one raised from it."""
     if _is_stop(error) or (isinstance(error, VrmatteError) and error.__cause__ is None):
         return {}
     return {"traceback": "".join(traceback.format_exception(error))}

@@ -1,7 +1,7 @@
-"""Ends a process in which nothing moves any more: an encoder that waits for itself, a lost GPU.
+"""Exit a process that makes no progress any more: a deadlocked encoder, a lost GPU.
 
-A thread that hangs in native code can't be stopped or told anything. So the whole process ends,
-with an exit code that says that running again is worth it; every finished chunk is kept.
+A thread that hangs in native code can't be stopped. So the whole process exits, with a code that
+means that running again is worth it; every finished chunk is kept.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from typing import Self
 import psutil
 
 from vrmatte.errors import StalledError, one_line
-from vrmatte.jobs.run_log import JOURNAL_FILE, RunLog
+from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog
 from vrmatte.progress import Event, Finished, Observer, Started
 
-_LOOKS = 10
-"""How often is looked within the time allowed."""
-_LONGEST_BETWEEN_LOOKS_SECONDS = 15.0
+_CHECKS = 10
+"""Checks within the time allowed."""
+_LONGEST_INTERVAL_SECONDS = 15.0
 _MOVING_BYTES_PER_SECOND = 1 << 20
-"""Read or written by the process: large files are checked without any other sign of life."""
-_LAST_WORDS_SECONDS = 10.0
-"""A disk that hangs must not keep the process."""
+"""Read or written by the process: verifying a large file shows no other progress."""
+_REPORT_SECONDS = 10.0
+"""A disk that hangs must not keep the process alive."""
 
 
 class StallWatch:
-    """Watches events while its `with` block runs; without any for long, it ends the process.
+    """Exits the process after too long without progress, while its `with` block runs.
 
-    While chunks are made only their frames count; else files that are read or written do too.
+    While chunks are processed only frames count as progress; otherwise reading and writing do too.
     """
 
     def __init__(self, minutes: float, run_log: RunLog) -> None:
-        """Allow so many minutes without progress; 0: all the time there is."""
+        """Allow so many minutes without progress; 0: any time."""
         self._seconds = minutes * 60
         self._run_log = run_log
         self._events = 0
@@ -44,7 +44,7 @@ class StallWatch:
         self._watcher = threading.Thread(target=self._watch, name="stall watch", daemon=True)
 
     def listening(self, observer: Observer) -> Observer:
-        """The same observer; what it is told counts as progress."""
+        """Wrap an observer: every event it receives counts as progress."""
 
         def listen(event: Event) -> None:
             self._events += 1
@@ -67,48 +67,48 @@ class StallWatch:
             self._watcher.join()
 
     def _watch(self) -> None:
-        look_seconds = min(self._seconds / _LOOKS, _LONGEST_BETWEEN_LOOKS_SECONDS)
+        interval = min(self._seconds / _CHECKS, _LONGEST_INTERVAL_SECONDS)
         idle = 0.0
         seen, moved = self._events, _moved_bytes()
-        # Looks are counted, not the clock: a process that was suspended has not hung.
-        while not self._done.wait(look_seconds):
+        # Intervals are counted, not the clock: a process that was suspended has not hung.
+        while not self._done.wait(interval):
             before, seen = (seen, moved), self._events
             moved = _moved_bytes()
-            moving = moved - before[1] > _MOVING_BYTES_PER_SECOND * look_seconds
+            moving = moved - before[1] > _MOVING_BYTES_PER_SECOND * interval
             is_alive = seen != before[0] or (moving and self._stage != "matte")
-            idle = 0.0 if is_alive else idle + look_seconds
+            idle = 0.0 if is_alive else idle + interval
             if idle >= self._seconds:
                 self._end()
 
     def _end(self) -> None:
-        last_words = threading.Thread(target=self._speak, args=(_stacks(),), daemon=True)
-        last_words.start()
-        last_words.join(_LAST_WORDS_SECONDS)
+        report = threading.Thread(target=self._report, args=(_stacks(),), daemon=True)
+        report.start()
+        report.join(_REPORT_SECONDS)
         os._exit(StalledError.exit_code)
 
-    def _speak(self, stacks: dict[str, str]) -> None:
-        told = StalledError(
-            f"nothing moved for {self._seconds / 60:g} minutes, so the run ended itself. Run the "
-            f"same command again to continue; where it hung stands in {JOURNAL_FILE}, and "
+    def _report(self, stacks: dict[str, str]) -> None:
+        error = StalledError(
+            f"no progress for {self._seconds / 60:g} minutes, so the run exited. Run the same "
+            f"command again to continue; {RUN_LOG_FILE} shows where it hung, and "
             "processing.stall_minutes sets the time"
         )
         with suppress(Exception):
             self._run_log.note(
                 "stalled",
                 stage=self._stage,
-                exit_code=told.exit_code,
-                text=str(told),
+                exit_code=error.exit_code,
+                text=str(error),
                 threads=stacks,
             )
         with suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
-        # The one place where the library writes to a terminal: nobody is left who could.
-        os.write(2, f"vrmatte: {one_line(str(told))}\n".encode())
+        # The only place where the library writes to a terminal: no caller can any more.
+        os.write(2, f"vrmatte: {one_line(str(error))}\n".encode())
 
 
 def _moved_bytes() -> int:
-    """Read and written by this process so far, from the system's cache too; 0: not counted here."""
+    """Return the bytes read and written by this process, also in caches; 0: not counted here."""
     try:
         counted = psutil.Process().io_counters()
     except (AttributeError, psutil.Error, OSError):
@@ -119,11 +119,11 @@ def _moved_bytes() -> int:
 
 
 def _stacks() -> dict[str, str]:
-    """Where every other thread stands, by its name."""
+    """Return the stack of every other thread, by its name."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    own = threading.get_ident()
+    this = threading.get_ident()
     return {
         f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame))
         for ident, frame in sys._current_frames().items()  # pyright: ignore[reportPrivateUsage]
-        if ident != own
+        if ident != this
     }

@@ -1,4 +1,4 @@
-"""Stopping a run at a place where nothing is lost: between chunks, and before a file is joined."""
+"""Stop a run where no work is lost: between chunks, and before a file is joined."""
 
 from __future__ import annotations
 
@@ -10,27 +10,23 @@ from vrmatte.errors import StoppedError
 from vrmatte.platform_support import remove_file
 
 Stop = Callable[[], bool]
-"""Whether the run is to stop; asked often, so it must answer quickly."""
+"""Returns true to stop the run; called often, so it must be fast."""
 
 
 def never() -> bool:
-    """The run goes on to its end: the default of the library API."""
+    """Return False: let the run continue to its end, as the library API does by default."""
     return False
 
 
 def stop_if_asked(stop: Stop, done: str) -> None:
-    """End the run if that is asked for; `done` tells what is finished.
-
-    Raises:
-        StoppedError: it is.
-    """
+    """Raise StoppedError if `stop` returns true; `done` describes the finished work."""
     if stop():
         raise StoppedError(f"stopped: {done}; run the same command again to continue")
 
 
 @contextmanager
-def dropped_if_stopped(part: Path) -> Generator[None]:
-    """Leave no half-written file where work is stopped in its middle; after errors it stays."""
+def remove_if_stopped(part: Path) -> Generator[None]:
+    """Delete a half-written file if the work on it is stopped; after an error it stays."""
     try:
         yield
     except Exception:

@@ -13,7 +13,7 @@ from vrmatte.frames import FloatArray, Matte, PlanarFrame
 from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.view_memory import State, ViewMemory
 
-EngineKind = Literal["rvm", "selfie", "sam2"]
+EngineKind = Literal["rvm", "selfie", "sam2", "brightness"]
 RefinerName = Literal["rvm", "guided", "vitmatte"]
 Precision = Literal["fp32", "fp16", "bf16", "fp16+bf16"]
 """Arithmetic inside the networks: fp16 refers to the matting network, bf16 to the one that follows

@@ -35,7 +35,7 @@ from vrmatte.models.registry import (
     find_by_digest,
     find_weights,
 )
-from vrmatte.platform_support import cache_folder
+from vrmatte.platform_support import cache_folder, replace_file
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
 _YES = ("1", "true", "yes", "on")

@@ -1,4 +1,4 @@
-"""Watches what a stretch of work takes of the machine: memory, processor, graphics card, bytes."""
+"""Measure the memory, CPU time, GPU time and bytes that a piece of work takes."""
 
 from __future__ import annotations
 
@@ -16,71 +16,69 @@ from typing import Self
 
 import psutil
 
-_PATIENCE_SECONDS = 10
-
-_gpu_memory_MIB = 1 << 20
+_TIMEOUT_SECONDS = 10
+_MIB = 1 << 20
 
 
 def free_gpu_bytes() -> int | None:
-    """Free memory of the first NVIDIA card, which is the one networks run on; None: not known."""
+    """Return the free memory of the first NVIDIA card, which networks use; None: not known."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return None
     query = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(
-            query, capture_output=True, text=True, timeout=_PATIENCE_SECONDS, check=True
+        output = subprocess.run(
+            query, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True
         ).stdout
-        return int(said.splitlines()[0]) * _gpu_memory_MIB
+        return int(output.splitlines()[0]) * _MIB
     except (OSError, subprocess.SubprocessError, ValueError, IndexError):
         return None
 
 
-_LOOK_SECONDS = 0.05
-_GPU_LOOK_MS = 200
+_SAMPLE_SECONDS = 0.05
+_GPU_SAMPLE_MS = 200
 _QUERY = (
     "--query-gpu=utilization.gpu,memory.used",
     "--format=csv,noheader,nounits",
-    f"--loop-ms={_GPU_LOOK_MS}",
+    f"--loop-ms={_GPU_SAMPLE_MS}",
 )
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class MachineUse:
-    """What was taken between the beginning and the end."""
+    """The use of a machine over some time."""
 
     wall_seconds: float
     cpu_seconds: float
-    """Of the whole process, codecs' and networks' threads too."""
+    """CPU time of the whole process, with the threads of codecs and networks."""
     rss_peak_bytes: int
     rss_bytes: int
     """At the end."""
     gpu_seconds: float | None
-    """Time the graphics card was busy, whoever kept it so; None: there is none."""
+    """Time the GPU was busy, for any process; None: there is none."""
     vram_peak_bytes: int | None
-    """Taken on the graphics card, by whomever."""
+    """GPU memory in use, by any process."""
     read_bytes: int | None
-    """Asked of the system, from its cache too; None: the system doesn't count."""
+    """Bytes read, from caches too; None: the system has no count."""
     written_bytes: int | None
 
 
 class MachineMeter:
-    """Measures while its `with` block runs; `use` is there afterwards."""
+    """Measures while its `with` block runs; sets `use` at the end."""
 
     use: MachineUse
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._done = threading.Event()
-        self._looker = threading.Thread(target=self._look, name="machine use", daemon=True)
+        self._sampler = threading.Thread(target=self._sample_often, name="machine use", daemon=True)
         self._rss_peak = 0
 
     def __enter__(self) -> Self:
-        self._card = _Card.found()
+        self._card = _Card.open()
         self._moved = self._moved_bytes()
-        self._look_once()
-        self._looker.start()
+        self._sample()
+        self._sampler.start()
         self._cpu, self._wall = time.process_time(), time.perf_counter()
         return self
 
@@ -92,9 +90,9 @@ class MachineMeter:
     ) -> None:
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         self._done.set()
-        self._looker.join()
+        self._sampler.join()
         busy, vram = self._card.close() if self._card else (None, None)
-        rss = self._look_once()
+        rss = self._sample()
         before, after = self._moved, self._moved_bytes()
         moved = (None, None)
         if before is not None and after is not None:
@@ -102,29 +100,29 @@ class MachineMeter:
         gpu = None if busy is None else busy * wall
         self.use = MachineUse(wall, cpu, self._rss_peak, rss, gpu, vram, *moved)
 
-    def _look(self) -> None:
-        while not self._done.wait(_LOOK_SECONDS):
-            self._look_once()
+    def _sample_often(self) -> None:
+        while not self._done.wait(_SAMPLE_SECONDS):
+            self._sample()
 
-    def _look_once(self) -> int:
+    def _sample(self) -> int:
         rss = int(self._process.memory_info().rss)
         self._rss_peak = max(self._rss_peak, rss)
         return rss
 
     def _moved_bytes(self) -> tuple[int, int] | None:
-        """Bytes read and written so far, where the system counts them."""
+        """Return the bytes read and written so far, if the system counts them."""
         try:
             count = self._process.io_counters()
         except (AttributeError, psutil.Error, OSError):
             return None
-        # Linux tells what was asked apart from what came from a disk, which the cache makes random.
+        # On Linux the bytes that came from a disk depend on the cache; those asked for do not.
         read = getattr(count, "read_chars", count.read_bytes)
         written = getattr(count, "write_chars", count.write_bytes)
         return int(read), int(written)
 
 
 class _Card:
-    """The graphics card, as nvidia-smi sees it five times a second."""
+    """The GPU, as nvidia-smi reports it five times a second."""
 
     def __init__(self, program: str) -> None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
@@ -143,8 +141,8 @@ class _Card:
         self._reader.start()
 
     @classmethod
-    def found(cls) -> _Card | None:
-        """The card, if this machine has the program that watches it."""
+    def open(cls) -> _Card | None:
+        """Return the card, if this machine has nvidia-smi."""
         program = shutil.which("nvidia-smi")
         if program is None:
             return None
@@ -154,7 +152,7 @@ class _Card:
             return None
 
     def close(self) -> tuple[float | None, int | None]:
-        """Stop watching; mean share of time it was busy and most memory taken, if it answered."""
+        """Stop; return the mean busy share and the peak memory, if nvidia-smi reported them."""
         self._process.kill()
         self._process.wait()
         self._reader.join()
@@ -165,13 +163,13 @@ class _Card:
 
     def _read(self, lines: Iterable[str]) -> None:
         for line in lines:
-            with suppress(ValueError):  # a card, or a part of one, that doesn't count says [N/A]
+            with suppress(ValueError):  # a MIG part without counters prints [N/A]
                 percent, mebibytes = (float(field) for field in line.split(","))
                 self._shares.append(percent / 100)
                 self._vram_bytes.append(round(mebibytes * _MIB))
 
 
 def bytes_written_since(folder: Path, seconds: float) -> int:
-    """Size of all files in a folder that were changed since a time of the clock."""
-    found = (path.stat() for path in folder.rglob("*") if path.is_file())
-    return sum(told.st_size for told in found if told.st_mtime >= seconds)
+    """Return the size of all files in a folder that changed since a time (seconds since 1970)."""
+    stats = (path.stat() for path in folder.rglob("*") if path.is_file())
+    return sum(stat.st_size for stat in stats if stat.st_mtime >= seconds)

@@ -1,16 +1,18 @@
-"""Where a chunk's time went and what it took: kept with each chunk, summed up for the report."""
+"""Profiles of time, memory and bytes: saved with each chunk, added up for the report."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from vrmatte.errors import OutputError
 from vrmatte.files import ChunkFile, commit_text
-from vrmatte.profiling.machine_use import MachineUse
+from vrmatte.profiling.machine_use import MachineMeter, MachineUse, bytes_written_since
 from vrmatte.profiling.stopwatch import Stopwatch
 
 WAIT_FOR_FRAMES = "wait for frames"
@@ -46,60 +48,102 @@ class StageProfile:
     """One stage's time, in milliseconds."""
 
     cpu_ms: float
-    """Computed by the stage's own thread; codecs' and networks' threads are not in it."""
+    """CPU time of the stage's thread, without those of codecs and networks."""
     wall_ms: float
-    """From beginning to end, waits left out."""
+    """Wall time without waits."""
     wait_ms: float
-    """Spent on a queue: for frames to come, or for room to hand them on."""
+    """Time spent on a queue, waiting for a frame or for room."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Where time went and what was taken: of a chunk, or of several."""
+    """Time, memory and bytes of a chunk, or of several."""
 
     frames: int
     wall_ms: float
     cpu_ms: float
-    """Of the whole process, codecs' and networks' threads too."""
+    """CPU time of the whole process, with the threads of codecs and networks."""
     stages: Mapping[str, StageProfile]
-    """In the order of the work; where stages overlap they add up to more than the wall time."""
+    """In the order of processing; overlapping stages add up to more than the wall time."""
     rss_peak_bytes: int
     rss_bytes: int
     """At the end."""
     gpu_ms: float | None
-    """Time a graphics card was busy; None: there is none."""
+    """Time the GPU was busy; None: there is none."""
     vram_peak_bytes: int | None
     read_bytes: int
     written_bytes: int
 
     @property
     def frames_per_second(self) -> float:
-        """Speed, by the chunks' wall time alone."""
+        """Frames per second of the chunks' wall time."""
         return self.frames / self.wall_ms * 1000 if self.wall_ms else 0.0
 
     def per_frame(self, milliseconds: float) -> float:
-        """A time divided by the frames."""
+        """Divide a time by the frames."""
         return milliseconds / self.frames if self.frames else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class RunProfile:
-    """All chunks, and each."""
+    """The profile of a run: of all chunks, and of each."""
 
     in_all: Profile
     by_chunk: Mapping[int, Profile]
 
     @classmethod
     def of(cls, by_chunk: Mapping[int, Profile]) -> RunProfile:
-        """Sum up chunks, by their number."""
+        """Add up the profiles of chunks, by chunk number."""
         frames = sum(profile.frames for profile in by_chunk.values())
         return cls(summed_up(by_chunk.values(), frames), dict(by_chunk))
+
+
+class ChunkProfiler:
+    """Measures one pass over a chunk while its `with` block runs, and saves the profile."""
+
+    def __init__(self, watch: Stopwatch, path: Path) -> None:
+        """Take the stopwatch of the pass, and the profile's path among the chunk's files."""
+        self._watch = watch
+        self._path = path
+        self._meter = MachineMeter()
+
+    def __enter__(self) -> Self:
+        self._began = time.time()
+        self._meter.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._meter.__exit__(kind, error, trace)
+
+    def save(
+        self, files: Mapping[str, ChunkFile], key: str, frames: int, source_bytes: int
+    ) -> ChunkFile:
+        """Commit the profile of the pass.
+
+        Args:
+            files: made in the pass, by piece name.
+            key: of the matte.
+            frames: of the chunk.
+            source_bytes: size of the decoded part of the source, used where the system counts no
+                bytes read.
+
+        Raises:
+            OutputError, DiskFullError: the file can't be written.
+        """
+        moved = source_bytes, bytes_written_since(self._path.parent, self._began)
+        profile = profile_of(self._watch, self._meter.use, frames, moved)
+        return save_profile(profile, files, key, self._path)
 
 
 def profile_of(
     watch: Stopwatch, use: MachineUse, frames: int, moved_bytes: tuple[int, int]
 ) -> Profile:
-    """What was measured; `moved_bytes`, read and written, are used where the system counts none."""
+    """Return a pass's profile; `moved_bytes`, read and written, replace counts the system lacks."""
     read, written = moved_bytes
     return Profile(
         frames=frames,
@@ -118,8 +162,8 @@ def profile_of(
 def save_profile(profile: Profile, made: Iterable[str], key: str, path: Path) -> ChunkFile:
     """Commit a chunk's profile as JSON.
 
-    Large pictures are made in several passes over a chunk. Each is kept, until one makes all its
-    pieces anew; passes of another `key`, the matte's, are dropped.
+    Large frames need several passes over a chunk. Each pass is kept until a later one redoes all
+    its pieces; passes of another `key`, the matte's, are dropped.
 
     Raises:
         OutputError, DiskFullError: the file can't be written.
@@ -131,21 +175,21 @@ def save_profile(profile: Profile, made: Iterable[str], key: str, path: Path) ->
 
 
 def load_profile(path: Path) -> Profile:
-    """What `save_profile` wrote, all passes over the chunk together.
+    """Load what `save_profile` wrote, all passes added up.
 
     Raises:
-        OutputError: it is gone or damaged.
+        OutputError: the file is missing or damaged.
     """
     try:
         passes = json.loads(path.read_text(encoding="utf-8"))["passes"]
         profiles = [_profile(row) for row in passes]
         return summed_up(profiles, profiles[-1].frames)
     except _BROKEN as error:
-        raise OutputError(f"{path}: is gone or damaged; delete it and run again") from error
+        raise OutputError(f"{path}: is missing or damaged; delete it and run again") from error
 
 
 def summed_up(profiles: Iterable[Profile], frames: int) -> Profile:
-    """One profile of several, made one after the other, that covers so many frames."""
+    """Add up profiles made one after the other, which cover so many frames."""
     several = list(profiles)
     gpu = [p.gpu_ms for p in several if p.gpu_ms is not None]
     vram = [p.vram_peak_bytes for p in several if p.vram_peak_bytes is not None]
@@ -184,13 +228,13 @@ def _one_stage(rows: Sequence[StageProfile]) -> StageProfile:
 
 
 def _rank(name: str) -> tuple[int, str]:
-    """Stages in the order of the work, files by name, strangers last."""
+    """Rank stages in the order of processing, files by name, unknown stages last."""
     known = "file:" if name.startswith("file:") else name
     return (_ORDER.index(known) if known in _ORDER else len(_ORDER)), name
 
 
 def _passes_kept(path: Path, key: str, remade: Sequence[str]) -> list[dict[str, Any]]:
-    """Earlier passes of the same key that made other pieces; a damaged file holds none."""
+    """Return earlier passes of the same key that made other pieces; none from a damaged file."""
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
         passes: list[dict[str, Any]] = stored["passes"] if stored["key"] == key else []

@@ -1,4 +1,4 @@
-"""Adds up time by stage, for the report; stages may run on threads of their own."""
+"""Time by stage, for the report; stages may run on several threads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds by stage; a stage inside another, on the same thread, counts for itself alone.
+    """Seconds by stage; a nested stage on the same thread is not counted for the outer one.
 
-    A thread other than the one that made the watch lives on a queue: what goes by between two of
-    its stages is spent waiting, and counts so for the one that follows.
+    Threads other than the one that created the stopwatch work on queues: the time between two of
+    their stages counts as waiting of the second.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class Stopwatch:
 
     @property
     def cpu_seconds(self) -> dict[str, float]:
-        """Seconds by stage that its own thread computed; codecs' and networks' threads not."""
+        """CPU seconds by stage, without the threads of codecs and networks."""
         with self._lock:
             return dict(self._cpu_seconds)
 
     @property
     def wait_seconds(self) -> dict[str, float]:
-        """Wall seconds that stages on threads of their own waited, from their first item on."""
+        """Wall seconds that stages on other threads waited, from their first item on."""
         with self._lock:
             return dict(self._wait_seconds)
 
@@ -56,7 +56,7 @@ class Stopwatch:
             self._switch().pop()
 
     def time(self, name: str, items: Iterator[T]) -> Generator[T]:
-        """Pass items on; the time each takes to come counts for `name`."""
+        """Yield the items; count the time each takes for `name`."""
         try:
             while True:
                 with self.stage(name):
@@ -71,7 +71,7 @@ class Stopwatch:
                 close()
 
     def _switch(self, entered: str | None = None) -> list[str]:
-        """Count what went by since the last switch of this thread; returns its running stages."""
+        """Count the time since the last switch of this thread; return its running stages."""
         now, cpu_now = time.perf_counter(), time.thread_time()
         running: list[str] | None = getattr(self._thread, "running", None)
         if running is None:

@@ -43,6 +43,6 @@ MaskModelName = Literal[
     "sam3_tracker",
 ]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
-EngineName = Literal["auto", "rvm", "selfie", "sam2"]
+EngineName = Literal["auto", "rvm", "selfie", "sam2", "brightness"]
 OnDamage = Literal["stop", "hold", "partial"]
 StereoMode = Literal["independent", "reference_eye", "joint"]

@@ -154,7 +154,8 @@ class MattingConfig(_Section):
     engine: EngineName = Field(
         default="auto",
         description="auto: rvm; selfie if its weights can't be had. sam2: people are followed by a "
-        "network of their own and matted within its masks (extra sam2)",
+        "network of their own and matted within its masks (extra sam2). brightness: for trials, "
+        "bright pixels are people; needs no weights",
     )
     mask_model: MaskModelName = Field(
         default="sam2.1_hiera_tiny", description="with engine sam2: who follows people"

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from support.brightness import brightness_config
+from support.faults import around
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
-from vrmatte import pipeline
+from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
-from vrmatte.jobs import chunks, memory
-from vrmatte.media.decode import read_frames
-from vrmatte.pipeline import process_chunk
+from vrmatte.jobs import memory
 from vrmatte.progress import Advanced
-from vrmatte.settings.config import Config
 
-CONFIG = Config.model_validate(
+CONFIG = brightness_config(
     {
         "output": {
             "deliver": ["matte-lossless", "greenscreen", "alpha-packed", "matte"],
@@ -27,8 +25,7 @@ CONFIG = Config.model_validate(
 
 
 @pytest.fixture
-def clip(tmp_path, monkeypatch) -> Path:
-    use_stand_in(monkeypatch)
+def clip(tmp_path) -> Path:
     path = tmp_path / "clip_LR_180.mp4"
     write_clip(path, frames=20)
     return path
@@ -41,19 +38,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, clip, monkeypatch):
     matte_video(clip, tmp_path / "together", CONFIG)
-    made: list[tuple[bool, list[str]]] = []
-    decoded: list[range] = []
-
-    def watched(plan, job, *rest):
-        made.append((job.make_matte, [d.id for d in job.deliverables]))
-        return process_chunk(plan, job, *rest)
-
-    def watched_frames(source, timeline, first, last):
-        decoded.append(range(first, last))
-        return read_frames(source, timeline, first, last)
-
-    monkeypatch.setattr(chunks, "process_chunk", watched)
-    monkeypatch.setattr(pipeline, "read_frames", watched_frames)
+    decoded: list[object] = []
+    around(monkeypatch, "vrmatte.pipeline.read_frames", lambda *_: decoded.append(None))
     monkeypatch.setattr(memory, "_WIDEST_TOGETHER_PX", 255)
     done: list[int] = []
     matte_video(
@@ -65,6 +51,8 @@ def test_large_pictures_have_one_encoder_at_a_time_and_the_same_files(tmp_path, 
         ),
     )
     # One file beside the mattes; for mattes alone the source isn't decoded again.
+    begun = begun_chunks(tmp_path / "apart")
+    made = [(line["matte"], line["files"]) for line in begun]
     assert made == [(True, ["greenscreen"]), (False, ["alpha-packed"]), (False, ["matte"])] * 3
     assert len(decoded) == 6
     assert done == list(range(1, 21))

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from support.media_fixtures import PQ, people_picture, write_clip
-from support.stand_in_engine import CHOICE
 from vrmatte.compose.composer import eye_of, make_composer
 from vrmatte.compose.rgba import paint_rgba
 from vrmatte.compose.view import Preparation
@@ -26,6 +25,7 @@ from vrmatte.deliverables.decide import (
 from vrmatte.frames import YUV420P10, PixelLayout, PlanarFrame, StraightFrame, Timeline
 from vrmatte.geometry.projection import Fisheye
 from vrmatte.jobs.finish import product_key
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.decode import read_frames
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import scan_timeline
@@ -101,7 +101,7 @@ def config_of(settings: Mapping[str, Any]) -> Config:
 
 def plan_of(scene: Scene, settings: Mapping[str, Any]) -> Plan:
     config = config_of(settings)
-    return make_plan(scene.source, "f" * 64, scene.timeline, WHOLE_EYES, CHOICE, config)
+    return make_plan(scene.source, "f" * 64, scene.timeline, WHOLE_EYES, BRIGHTNESS, config)
 
 
 def keys_of(plan: Plan) -> dict[str, str]:

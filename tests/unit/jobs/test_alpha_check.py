@@ -3,21 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.brightness import MATTES_ALONE, brightness_config
 from support.media_fixtures import write_clip
-from support.stand_in_engine import use_stand_in
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.errors import VerificationError
 from vrmatte.jobs import alpha_check
 from vrmatte.jobs.alpha_check import WORST_COARSE_ERROR, coarse_error
-from vrmatte.settings.config import Config
 
-CONFIG = Config.model_validate(
-    {
-        "output": {"deliver": ["alpha-packed"]},
-        "processing": {"chunk_size": 4},
-        "stereo": {"consistency_mode": "independent"},  # the clip is no stereo pair
-    }
+CONFIG = brightness_config(
+    MATTES_ALONE,  # the clip is no stereo pair
+    {"output": {"deliver": ["alpha-packed"]}, "processing": {"chunk_size": 4}},
 )
 
 
@@ -42,8 +38,7 @@ def test_detail_finer_than_packing_keeps_does_not_count():
 
 
 @pytest.fixture
-def clip(tmp_path, monkeypatch):
-    use_stand_in(monkeypatch)
+def clip(tmp_path):
     path = tmp_path / "clip_LR_180.mp4"
     write_clip(path, frames=10)
     return path

@@ -8,29 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from support.brightness import MATTES_ALONE, brightness_config
+from support.faults import around
 from support.media_fixtures import write_clip
-from support.stand_in_engine import StandInEngine, use_stand_in
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import ChunkError, VrmatteError
 from vrmatte.jobs.fallbacks import memory_shortage
 from vrmatte.progress import Advanced, Notice
-from vrmatte.settings.config import Config
 
 FRAMES, CHUNK_FRAMES = 20, 8
 GPU = "the network failed on CUDAExecutionProvider: Failed to allocate memory for requested buffer"
-
-
-class HungryEngine(StandInEngine):
-    """Runs out of memory as its test says, whenever a picture is shown."""
-
-    def __init__(self, fails) -> None:
-        super().__init__()
-        self._fails = fails
-
-    def infer(self, view, pictures):
-        self._fails(self, pictures)
-        return super().infer(view, pictures)
 
 
 class Machine:
@@ -55,7 +43,6 @@ def clip(tmp_path_factory) -> Path:
 @pytest.fixture
 def run(clip, tmp_path, monkeypatch):
     """Run the clip with an engine that fails as told; returns files, notices, frames told."""
-    use_stand_in(monkeypatch)
 
     def run(
         name,
@@ -66,11 +53,17 @@ def run(clip, tmp_path, monkeypatch):
     ):
         machine = Machine()
 
-        def load(choice, config, *_):
-            machine.opened.append((config.processing.parallel_eyes, config.hardware.device))
-            return HungryEngine(lambda *shown: fails and fails(machine, config, *shown))
+        used = None
 
-        monkeypatch.setattr("vrmatte.jobs.chunks.load_engine", load)
+        def load(choice, config, *_):
+            nonlocal used
+            used = config
+            machine.opened.append((config.processing.parallel_eyes, config.hardware.device))
+
+        def infer(engine, view, pictures):
+            if fails:
+                fails(machine, used, engine, pictures)
+
         tree = {
             "processing": {"chunk_size": CHUNK_FRAMES, "overlap_frames": 3, **processing},
             "output": {"deliver": deliver, "encoder": "software"},
@@ -84,8 +77,11 @@ def run(clip, tmp_path, monkeypatch):
                 said.append(event.text)
 
         out = tmp_path / name
-        config = Config.model_validate(tree)
-        matte_video(clip, out, config, retry_failed=retry_failed, observer=observer)
+        config = brightness_config(MATTES_ALONE, tree)
+        with monkeypatch.context() as patch:
+            around(patch, "vrmatte.jobs.chunks.load_engine", load)
+            around(patch, "vrmatte.matting.engines.brightness.BrightnessEngine.infer", infer)
+            matte_video(clip, out, config, retry_failed=retry_failed, observer=observer)
         return machine, digests(out), [s for s in said if "ran out" in s], done
 
     return run
@@ -196,7 +192,7 @@ def test_with_leave_the_scale_shrinks_and_keys_say_so(run, undisturbed, tmp_path
     assert files != undisturbed
     assert done == list(range(1, FRAMES + 1))
     assert [text.rpartition(" on ")[2] for text in said][-1] == (
-        "the network's picture is 49% as wide as planned"
+        "the network's input is 49% as wide as planned"
     )
     assert all("chunk 1" in text or "chunk 0" in text for text in said)
     failed_before = machine.failures

@@ -37,7 +37,7 @@ class Watch:
     def __init__(self):
         self.told = iter(("one", "two"))
 
-    def give_up_more(self):
+    def use_less(self):
         return next(self.told, None)
 
 

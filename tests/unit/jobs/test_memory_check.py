@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import pytest
 
 from support.media_fixtures import write_clip
-from support.stand_in_engine import CHOICE
 from vrmatte.errors import ChunkError, ConfigError
 from vrmatte.frames import YUV420P, YUV420P10
 from vrmatte.jobs import memory
@@ -17,6 +16,7 @@ from vrmatte.jobs.memory import (
     concurrency_modes,
     needed_bytes,
 )
+from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.plan import Plan, make_plan
@@ -43,7 +43,7 @@ def plan_of(tmp_path_factory):
             }
         )
         large = replace(source, width=width, height=width // 2, layout=layout)
-        return make_plan(large, "f" * 64, timeline, WHOLE_EYES, CHOICE, config)
+        return make_plan(large, "f" * 64, timeline, WHOLE_EYES, BRIGHTNESS, config)
 
     return plan_of
 
@@ -122,7 +122,7 @@ def test_little_free_memory_is_a_warning(plan_of, machine):
 def test_where_there_is_enough_nothing_is_said(plan_of, machine):
     machine(free_gb=16)
     watch = MemoryWatch(plan_of(width=4096))
-    assert watch.look(0) is None
+    assert watch.choose_mode(0) is None
     assert watch.mode == ConcurrencyMode("all", True)
 
 
@@ -130,16 +130,16 @@ def test_less_is_done_at_a_time_while_memory_is_short(plan_of, machine):
     plan = plan_of(width=4096)
     watch = MemoryWatch(plan)
     machine(free_gb=needed_gb(plan, ConcurrencyMode("two", True)))
-    told = watch.look(3)
+    told = watch.choose_mode(3)
     assert watch.mode == ConcurrencyMode("two", True)
     assert told is not None
     assert told.startswith("from chunk 3 on files are encoded one after the other: ")
-    assert watch.look(4) is None
+    assert watch.choose_mode(4) is None
     machine(free_gb=0.1)
-    assert "don't overlap" in (watch.look(5) or "")
+    assert "don't overlap" in (watch.choose_mode(5) or "")
     assert watch.mode == ConcurrencyMode("one", False)
     machine(free_gb=16)
-    assert "again" in (watch.look(6) or "")
+    assert "again" in (watch.choose_mode(6) or "")
     assert watch.mode == ConcurrencyMode("all", True)
 
 
@@ -147,7 +147,7 @@ def test_what_the_process_holds_already_is_not_needed_again(plan_of, machine):
     plan = plan_of(width=4096)
     machine(free_gb=0.5, held_gb=needed_gb(plan))
     watch = MemoryWatch(plan)
-    assert watch.look(0) is None
+    assert watch.choose_mode(0) is None
 
 
 def test_the_limit_counts_like_the_machines_own_size(plan_of, machine):
@@ -158,23 +158,23 @@ def test_the_limit_counts_like_the_machines_own_size(plan_of, machine):
         + needed_gb(plan, ConcurrencyMode("two", True))
     ) / 2
     watch = MemoryWatch(plan_of(width=4096, limit=limit))
-    assert "processing.max_memory_gb=" in (watch.look(0) or "")
+    assert "processing.max_memory_gb=" in (watch.choose_mode(0) or "")
     assert watch.mode == ConcurrencyMode("two", True)
 
 
 def test_a_process_beyond_the_limit_begins_no_chunk(plan_of, machine):
     machine(free_gb=64, held_gb=5)
     watch = MemoryWatch(plan_of(limit=4))
-    with pytest.raises(ChunkError, match=r"chunk 7 is not begun: 5\.0 GB are held already"):
-        watch.look(7)
+    with pytest.raises(ChunkError, match=r"chunk 7 was not started: .*holds 5\.0 GB already"):
+        watch.choose_mode(7)
 
 
 def test_what_memory_ran_out_for_does_not_come_back(plan_of, machine):
     machine(free_gb=64)
     watch = MemoryWatch(plan_of(width=4096))
-    assert "one after the other" in (watch.give_up_more() or "")
-    assert watch.look(1) is None
+    assert "one after the other" in (watch.use_less() or "")
+    assert watch.choose_mode(1) is None
     assert watch.mode == ConcurrencyMode("two", True)
-    assert "not beside the mattes" in (watch.give_up_more() or "")
-    assert "don't overlap" in (watch.give_up_more() or "")
-    assert watch.give_up_more() is None
+    assert "not beside the mattes" in (watch.use_less() or "")
+    assert "don't overlap" in (watch.use_less() or "")
+    assert watch.use_less() is None

@@ -9,12 +9,12 @@ import pytest
 
 from vrmatte.errors import ChunkError, ConfigError, DiskFullError, StoppedError
 from vrmatte.jobs import run_log as journal_module
-from vrmatte.jobs.run_log import JOURNAL_FILE, OLD_JOURNAL_FILE, RunLog, journal_of_run
+from vrmatte.jobs.run_log import OLD_RUN_LOG_FILE, RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.progress import Event, ignore
 from vrmatte.settings.config import Config
 
 
-def lines(folder: Path, name: str = JOURNAL_FILE) -> list[dict[str, object]]:
+def lines(folder: Path, name: str = RUN_LOG_FILE) -> list[dict[str, object]]:
     return [json.loads(text) for text in (folder / name).read_text().splitlines()]
 
 
@@ -42,9 +42,9 @@ def test_it_is_bounded_and_one_older_file_is_kept(tmp_path, monkeypatch):
     for number in range(100):
         run_log.note("notice", number=number)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
-    numbers = [line["number"] for line in lines(tmp_path, OLD_JOURNAL_FILE) + lines(tmp_path)]
+    numbers = [line["number"] for line in lines(tmp_path, OLD_RUN_LOG_FILE) + lines(tmp_path)]
     assert numbers == list(range(100))[-len(numbers) :]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [JOURNAL_FILE, OLD_JOURNAL_FILE]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [RUN_LOG_FILE, OLD_RUN_LOG_FILE]
 
 
 def test_an_endless_line_is_left_out(tmp_path):
@@ -54,9 +54,9 @@ def test_an_endless_line_is_left_out(tmp_path):
 
 
 def test_a_line_cut_by_a_kill_spoils_no_other(tmp_path):
-    (tmp_path / JOURNAL_FILE).write_text('{"time": 1, "event": "run beg')
+    (tmp_path / RUN_LOG_FILE).write_text('{"time": 1, "event": "run beg')
     RunLog(tmp_path).note("run begun")
-    _, whole = (tmp_path / JOURNAL_FILE).read_text().splitlines()
+    _, whole = (tmp_path / RUN_LOG_FILE).read_text().splitlines()
     assert json.loads(whole)["event"] == "run begun"
 
 
@@ -65,7 +65,7 @@ def test_one_that_cannot_be_written_is_told_once(tmp_path, hurdle):
     folder = tmp_path / "job"
     folder.mkdir()
     if hurdle == "folder":
-        (folder / JOURNAL_FILE).mkdir()
+        (folder / RUN_LOG_FILE).mkdir()
     else:
         shutil.rmtree(folder)
     told: list[Event] = []
@@ -78,19 +78,19 @@ def test_one_that_cannot_be_written_is_told_once(tmp_path, hurdle):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 def test_a_full_disk_stops_the_run(tmp_path):
-    (tmp_path / JOURNAL_FILE).symlink_to("/dev/full")
+    (tmp_path / RUN_LOG_FILE).symlink_to("/dev/full")
     with pytest.raises(DiskFullError, match="journal"):
         RunLog(tmp_path).note("run begun")
 
 
 def failing(folder: Path, error: BaseException) -> dict[str, object]:
-    with pytest.raises(type(error)), journal_of_run(folder, Config(), ignore):
+    with pytest.raises(type(error)), open_run_log(folder, Config(), ignore):
         raise error
     return lines(folder)[-1]
 
 
 def test_a_run_tells_machine_and_settings(tmp_path):
-    with journal_of_run(tmp_path, Config(), ignore):
+    with open_run_log(tmp_path, Config(), ignore):
         pass
     (line,) = lines(tmp_path)
     assert line["event"] == "run begun"
@@ -128,9 +128,9 @@ def test_stopping_is_no_failure(tmp_path, error):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is full")
 def test_a_disk_full_at_the_end_hides_no_error(tmp_path):
     def fails_when_the_disk_is_full() -> None:
-        with journal_of_run(tmp_path, Config(), ignore):
-            (tmp_path / JOURNAL_FILE).unlink()
-            (tmp_path / JOURNAL_FILE).symlink_to("/dev/full")
+        with open_run_log(tmp_path, Config(), ignore):
+            (tmp_path / RUN_LOG_FILE).unlink()
+            (tmp_path / RUN_LOG_FILE).symlink_to("/dev/full")
             raise ConfigError("so not")
 
     with pytest.raises(ConfigError):

@@ -121,7 +121,7 @@ def test_a_failing_stretch_of_work_leaves_nothing_running(program):
     with pytest.raises(KeyError), meter:
         raise KeyError
     assert meter._card._process.returncode is not None
-    assert not meter._looker.is_alive()
+    assert not meter._sampler.is_alive()
 
 
 def test_only_files_written_since_count(tmp_path: Path):

@@ -125,7 +125,7 @@ def test_what_stood_there_of_other_mattes_or_damaged_is_dropped(tmp_path, before
 def test_a_damaged_profile_is_refused_by_name(tmp_path, content):
     path = tmp_path / "profile.json"
     path.write_text(content)
-    with pytest.raises(OutputError, match=r"profile\.json: is gone or damaged"):
+    with pytest.raises(OutputError, match=r"profile\.json: is missing or damaged"):
         load_profile(path)
 
 

@@ -14,6 +14,7 @@ from vrmatte.masks.vitmatte import VITMATTE_WEIGHTS, open_vitmatte
 from vrmatte.matting.base import Engine, EngineChoice, EngineKind
 from vrmatte.matting.edges.refiners import GuidedRefiner, NetworkRefiner
 from vrmatte.matting.edges.vitmatte_tiles import EdgeTiles
+from vrmatte.matting.engines.brightness import BRIGHTNESS, BrightnessEngine
 from vrmatte.matting.engines.masked import MaskedEngine
 from vrmatte.matting.engines.rvm import RvmEngine, half_rvm_runs, load_rvm
 from vrmatte.matting.engines.selfie import SelfieEngine
@@ -39,7 +40,9 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
     Raises:
         WeightsError: weights are unavailable; with `matting.engine: auto`, those of all engines.
     """
-    if config.matting.engine == "sam2":
+    if config.matting.engine == "brightness":
+        choice = BRIGHTNESS
+    elif config.matting.engine == "sam2":
         choice = _choice_of_masks(config, observer)
     elif config.matting.engine == "selfie":
         choice = _choice("selfie", get_weights(SELFIE_WEIGHTS, observer))
@@ -71,6 +74,8 @@ def load_engine(choice: EngineChoice, config: Config, observer: Observer = ignor
         WeightsError: the weights are gone, differ from those chosen, or cannot be run.
         ConfigError: the device does not work and `hardware.require_device` is set.
     """
+    if choice.name == "brightness":
+        return BrightnessEngine()
     if choice.masks is not None:
         return _masked(choice, choice.masks, config, observer)
     weights = _read(choice)
