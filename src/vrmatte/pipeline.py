@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 
 from vrmatte.compose.view import Preparation, PreparedFrame
-from vrmatte.deliverables.decide import source_view
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile
 from vrmatte.frames import Matte, PlanarFrame
@@ -126,9 +125,9 @@ def _make_pieces(
                 outputs.append(ScoreOutput(job.folder, plan.eye, plan.subjects.people))
             sinks = [stack.enter_context(_sink(plan, output, watch)) for output in outputs]
             prepare = Preparation(
-                source_view(plan.source, plan.config),
+                plan.source_view,
                 plan.config,
-                continued=any(d.has_alpha for d in job.deliverables),
+                continued=any(d.kind.has_alpha for d in job.deliverables),
             )
         made = 0
         for frame, matte in watch.time("matte", _mattes(job, matting, frames)):
@@ -258,7 +257,7 @@ def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:
 
     They are not decoded where nobody looks at them.
     """
-    if not job.make_matte and not any(d.needs_picture for d in job.deliverables):
+    if not job.make_matte and not any(d.kind.needs_frames for d in job.deliverables):
         return black_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
     return read_frames(plan.source, plan.timeline, _first_frame(job), job.chunk.last)
 

@@ -93,7 +93,7 @@ def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str])
     return key_of(
         {
             "file": deliverable.file_name,
-            "streams": plan.config.audio.preserve_audio and deliverable.carries_streams,
+            "streams": plan.config.audio.preserve_audio and deliverable.kind.carries_streams,
             **({"boxes": "apple"} if _wants_apple_boxes(plan, deliverable) else {}),
             "chunks": [key_of(deliverable_parameters(plan, deliverable, k)) for k in matte_keys],
         }
@@ -135,7 +135,7 @@ def _finish_video(
         container=deliverable.container,
         rate=plan.rate,
         source=plan.source.path,
-        carry=_carried_streams(plan) if deliverable.carries_streams else (),
+        carry=_carried_streams(plan) if deliverable.kind.carries_streams else (),
         window=plan.window,
     )
     carried = join_chunks(request, observer)
@@ -184,7 +184,7 @@ def _losses(plan: Plan, carried: CopiedStreams, deliverable: Deliverable) -> Ite
             f"does not carry source stream {stream.stream_index}, {stream.description}: "
             f"{stream.reason}; it is still in the source"
         )
-    if plan.config.audio.preserve_audio and deliverable.carries_streams:
+    if plan.config.audio.preserve_audio and deliverable.kind.carries_streams:
         for stream in plan.source.streams:
             if stream.kind == "video":
                 yield (
@@ -230,7 +230,7 @@ def verify_file(
         deliverable.size,
         observer,
         alpha.look if alpha else None,
-        has_alpha=deliverable.has_alpha,
+        has_alpha=deliverable.kind.has_alpha,
     )
     checks["times"] = "equal to the source's"
     if alpha:
