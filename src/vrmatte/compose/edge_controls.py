@@ -29,7 +29,7 @@ class EdgeControls:
     choke_px: float = 0.0
     """Distance that the 50 % contour moves inward; negative: outward."""
     feather_px: float = 0.0
-    """Width of the ramp that a hard edge becomes; on soft edges, the widths of both blurs add up."""
+    """Width of the ramp that a hard edge becomes; for soft edges, the widths of blurs add up."""
 
     def __call__(self, matte: Matte) -> Matte:
         """Return the matte with its edge moved, then softened.

@@ -1,7 +1,7 @@
 """People in front of one flat colour, blended in the YUV planes.
 
-Blending is linear, so YUV codes can be blended as well as RGB codes; the frame keeps every bit where
-the matte is opaque.
+Blending is linear, so YUV codes can be blended as well as RGB codes. The frame keeps every bit
+where the matte is opaque.
 """
 
 from __future__ import annotations

@@ -183,7 +183,7 @@ def _spread(
     peak: int,
     out: Any,
 ) -> None:
-    """Interpolate chroma columns left..right-1 at every luma pixel, bilinearly, and rescale them."""
+    """Interpolate chroma columns left..right-1 at every luma pixel, bilinearly, and rescale."""
     rows, count = plane.shape[0], right - left
     factor, shift, most = np.float32(gain), np.float32(offset + 0.5), np.float32(peak)
     first, last = 2 * left, min(2 * right, out.shape[1])

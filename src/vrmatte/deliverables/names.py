@@ -113,6 +113,6 @@ def _fault(template: str | None, problem: str) -> ConfigError:
     accepted = ", ".join(f"{{{field}}}" for field in _FIELDS)
     shown = "null" if template is None else repr(template)
     return ConfigError(
-        f"output.name_template = {shown} {problem}; accepted is a file name without suffix, made of "
+        f"output.name_template = {shown} {problem}; accepted is a file name without suffix, of "
         f"plain text and {accepted}"
     )

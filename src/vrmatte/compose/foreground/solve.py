@@ -78,9 +78,8 @@ def solve_colours(
     solution = solve_levels(sums)
     fade = np.zeros((1, 1), np.float32) if beyond is None else beyond
     base = np.array(empty or (0,) * len(planes), np.float32)
-    _finish(
-        planes, alpha, targets, left, right, solution, fade, base, beyond is not None, peak, out
-    )
+    continued = beyond is not None
+    _finish(planes, alpha, targets, left, right, solution, fade, base, continued, peak, out)
 
 
 def mixed_tiles(alpha: Matte, left: int, right: int) -> tuple[TileMap, TileMap]:
@@ -283,13 +282,11 @@ def _finish_tile(
                 planes[n][i, begin : begin + columns],
                 out[n][i, begin : begin + columns],
             )
-            _distribute_residual(
-                samples, line, guess, 2 + 2 * n, share, empty[n], continued, peak, into
-            )
+            _add_residual(samples, line, guess, 2 + 2 * n, share, empty[n], continued, peak, into)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _distribute_residual(
+def _add_residual(
     samples: Any,
     alpha: Any,
     guess: Any,
