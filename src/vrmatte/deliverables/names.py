@@ -44,7 +44,7 @@ def view_tag(
 def output_name(
     stem: str,
     kind: DeliverableKind,
-    view: str = _HALF_EQUIRECT,
+    view: str,
     *,
     eye: Eye | None = None,
     source_stem: str | None = None,
