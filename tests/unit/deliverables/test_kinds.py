@@ -116,12 +116,13 @@ OTHER_MEANINGS = {
     "matte": ("cli", "commands", "jobs", "outputs", "pipeline", "profiling", "report", "plan"),
     "png": ("media/sequences",),
     "exr": ("media/sequences",),
+    "confidence": ("people/",),
     "alpha-packed": ("commands/read_mattes", "cli/score"),
 }
 """Places where a word isn't a deliverable: the matte store's piece and stage, formats of image
-files, and what `--as` says of a file whose matte is scored."""
-LISTS = ("deliverable_kinds", "cli/demo")
-"""Places that list names: the table, and the files of the demonstration."""
+files, a detector's confidence, and what `--as` says of a file whose matte is scored."""
+LISTS = ("deliverable_kinds", "cli/demo", "media/sequences/sequence")
+"""Modules that list names: the table, the files of the demonstration, formats of image files."""
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:
@@ -150,11 +151,11 @@ def asked_for(tree: ast.Module) -> Iterator[str]:
 
 
 def grouped(tree: ast.Module) -> Iterator[set[str]]:
-    """Groups of several deliverables, which only a test of membership can need."""
+    """Groups of nothing but deliverables, which only a test of membership can need."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Tuple | ast.List | ast.Set):
-            words = {e.value for e in node.elts if isinstance(e, ast.Constant)} & KINDS.keys()
-            if len(words) > 1:
+        if isinstance(node, ast.Tuple | ast.List | ast.Set) and len(node.elts) > 1:
+            words = {e.value if isinstance(e, ast.Constant) else None for e in node.elts}
+            if words <= KINDS.keys():
                 yield words
 
 
