@@ -9,17 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vrmatte.compose.composer import Composer, eye_of, make_composer
+from vrmatte.compose.composer import RECIPES, Composer, ComposerInputs, eye_of
 from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.compose.view import PreparedFrame
-from vrmatte.deliverables.decide import (
-    Deliverable,
-    estimates_foreground,
-    picture_layout,
-    source_view,
-)
+from vrmatte.deliverables.decide import Deliverable
 from vrmatte.files import ChunkFile
-from vrmatte.frames import ColorTags, PixelLayout, StraightFrame
+from vrmatte.frames import ColorTags, StraightFrame
 from vrmatte.media.encode import ChunkWriter
 from vrmatte.media.encoders import MATTE_STORE, EncoderSpec
 from vrmatte.media.sequences.sequence import SequenceWriter
@@ -30,7 +25,6 @@ from vrmatte.quality.frame_scorer import ScoreOutput
 from vrmatte.threads import BackgroundWriter
 
 MATTE_FILE = "matte.mkv"
-_SUFFIXES = {"mp4": "mp4", "mov": "mov", "matroska": "mkv", "webm": "webm"}
 _QUEUED_FRAMES = 2
 """Frames that may wait between two stages: enough to even out those that take longer."""
 _WIDEST_QUEUED_PX = 4096
@@ -195,30 +189,28 @@ def _open_outputs(plan: Plan, job: ChunkJob, stack: ExitStack) -> Iterator[Outpu
         color = replace(plan.source.color, full_range=True, matrix=2, primaries=2, transfer=2)
         path = job.folder / MATTE_FILE
         yield _MatteOutput(stack.enter_context(_writer(plan, path, MATTE_STORE, size, color)))
-    view = source_view(plan.source, plan.config)
     composers: dict[str, Composer] = {}
     for deliverable in job.deliverables:
-        target = picture_layout(deliverable, plan.source.layout)
         composer = composers.get(deliverable.name)
         if composer is None:
-            composer = make_composer(
-                deliverable.name,
+            inputs = ComposerInputs(
                 plan.config,
-                view,
-                target,
+                plan.source_view,
+                deliverable.layout,
                 deliverable.color,
-                own_colours=estimates_foreground(deliverable.name, plan.config),
-                subjects=plan.subjects,
-                timeline=plan.timeline,
+                deliverable.estimates_foreground,
+                plan.subjects,
+                plan.timeline,
             )
+            composer = RECIPES[deliverable.name].build(inputs)
             if deliverable.eye is not None:  # both eyes' files are halves of the same pictures
                 composer = _once_a_frame(deliverable.name, composer)
             composers[deliverable.name] = composer
         if deliverable.sequence is not None:
-            frames = _sequence_writer(plan, job, deliverable, target)
+            frames = _sequence_writer(job, deliverable)
             yield _SequenceOutput(deliverable, stack.enter_context(frames), composer)
             continue
-        path = job.folder / f"{deliverable.id}.{_SUFFIXES[deliverable.container]}"
+        path = job.folder / f"{deliverable.id}{deliverable.kind.suffix}"
         writer = _writer(plan, path, deliverable.encoder, deliverable.size, deliverable.color)
         yield _FileOutput(deliverable, stack.enter_context(writer), composer)
     if job.make_matte and plan.config.quality.scores:
@@ -231,14 +223,11 @@ def _writer(
     return ChunkWriter(path, spec, size, color, plan.timeline.time_base, plan.rate)
 
 
-def _sequence_writer(
-    plan: Plan, job: ChunkJob, deliverable: Deliverable, layout: PixelLayout
-) -> SequenceWriter:
+def _sequence_writer(job: ChunkJob, deliverable: Deliverable) -> SequenceWriter:
     spec = deliverable.sequence
     assert spec is not None
-    light = "linear" if spec.kind == "exr" else "video"
     eyes = 2 if deliverable.eye is None else 1
-    painter = RgbaPainter(spec.size, layout, deliverable.color, light, eyes)
+    painter = RgbaPainter(spec.size, deliverable.layout, deliverable.color, spec.light, eyes)
     numbers = range(job.chunk.first, job.chunk.last)
     key = job.keys[piece_name(deliverable)]
     return SequenceWriter(job.folder / deliverable.id, spec, numbers, key, painter.rows)

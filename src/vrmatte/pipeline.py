@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from vrmatte.compose.view import Preparation
-from vrmatte.deliverables.decide import source_view
 from vrmatte.errors import ChunkError, output_error
 from vrmatte.files import ChunkFile
 from vrmatte.frames import Matte, PlanarFrame
@@ -88,9 +87,9 @@ def _make_pieces(
     with _decoded(plan, job, watch) as frames, ChunkOutputs(plan, job, watch) as outputs:
         mattes = matting.mattes(frames) if matting else _stored_mattes(job, frames)
         prepare = Preparation(
-            source_view(plan.source, plan.config),
+            plan.source_view,
             plan.config,
-            continued=any(d.has_alpha for d in job.deliverables),
+            continued=any(d.kind.has_alpha for d in job.deliverables),
         )
         made = 0
         for frame, matte in watch.time("matte", mattes):
@@ -135,7 +134,7 @@ def _source_frames(plan: Plan, job: ChunkJob) -> Generator[PlanarFrame]:
 
     They are not decoded where no output shows them.
     """
-    if not job.make_matte and not any(d.needs_picture for d in job.deliverables):
+    if not job.make_matte and not any(d.kind.needs_frames for d in job.deliverables):
         return black_frames(plan.source, plan.timeline, job.chunk.first, job.chunk.last)
     return read_frames(plan.source, plan.timeline, _first_frame(job), job.chunk.last)
 

@@ -14,7 +14,13 @@ from fractions import Fraction
 
 import numpy as np
 
-from vrmatte.deliverables.decide import Deliverable, Parameters, decide_deliverables
+from vrmatte.compose.view import SourceView
+from vrmatte.deliverables.decide import (
+    Deliverable,
+    Parameters,
+    decide_deliverables,
+    source_view,
+)
 from vrmatte.errors import ConfigError
 from vrmatte.frames import Eye, Timeline
 from vrmatte.geometry.projection import EyeProjection, Fisheye
@@ -89,6 +95,11 @@ class Plan:
     def eye(self) -> EyeProjection:
         """Projection of each eye of the source."""
         return self.source.eye_projection
+
+    @property
+    def source_view(self) -> SourceView:
+        """View of source frames, and of the images composed from them."""
+        return source_view(self.source, self.config)
 
     @property
     def selected(self) -> Timeline:
@@ -362,7 +373,7 @@ def deliverable_parameters(plan: Plan, deliverable: Deliverable, matte_key: str)
         "encoder": asdict(deliverable.sequence or deliverable.encoder),
         "color": asdict(deliverable.color),
         "size": list(deliverable.size),
-        **({"found": key_of(asdict(plan.subjects))} if deliverable.shows_findings else {}),
+        **({"found": key_of(asdict(plan.subjects))} if deliverable.kind.shows_subjects else {}),
     }
 
 

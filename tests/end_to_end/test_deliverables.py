@@ -30,6 +30,7 @@ from support.deliverable_runs import (
 )
 from support.fisheye_pictures import frame_by_fisheye, write_frames
 from support.media_fixtures import BT709, PQ
+from support.rgba_images import paint_rgba
 from support.straight_files import read_straight
 from vrmatte.colorimetry import rgb_to_yuv
 from vrmatte.commands import run as local
@@ -37,7 +38,6 @@ from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.compose.edge_controls import EdgeControls
 from vrmatte.compose.preview import preview_size
 from vrmatte.compose.reproject import Reprojector
-from vrmatte.compose.rgba import paint_rgba
 from vrmatte.compose.straight import scaled_alpha
 from vrmatte.errors import ConfigError
 from vrmatte.frames import EYES, ColorTags, Eye, StraightFrame, half_of
@@ -173,7 +173,7 @@ def test_prores_has_the_range_of_video_and_says_so(made):
         found = context.color_primaries, context.color_trc, context.colorspace
     color = made.source.color
     assert found == (color.primaries, color.transfer, color.matrix)
-    told = [text for text in made.report.notices if "brought to video range" in text]
+    told = [text for text in made.report.notices if "converted to video range" in text]
     assert len(told) == color.full_range
 
 

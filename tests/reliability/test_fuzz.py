@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from support.media_fixtures import write_clip, write_faststart_clip
 from support.paths import SUPPORT
 from vrmatte.cli.run import parse_time
+from vrmatte.deliverable_kinds import KINDS
 from vrmatte.deliverables.names import output_name, refuse_shared_names
 from vrmatte.errors import OutputError, VrmatteError
 from vrmatte.files import ChunkFile
@@ -201,7 +202,7 @@ FIELDS = st.sampled_from(
     stem=st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=60),
 )
 def test_name_templates(template, stem):
-    name = accepts(lambda: output_name(stem, "greenscreen", template=template))
+    name = accepts(lambda: output_name(stem, KINDS["greenscreen"], "180", template=template))
     if name is not None:
         assert Path(name).name == name
         assert len(os.fsencode(name)) <= 250

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import av
 import cv2
@@ -13,6 +13,7 @@ import numpy as np
 from support.brightness import brightness_config
 from support.media_fixtures import BT709, people_picture, write_clip
 from vrmatte.commands.run import matte_video
+from vrmatte.deliverable_kinds import KINDS, DeliverableName
 from vrmatte.frames import ColorTags, PlanarFrame
 from vrmatte.media.decode import read_frames, read_grey
 from vrmatte.media.planes import to_planar
@@ -20,10 +21,9 @@ from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.media.sequences.sequence import read_sequence_frame
 from vrmatte.report.report import RunReport
-from vrmatte.settings.choices import DeliverableName
 from vrmatte.settings.config import Config
 
-ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
+ALL: tuple[DeliverableName, ...] = tuple(KINDS)
 FRAMES = 10
 CHUNK_FRAMES = 4
 EYE = 96

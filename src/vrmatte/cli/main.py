@@ -11,9 +11,9 @@ from typing import Annotated, Any, get_args
 import typer
 
 from vrmatte.cli.stopping import StopNow, print_error, stop_at_once
+from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
 from vrmatte.platform_support import handled_stop_signals, use_utf8_output, without_path_prefix
-from vrmatte.settings.choices import DeliverableName
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
 

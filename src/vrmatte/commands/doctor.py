@@ -16,12 +16,12 @@ from typing import Literal
 import av
 import psutil
 
+from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import VrmatteError
 from vrmatte.jobs.job_folder import RESERVE_BYTES
 from vrmatte.media.codec_trial import CodecTrial, try_codec
 from vrmatte.media.encoders import (
     MATTE_STORE,
-    AlphaFormat,
     Codec,
     EncoderSpec,
     alpha_encoder,
@@ -45,7 +45,7 @@ _GPU_GIB = 2
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 _DEFAULT_WEIGHTS = ("rvm_mobilenetv3_fp32.onnx", "yolox_nano.onnx")
 _CODECS: tuple[tuple[Codec, str], ...] = (("h264", "H.264"), ("hevc", "HEVC"), ("av1", "AV1"))
-_ALPHA: tuple[tuple[AlphaFormat, str], ...] = (("webm-alpha", "VP9"), ("prores4444", "ProRes"))
+_ALPHA: tuple[tuple[DeliverableName, str], ...] = (("webm-alpha", "VP9"), ("prores4444", "ProRes"))
 _CAMERA_CODECS = ("H.264", "HEVC")
 _HARDWARE: tuple[Literal["nvenc", "qsv", "amf"], ...] = ("nvenc", "qsv", "amf")
 _EXTRAS = {

@@ -12,7 +12,8 @@ import numpy as np
 
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.view import Preparation
-from vrmatte.deliverables.decide import estimates_foreground, source_view
+from vrmatte.deliverable_kinds import KINDS
+from vrmatte.deliverables.decide import source_view
 from vrmatte.errors import ConfigError, DamagedInputError, output_error
 from vrmatte.frames import Matte, PlanarFrame, Rgb, Timeline
 from vrmatte.matting.build import build_matting, sized_paths, whole_sphere
@@ -225,7 +226,7 @@ def _subjects(source: SourceInfo, people: People, config: Config, observer: Obse
 def _sheet(source: SourceInfo, moment: _Moment, matte: Matte, config: Config) -> Rgb:
     prepared = Preparation(source_view(source, config), config)(moment.frame, matte)
     people = moment.frame
-    if estimates_foreground("greenscreen", config):
+    if config.output.foreground.estimate in KINDS["greenscreen"].foreground:
         people = prepared.decontaminated
     grounds = (
         GreenScreen(colour, source.layout, source.color).compose(people, prepared.matte)

@@ -1,1 +1,1 @@
-"""What a matte is made into: passthrough, green-screen and matte pictures, and their file names."""
+"""The images of each deliverable, composed from frames and mattes."""

@@ -1,10 +1,10 @@
-"""Alpha-packed passthrough: fisheye pictures with the matte in discs around them.
+"""Alpha-packed passthrough: fisheye images with their mattes in discs around them.
 
-A disc holds the eye's matte in the very fisheye view of its picture, at 0.4 of the size. The left
-eye's disc is centred on the middle of the frame's upper edge, the right eye's on the corner, both
-wrapping around all edges; so they fall into what the inscribed circles leave free, with 0.0071 of
-the eye's size to spare. Everything is sampled per pixel: moving whole blocks would shift mattes
-wherever 0.4 of the eye isn't a whole number of pixels.
+A disc contains the matte of an eye in the fisheye projection of its image, at 0.4 of the size. The
+disc of the left eye is centred on the middle of the frame's upper edge, that of the right eye on
+the corner, and both wrap around all edges. So they fall into the areas outside the inscribed
+circles, 0.0071 of an eye's size away from them. Everything is sampled per pixel: copying whole
+blocks would shift mattes wherever 0.4 of the eye isn't a whole number of pixels.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ from vrmatte.geometry.remap import (
 AlphaChannel = Literal["grey", "red"]
 
 DISC_SCALE = 0.4
-"""Size of a matte disc over that of its picture."""
+"""Size of a matte disc relative to its image."""
 
 _LEAST_ALPHA = 8
-"""Alpha below 3 % is dropped: compression would leave a veil of it around the discs."""
+"""Alpha below 3 % is dropped: compression would spread it around the discs."""
 _BLUR_SIGMA_PX = 0.9
-"""Blur before shrinking the matte, in pixels of the eye; least error after a round trip."""
+"""Blur before shrinking the matte, in pixels of the eye; it minimises the round-trip error."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatteDisc:
-    """Projection of a square tile with one matte disc in its middle."""
+    """Projection of a square tile with one matte disc at its centre."""
 
     eye_px: int
-    """Height and width of an eye."""
+    """Height and width of an eye, in pixels."""
     fov_deg: float
-    """Field of view of the picture, and so of the disc."""
+    """Field of view of the image, and of the disc."""
 
     @property
     def size(self) -> int:
-        """Side of the tile in luma pixels: the disc with a margin, halves of even length."""
+        """Side of the tile in luma pixels: the disc with a margin, and halves of even length."""
         return 4 * (math.ceil(DISC_SCALE * self.eye_px / 4) + 1)
 
     @property
@@ -81,7 +81,7 @@ class MatteDisc:
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Unit directions seen at pixel coordinates of the tile."""
+        """Return the unit directions at pixel coordinates of the tile."""
         middle, centre = self.size / 2, self.eye_px / 2
         u, v = centre + (x - middle) / DISC_SCALE, centre + (y - middle) / DISC_SCALE
         return Fisheye(self.eye_px, self.fov_deg).directions(u, v)
@@ -89,21 +89,21 @@ class MatteDisc:
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Pixel coordinates of directions in the tile."""
+        """Return the pixel coordinates of directions in the tile."""
         middle, centre = self.size / 2, self.eye_px / 2
         u, v = Fisheye(self.eye_px, self.fov_deg).pixels(dx, dy, dz)
         return middle + DISC_SCALE * (u - centre), middle + DISC_SCALE * (v - centre)
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Inside the disc."""
+        """Return True at pixel coordinates inside the disc."""
         middle = self.size / 2
         return np.hypot(x - middle, y - middle) <= DISC_SCALE / 2 * self.eye_px
 
 
 class AlphaPacker:
-    """Makes packed frames from side-by-side ones, all of one size and kind.
+    """Packs side-by-side frames of one source.
 
-    Fisheye pictures of the very field of view that is packed are not resampled.
+    Fisheye frames with the same field of view as the packed ones are not resampled.
     """
 
     def __init__(
@@ -114,18 +114,18 @@ class AlphaPacker:
         layout: PixelLayout,
         color: ColorTags,
     ) -> None:
-        """Work out all positions; takes a moment and about 10 bytes per pixel of an eye.
+        """Compute all sampling positions; they take about 10 bytes per pixel of an eye.
 
         Args:
-            source: what an eye shows; it is as large in the packed frame.
+            source: projection of an eye; packed eyes have the same size.
             fov_deg: field of view of the packed fisheye circle.
-            channel: grey, or red as the format's first tools wrote it. Players read red of both;
-                grey keeps edges better, being luma at full resolution.
-            layout: of all frames.
-            color: of all frames.
+            channel: grey, or red, which the first tools for the format wrote. Players read the red
+                of both; grey keeps edges better, because luma has full resolution.
+            layout: layout of all frames.
+            color: tags of all frames.
 
         Raises:
-            ValueError: the eye isn't a whole number of chroma samples wide.
+            ValueError: the width of an eye isn't a whole number of chroma samples.
         """
         eye_px = source.size
         _check_eye(eye_px, layout)
@@ -147,14 +147,14 @@ class AlphaPacker:
         self._chroma_sites = sites
 
     def pack(self, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
-        """One packed frame.
+        """Return one packed frame.
 
         Args:
-            frame: side by side, in the source's projection, (eye_px, 2 * eye_px).
-            matte: the same.
+            frame: side by side, in the projection of the source, shape (eye_px, 2 * eye_px).
+            matte: likewise.
 
         Raises:
-            ValueError: a shape or layout that was not announced.
+            ValueError: the shape or layout is wrong.
         """
         shape = (self.eye_px, 2 * self.eye_px)
         if frame.y.shape != shape or matte.shape != shape or frame.layout != self.layout:
@@ -162,7 +162,7 @@ class AlphaPacker:
                 f"expected {self.layout.name} and a matte of {shape}; "
                 f"got {frame.layout.name} of {frame.y.shape} and {matte.shape}"
             )
-        y, u, v = self._pictures(frame)
+        y, u, v = self._fisheye_planes(frame)
         for eye in EYES:
             alpha = self._disc_alpha(half_of(matte, eye))
             _write_disc(y, eye, alpha, self._codes[0], self._luma_disc)
@@ -172,11 +172,11 @@ class AlphaPacker:
                 _write_disc(v, eye, coarse, self._codes[2], self._chroma_disc)
         return PlanarFrame(y, u, v, frame.layout, frame.color, frame.pts)
 
-    def _pictures(self, frame: PlanarFrame) -> tuple[Plane, Plane, Plane]:
-        """New planes with both eyes as fisheye pictures on black."""
-        made = self._reprojector.frame(frame)
-        if made is not frame:
-            return made.y, made.u, made.v
+    def _fisheye_planes(self, frame: PlanarFrame) -> tuple[Plane, Plane, Plane]:
+        """Return new planes with both eyes as fisheye images on black."""
+        reprojected = self._reprojector.frame(frame)
+        if reprojected is not frame:
+            return reprojected.y, reprojected.u, reprojected.v
         circles = self._luma_circle, self._chroma_circle, self._chroma_circle
         y, u, v = (
             _on_black(plane, circle, black)
@@ -187,7 +187,7 @@ class AlphaPacker:
         return y, u, v
 
     def _disc_alpha(self, matte: Matte) -> Matte:
-        """The tile with one eye's disc, alpha 0..255."""
+        """Return the tile with the disc of one eye, alpha 0..255."""
         size = 2 * math.ceil(2 * _BLUR_SIGMA_PX) + 1
         soft = cv2.GaussianBlur(
             matte, (size, size), _BLUR_SIGMA_PX, borderType=cv2.BORDER_REPLICATE
@@ -200,26 +200,24 @@ class AlphaPacker:
 def unpack_alpha(
     frame: PlanarFrame,
     fov_deg: float,
-    interpolation: Interpolation = Interpolation.LINEAR,
     view: EyeProjection | None = None,
 ) -> Matte:
-    """The matte as players see it: red of the discs, spread over each eye's view.
+    """Return the matte as players see it: the red of the discs, with linear interpolation.
 
     Args:
-        frame: a packed frame, (E, 2 E).
-        fov_deg: field of view of the fisheye circle, as the file's name tells players.
-        interpolation: how the discs are read; players read linearly.
-        view: what each eye of the matte shows, as large as the frame's; None: half-equirectangular.
+        frame: a packed frame, shape (E, 2 E).
+        fov_deg: field of view of the fisheye circle, as in the file name.
+        view: projection of each eye of the matte, at the same size; None: half-equirectangular.
 
     Returns:
-        Side by side, same shape as the frame's luma; 0 beyond what was packed.
+        A side-by-side matte in the shape of the frame's luma; 0 outside the packed view.
 
     Raises:
-        ValueError: a frame that isn't twice as wide as high.
+        ValueError: the frame isn't twice as wide as high.
     """
     eye_px, layout, color = frame.height, frame.layout, frame.color
     if frame.width != 2 * eye_px:
-        raise ValueError(f"packed frames are twice as wide as high; got {frame.width}x{eye_px}")
+        raise ValueError(f"packed frames must be twice as wide as high; got {frame.width}x{eye_px}")
     _check_eye(eye_px, layout)
     view, disc = view or HalfEquirect(eye_px), MatteDisc(eye_px, fov_deg)
     sites = chroma_sites(layout, color)
@@ -236,36 +234,40 @@ def unpack_alpha(
         ):
             if share:
                 tile = _read_tile(plane, eye, grid.source_shape)
-                red += np.float32(share) * resample(tile, grid, interpolation, peak=layout.peak)
-        # Beyond the view all planes are 0, which is no redder than black.
+                red += np.float32(share) * resample(
+                    tile, grid, Interpolation.LINEAR, peak=layout.peak
+                )
+        # Outside the view all planes are 0, which has no more red than black.
         half_of(matte, eye)[...] = np.clip(255 * red + 0.5, 0, 255)
     return matte
 
 
 def _check_eye(eye_px: int, layout: PixelLayout) -> None:
     if eye_px % (1 << max(layout.chroma_shift_x, layout.chroma_shift_y)):
-        raise ValueError(f"an eye of {eye_px} pixels isn't a whole number of chroma samples wide")
+        raise ValueError(
+            f"the width of an eye, {eye_px} pixels, isn't a whole number of chroma samples"
+        )
 
 
 def _codes(low: int, high: int, layout: PixelLayout) -> Plane:
-    """Code of each alpha 0..255 between two codes."""
+    """Return the code of each alpha 0..255, between two codes."""
     codes = np.rint(low + (high - low) * np.arange(256) / 255)
     return cast(Plane, codes.astype(layout.dtype))
 
 
 def _on_black(plane: Plane, circle: Mask, black: int) -> Plane:
-    """A copy of both eyes' plane, black outside each eye's circle."""
+    """Return a copy of a plane, black outside the circle of each eye."""
     return np.where(np.tile(circle, 2), plane, plane.dtype.type(black))
 
 
 def _inside(disc: MatteDisc | Fisheye, sites: PlaneSites) -> Mask:
-    """Which samples of a disc's or circle's square plane lie inside."""
+    """Return True for samples inside the disc or circle of a square plane."""
     columns = sites.columns(0, disc.size // sites.step_x)
     return disc.covers(*np.meshgrid(columns, sites.rows(0, disc.size // sites.step_y)))
 
 
 def _at_sites(alpha: Matte, sites: PlaneSites) -> Matte:
-    """Alpha averaged around each chroma sample."""
+    """Return alpha averaged around each chroma sample."""
 
     def taps(step: int, offset: float) -> FloatArray:
         if step == 1:
@@ -280,7 +282,7 @@ def _at_sites(alpha: Matte, sites: PlaneSites) -> Matte:
 
 
 def _write_disc(plane: Plane, eye: Eye, alpha: Matte, codes: Plane, inside: Mask) -> None:
-    """Put the codes of an eye's tile where its disc is, and nowhere else."""
+    """Write the codes of an eye's tile inside its disc, and nowhere else."""
     tile = cast(Plane, cv2.LUT(alpha, codes))
     for in_frame, in_tile in _blocks(plane.shape, alpha.shape, eye):
         np.copyto(plane[in_frame], tile[in_tile], where=inside[in_tile])
@@ -299,7 +301,7 @@ _Block = tuple[slice, slice]
 def _blocks(
     frame: tuple[int, ...], tile: tuple[int, ...], eye: Eye
 ) -> Iterator[tuple[_Block, _Block]]:
-    """Where the parts of an eye's tile lie in a frame's plane: rows and columns of both."""
+    """Yield rows and columns of each block of an eye's tile: in the plane, and in the tile."""
     (height, width), (half_rows, half_columns) = frame, (tile[0] // 2, tile[1] // 2)
     around_corner = (
         (slice(width - half_columns, width), slice(0, half_columns)),

@@ -1,6 +1,6 @@
-"""What was found, drawn over the source: people's boxes, viewports, the matte's outline.
+"""Detections drawn over the source: boxes of people, viewports, and the outline of the matte.
 
-A picture for a flat screen, both eyes side by side, with the frame's number and time above.
+The image is for a flat screen: both eyes side by side, below the number and time of the frame.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vrmatte.subjects import WHOLE_EYES, Subjects
 Colour = tuple[int, int, int]
 
 _MOST_PX = 960
-"""Width of an eye; two of them make 1920."""
+"""Maximum width of an eye; two of them are 1920 wide."""
 _TITLE_PX = 32
 _COLOURS: tuple[Colour, ...] = (
     (255, 196, 0),
@@ -36,19 +36,19 @@ _COLOURS: tuple[Colour, ...] = (
     (130, 255, 90),
     (190, 150, 255),
 )
-_LEFT_OUT: Colour = (150, 150, 150)
+_EXCLUDED: Colour = (150, 150, 150)
 _VIEWPORT: Colour = (235, 235, 235)
 _MATTE: Colour = (0, 255, 160)
-_GROUND = 24
+_BACKGROUND = 24
 _INK: Colour = (235, 235, 235)
 _PADDING_PX = 3
 _TINT = 0.25
 _LETTERS, _LETTERS_PER_PX = (0.35, 0.6), 0.5 / 800
-"""Least and largest size of letters, and size per pixel of an eye's width."""
+"""Minimum and maximum size of letters, and size per pixel of an eye's width."""
 
 
 class DetectionOverlay:
-    """Makes the pictures: 8-bit 4:2:0, BT.709, at most 1920 pixels wide."""
+    """Composes the images: 8-bit 4:2:0, BT.709, at most 1920 pixels wide."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class DetectionOverlay:
         subjects: Subjects = WHOLE_EYES,
         timeline: Timeline | None = None,
     ) -> None:
-        """Prepare for frames of one kind.
+        """Prepare for frames of one source.
 
         Args:
-            eye: what each eye of the frames shows.
-            layout: of all frames.
-            color: of all frames; HDR is brought to what a plain screen shows.
+            eye: projection of each eye of the frames.
+            layout: layout of all frames.
+            color: tags of all frames; HDR is tone-mapped for an SDR screen.
             subjects: the people and viewports to draw.
             timeline: all frames of the source; None: no times are shown.
         """
@@ -75,16 +75,16 @@ class DetectionOverlay:
         self._letters = min(max(_LETTERS_PER_PX * self._eye_px, _LETTERS[0]), _LETTERS[1])
 
     def __call__(self, number: int, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
-        """The picture of one side-by-side frame.
+        """Return the image of one side-by-side frame.
 
         Args:
-            number: the frame's, in the whole source.
+            number: frame number in the whole source.
             frame: two square eyes.
-            matte: of the same size.
+            matte: a matte of the same size.
         """
         eyes = [self._drawn(number, eye, frame.eye(eye), half_of(matte, eye)) for eye in EYES]
-        picture = np.concatenate([self._title(number), np.concatenate(eyes, axis=1)], axis=0)
-        return screen_frame(picture.astype(np.float32) * np.float32(1 / 255), frame.pts)
+        image = np.concatenate([self._title(number), np.concatenate(eyes, axis=1)], axis=0)
+        return screen_frame(image.astype(np.float32) * np.float32(1 / 255), frame.pts)
 
     def _drawn(self, number: int, eye: Eye, frame: PlanarFrame, matte: Matte) -> Rgb:
         size = self._eye_px, self._eye_px
@@ -92,63 +92,63 @@ class DetectionOverlay:
         alpha = shrunk(matte, size)[..., None] * np.float32(1 / 255)
         tint = np.float32(_TINT) * alpha
         rgb = (1 - tint) * rgb + tint * np.array(_MATTE, np.float32) / 255
-        picture = np.ascontiguousarray((rgb * 255 + 0.5).astype(np.uint8))
+        image = np.ascontiguousarray((rgb * 255 + 0.5).astype(np.uint8))
         solid = (alpha[..., 0] > 0.5).astype(np.uint8)
         outlines, _ = cv2.findContours(solid, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(picture, outlines, -1, _MATTE, 1, cv2.LINE_AA)
+        cv2.drawContours(image, outlines, -1, _MATTE, 1, cv2.LINE_AA)
         for path in self._subjects.viewports or ():
             if path.is_open(number):
                 parts = viewport_outline(self._eye, path.at(number))
-                cv2.polylines(picture, parts, False, _VIEWPORT, 1, cv2.LINE_AA)
-        self._draw_people(picture, number, eye)
-        return picture
+                cv2.polylines(image, parts, False, _VIEWPORT, 1, cv2.LINE_AA)
+        self._draw_people(image, number, eye)
+        return image
 
-    def _draw_people(self, picture: Rgb, number: int, eye: Eye) -> None:
+    def _draw_people(self, image: Rgb, number: int, eye: Eye) -> None:
         for person in self._subjects.people:
             box = person.box_at(number, eye)
             if box is None:
                 continue
-            colour = person_colour(person.id) if person.keep else _LEFT_OUT
+            colour = person_colour(person.id) if person.keep else _EXCLUDED
             outline = box_outline(self._eye, box)
-            cv2.polylines(picture, [outline], True, colour, 2, cv2.LINE_AA)
+            cv2.polylines(image, [outline], True, colour, 2, cv2.LINE_AA)
             x, y = outline.clip(0, self._eye_px).min(axis=0).tolist()
-            what = "keep" if person.keep else "exclude"
-            text = f"{person.id} {what} {person.score_at(number):.2f}"
-            self._write(picture, text, (x, y - 2), colour)
+            decision = "keep" if person.keep else "exclude"
+            text = f"{person.id} {decision} {person.score_at(number):.2f}"
+            self._write(image, text, (x, y - 2), colour)
 
     def _title(self, number: int) -> Rgb:
-        strip = np.full((_TITLE_PX, 2 * self._eye_px, 3), _GROUND, np.uint8)
+        strip = np.full((_TITLE_PX, 2 * self._eye_px, 3), _BACKGROUND, np.uint8)
         text = f"frame {number}"
         if self._timeline is not None:
             text += f"   {self._timeline.seconds(number):.3f} s"
         self._write(strip, text, (8, _TITLE_PX - 4), _INK)
         return strip
 
-    def _write(self, picture: Rgb, text: str, at: tuple[int, int], colour: Colour) -> None:
-        """Text on a dark ground whose lower left corner is there, moved into the picture."""
+    def _write(self, image: Rgb, text: str, at: tuple[int, int], colour: Colour) -> None:
+        """Write text on a dark background with its lower left corner at `at`, inside the image."""
         font, letters = cv2.FONT_HERSHEY_SIMPLEX, self._letters
         (width, height), below = cv2.getTextSize(text, font, letters, 1)
-        x = max(0, min(at[0], picture.shape[1] - width - 2 * _PADDING_PX))
+        x = max(0, min(at[0], image.shape[1] - width - 2 * _PADDING_PX))
         y = max(at[1], height + below + 2 * _PADDING_PX)
         top = y - height - below - 2 * _PADDING_PX
-        ground = picture[top:y, x : x + width + 2 * _PADDING_PX]
-        ground[...] = (0.3 * ground + 0.7 * _GROUND).astype(np.uint8)
+        background = image[top:y, x : x + width + 2 * _PADDING_PX]
+        background[...] = (0.3 * background + 0.7 * _BACKGROUND).astype(np.uint8)
         corner = x + _PADDING_PX, y - below - _PADDING_PX
-        cv2.putText(picture, text, corner, font, letters, colour, 1, cv2.LINE_AA)
+        cv2.putText(image, text, corner, font, letters, colour, 1, cv2.LINE_AA)
 
 
 def overlay_size(width: int, height: int) -> tuple[int, int]:
-    """Width and height of the picture made of a side-by-side frame of that size."""
+    """Return width and height of the image composed from a side-by-side frame of that size."""
     del width
     eye = _eye_px(height)
     return 2 * eye, eye + _TITLE_PX
 
 
 def person_colour(person: int) -> Colour:
-    """The colour that a kept person is drawn in, by id."""
+    """Return the colour of a kept person, by id."""
     return _COLOURS[(person - 1) % len(_COLOURS)]
 
 
 def _eye_px(size: int) -> int:
-    """Even, so that chroma fits."""
+    """Return the width of an eye in the image: even, because chroma is halved."""
     return min(size, _MOST_PX) // 2 * 2

@@ -1,6 +1,6 @@
-"""People before one flat colour, blended in the YUV planes.
+"""People in front of one flat colour, blended in the YUV planes.
 
-Blending is linear, so it may be done on YUV as well as on RGB codes; the picture keeps every bit
+Blending is linear, so YUV codes can be blended as well as RGB codes. The frame keeps every bit
 where the matte is opaque.
 """
 
@@ -12,55 +12,46 @@ import numba
 import numpy as np
 
 from vrmatte.colorimetry import rgb_to_yuv
-from vrmatte.compose.foreground.estimate import ForegroundEstimator
 from vrmatte.frames import ColorTags, Matte, PixelLayout, PlanarFrame
 
 
 class GreenScreen:
-    """Replaces what is not matted by one colour."""
+    """Replaces the background with one colour."""
 
     def __init__(
-        self,
-        background_rgb: tuple[int, int, int],
-        layout: PixelLayout,
-        color: ColorTags,
-        foreground: ForegroundEstimator | None = None,
+        self, background_rgb: tuple[int, int, int], layout: PixelLayout, color: ColorTags
     ) -> None:
-        """Prepare the colour.
+        """Compute the code values of the colour.
 
         Args:
-            background_rgb: each 0..255.
-            layout: of all frames to come; 4:2:0.
-            color: of all frames to come.
-            foreground: takes the old background out of soft edges; None: it stays in them.
+            background_rgb: the colour, 0..255 per channel.
+            layout: layout of all frames; 4:2:0.
+            color: tags of all frames.
 
         Raises:
-            ValueError: a layout other than 4:2:0.
+            ValueError: the layout is not 4:2:0.
         """
         if (layout.chroma_shift_x, layout.chroma_shift_y) != (1, 1):
-            raise ValueError(f"green screens are made in 4:2:0; got {layout.name}")
+            raise ValueError(f"green screens need 4:2:0 frames, not {layout.name}")
         self.layout = layout
-        self._foreground = foreground
         self.key_yuv = rgb_to_yuv(background_rgb, color.matrix, layout.bit_depth, color.full_range)
-        """Code values of the colour."""
+        """Code values of the colour in Y, U and V."""
 
     def compose(self, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
-        """The frame over the colour; alpha 255 keeps its samples, alpha 0 gives the colour.
+        """Return the frame over the colour: alpha 255 keeps its samples, 0 gives the colour.
 
         Args:
-            frame: in the layout given before.
-            matte: same height and width as the frame.
+            frame: a frame in the expected layout.
+            matte: a matte of the frame's size.
 
         Raises:
-            ValueError: the matte or the layout does not fit.
+            ValueError: the size of the matte or the layout of the frame is wrong.
         """
         if matte.shape != frame.y.shape or frame.layout != self.layout:
             raise ValueError(
                 f"expected {self.layout.name} and a matte of {frame.y.shape}; "
                 f"got {frame.layout.name} and {matte.shape}"
             )
-        if self._foreground is not None:
-            frame = self._foreground(frame, matte)
         y, u, v = (np.empty_like(plane) for plane in (frame.y, frame.u, frame.v))
         _blend(frame.y, frame.u, frame.v, matte, *self.key_yuv, y, u, v)
         return PlanarFrame(y, u, v, frame.layout, frame.color, frame.pts)
@@ -79,7 +70,7 @@ def _blend(
     out_u: Any,
     out_v: Any,
 ) -> None:
-    """All planes of a 4:2:0 frame, two luma rows and one chroma row at a time."""
+    """Blend all planes of a 4:2:0 frame, two luma rows and one chroma row at a time."""
     last = matte.shape[0] - 1
     alpha_sum = np.empty(u.shape[1], np.float32)
     for row in range(u.shape[0]):
@@ -91,9 +82,9 @@ def _blend(
         _blend_chroma(v[row], alpha_sum, key_v, out_v[row])
 
 
-# Single precision is enough to round every luma sample to the nearest code: the products are whole
-# numbers held exactly and the scaled sum is off by less than 1e-3, while no multiple of 1/255 comes
-# nearer than 1/510 to a half. The compiler makes sixteen samples at a time of it.
+# Single precision is enough to round every luma sample to the nearest code: the products are exact
+# integers, the error of the scaled sum is below 1e-3, and no multiple of 1/255 is closer than 1/510
+# to a half. The compiler vectorises this loop to sixteen samples at a time.
 
 
 @numba.njit(cache=True, nogil=True)
@@ -107,7 +98,7 @@ def _blend_luma(samples: Any, alpha: Any, key: int, out: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _sum_alpha(upper: Any, lower: Any, alpha_sum: Any) -> None:
-    """Alpha sums 0..1020 of the 2 x 2 luma pixels that a chroma sample colours."""
+    """Sum the alpha of the 2 x 2 luma pixels of each chroma sample, 0..1020."""
     width = upper.shape[0]
     for x in range(width // 2):
         above = np.int32(upper[2 * x]) + np.int32(upper[2 * x + 1])

@@ -1,7 +1,8 @@
-"""From a video's signal to linear light, 1.0 being diffuse white; codes are ITU-T H.273's.
+"""Conversion of a video signal to linear light, where 1.0 is diffuse white.
 
-Camera curves (BT.709, BT.2020, HLG) are undone to scene light. PQ says how bright a display is to
-be, so it is undone to display light over the brightness of diffuse white.
+Transfer codes are those of ITU-T H.273. Camera curves (BT.709, BT.2020, HLG) are inverted to scene
+light. PQ encodes the brightness of a display, so it is inverted to display light, relative to
+diffuse white.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from vrmatte.errors import InputError
 from vrmatte.frames import DoubleArray
 
 DIFFUSE_WHITE_NITS = 203
-"""Brightness of diffuse white in PQ, from BT.2408."""
+"""Luminance of diffuse white in PQ, from BT.2408."""
 HLG_WHITE_SIGNAL = 0.75
-"""Signal of diffuse white in HLG, from BT.2408."""
+"""Signal level of diffuse white in HLG, from BT.2408."""
 
 _PQ = 16
 _HLG = 18
@@ -25,18 +26,18 @@ _SMPTE_240M = 7
 
 
 def linear_light(signal: DoubleArray, transfer: int) -> DoubleArray:
-    """Linear light of a signal; an unspecified transfer is read as BT.709's.
+    """Return the linear light of a signal; an unspecified transfer is read as BT.709.
 
     Args:
-        signal: R', G' or B' from 0 up; 1 is the signal's nominal peak and may be exceeded, except
-            in PQ, which ends there.
+        signal: R', G' or B' from 0; 1 is the nominal peak and may be exceeded, except in PQ, where
+            it is the maximum.
         transfer: H.273 transfer code.
 
     Raises:
-        InputError: the curve isn't known here.
+        InputError: the transfer curve is not supported.
     """
     if transfer in _CAMERA_709:
-        # BT.2020 gives the constants with more digits; they differ by less than a 12-bit code.
+        # BT.2020 has more digits in its constants; the difference is below one 12-bit code.
         return _toe_and_power(signal, 4.5, 0.099, 1 / 0.45, 0.081)
     if transfer == _SMPTE_240M:
         return _toe_and_power(signal, 4.0, 0.1115, 1 / 0.45, 0.0912)
@@ -49,9 +50,9 @@ def linear_light(signal: DoubleArray, transfer: int) -> DoubleArray:
     if transfer == _HLG:
         return _hlg_scene(signal) / _hlg_scene(np.array(HLG_WHITE_SIGNAL))
     raise InputError(
-        f"linear light can't be made of the video's transfer curve (code {transfer}); accepted are "
-        "BT.709, BT.601, BT.2020, sRGB, gamma 2.2 and 2.8, linear, PQ and HLG: choose png instead "
-        "of exr, or convert the video"
+        f"can't convert the video's transfer curve (code {transfer}) to linear light; accepted "
+        "are BT.709, BT.601, BT.2020, sRGB, gamma 2.2 and 2.8, linear, PQ and HLG. Choose png "
+        "instead of exr, or convert the video"
     )
 
 

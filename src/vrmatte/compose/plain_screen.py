@@ -1,4 +1,4 @@
-"""Pictures as a plain 8-bit BT.709 screen shows them, HDR brought down to it."""
+"""Images for an 8-bit BT.709 screen, with HDR tone-mapped."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vrmatte.colorimetry import BT709, yuv_to_rgb
 from vrmatte.compose.linear_light import linear_light
 from vrmatte.frames import YUV420P, ColorTags, PixelLayout, PlanarFrame, Plane
 
-Picture = npt.NDArray[np.float32]
-"""RGB as the screen is sent it, shape (H, W, 3)."""
+ScreenRgb = npt.NDArray[np.float32]
+"""RGB signal 0..1, shape (H, W, 3)."""
 
 _KNEE = 0.6
-"""Linear light, 1.0 being diffuse white, up to which HDR is shown as it is."""
+"""Linear light up to which HDR is not compressed; 1.0 is diffuse white."""
 _CENTRE = 2
 _WIDE_PRIMARIES = 9
 # ITU-R BT.2087: linear BT.2020 to BT.709.
@@ -26,21 +26,21 @@ _TO_709 = np.array(
 
 
 class PlainScreen:
-    """Small RGB pictures of frames of one kind."""
+    """Converts frames of one source to small RGB images."""
 
     def __init__(self, layout: PixelLayout, color: ColorTags) -> None:
-        """Take how all frames come."""
+        """Prepare for frames of this layout and colour."""
         self._color = color
         to_rgb = yuv_to_rgb(color.matrix, layout.bit_depth, color.full_range)
         self._to_rgb = to_rgb.astype(np.float32)
 
-    def rgb(self, frame: PlanarFrame, size: tuple[int, int]) -> Picture:
-        """The frame's own RGB at that width and height; HDR as it is, nothing held at its ends."""
+    def rgb(self, frame: PlanarFrame, size: tuple[int, int]) -> ScreenRgb:
+        """Return the RGB signal of a frame at some width and height, neither mapped nor clipped."""
         planes = [shrunk(plane, size) for plane in (frame.y, frame.u, frame.v)]
         return _transformed(np.stack(planes, axis=-1), self._to_rgb)
 
-    def shown(self, rgb: Picture) -> Picture:
-        """What the screen is sent for the frame's own RGB."""
+    def shown(self, rgb: ScreenRgb) -> ScreenRgb:
+        """Return the signal 0..1 for the screen, from the RGB signal of a frame."""
         rgb = np.clip(rgb, 0, 1)
         if not self._color.is_hdr:
             return rgb
@@ -53,15 +53,16 @@ class PlainScreen:
         return signal.astype(np.float32)
 
 
-def shrunk(plane: npt.NDArray[Any], size: tuple[int, int]) -> Picture:
-    """One plane at another width and height, averaged where it gets smaller."""
+def shrunk(plane: npt.NDArray[Any], size: tuple[int, int]) -> ScreenRgb:
+    """Return a plane at another width and height, averaged if that is smaller."""
     shrinks = plane.shape[1] >= size[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(np.ascontiguousarray(plane), size, interpolation=how), np.float32)
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    resized = cv2.resize(np.ascontiguousarray(plane), size, interpolation=interpolation)
+    return np.asarray(resized, np.float32)
 
 
-def screen_frame(rgb: Picture, pts: int) -> PlanarFrame:
-    """The picture as 8-bit 4:2:0 planes of BT.709, chroma in the middle of four pixels."""
+def screen_frame(rgb: ScreenRgb, pts: int) -> PlanarFrame:
+    """Return an image as an 8-bit 4:2:0 BT.709 frame, with chroma centred between four pixels."""
     to_rgb = yuv_to_rgb(BT709, 8, False)
     from_rgb = np.linalg.inv(to_rgb[:, :3])
     rows = np.column_stack((from_rgb, -from_rgb @ to_rgb[:, 3]))
@@ -76,6 +77,6 @@ def screen_frame(rgb: Picture, pts: int) -> PlanarFrame:
     return PlanarFrame(y, u, v, YUV420P, color, pts)
 
 
-def _transformed(picture: Picture, rows: npt.NDArray[np.floating[Any]]) -> Picture:
-    """Three channels times a matrix (3, 4) whose last column is added."""
-    return np.asarray(cv2.transform(picture, rows), np.float32)
+def _transformed(image: ScreenRgb, rows: npt.NDArray[np.floating[Any]]) -> ScreenRgb:
+    """Multiply three channels by a (3, 4) matrix whose last column is added."""
+    return np.asarray(cv2.transform(image, rows), np.float32)

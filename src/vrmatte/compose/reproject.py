@@ -1,4 +1,4 @@
-"""Frames and mattes in another projection of the same eye, at the same size."""
+"""Reprojection of frames and mattes to another projection of the same eye, at the same size."""
 
 from __future__ import annotations
 
@@ -21,27 +21,29 @@ from vrmatte.geometry.remap import (
 
 
 class Reprojector:
-    """Turns side-by-side frames and mattes of one kind into another projection.
+    """Resamples side-by-side frames and mattes of one source in another projection.
 
-    Where both are the same, what is given is what comes back: nothing is resampled or copied.
+    If both projections are equal, frames and mattes are returned as they are, without a copy.
     """
 
     def __init__(
         self, source: EyeProjection, target: EyeProjection, layout: PixelLayout, color: ColorTags
     ) -> None:
-        """Work out all positions; takes a moment and about 10 bytes per pixel of an eye.
+        """Compute all sampling positions; they take about 10 bytes per pixel of an eye.
 
         Args:
-            source: what the eyes show.
-            target: what they are to show, at the same size.
-            layout: of all frames.
-            color: of all frames.
+            source: projection of the eyes of all frames.
+            target: projection of the result, at the same size.
+            layout: layout of all frames.
+            color: tags of all frames.
 
         Raises:
-            ValueError: projections of different sizes.
+            ValueError: the projections have different sizes.
         """
         if source.size != target.size:
-            raise ValueError(f"eyes of {source.size} pixels can't become {target.size} wide")
+            raise ValueError(
+                f"source and target eyes differ in size: {source.size} and {target.size}"
+            )
         self.is_needed = source != target
         self._size_px, self._layout = source.size, layout
         self._black = rgb_to_yuv((0, 0, 0), color.matrix, layout.bit_depth, color.full_range)
@@ -50,10 +52,10 @@ class Reprojector:
             self._chroma_grid = _grid(source, target, chroma_sites(layout, color))
 
     def frame(self, frame: PlanarFrame) -> PlanarFrame:
-        """The frame, black where the source shows nothing.
+        """Return the frame, black where the source shows nothing.
 
         Raises:
-            ValueError: a size or layout that was not announced.
+            ValueError: the size or layout of the frame is wrong.
         """
         self._check(frame.y)
         if frame.layout != self._layout:
@@ -70,10 +72,10 @@ class Reprojector:
         return replace(frame, y=y, u=u, v=v)
 
     def matte(self, matte: Matte) -> Matte:
-        """The matte, transparent where the source shows nothing.
+        """Return the matte, transparent where the source shows nothing.
 
         Raises:
-            ValueError: a size that was not announced.
+            ValueError: the size of the matte is wrong.
         """
         self._check(matte)
         if not self.is_needed:
@@ -96,9 +98,9 @@ class Reprojector:
         return out
 
     def _check(self, plane: Plane) -> None:
-        wanted = self._size_px, 2 * self._size_px
-        if plane.shape != wanted:
-            raise ValueError(f"expected a frame and a matte of {wanted}; got {plane.shape}")
+        expected = self._size_px, 2 * self._size_px
+        if plane.shape != expected:
+            raise ValueError(f"expected a frame and a matte of {expected}; got {plane.shape}")
 
 
 def _grid(source: EyeProjection, target: EyeProjection, sites: PlaneSites) -> SamplingGrid:

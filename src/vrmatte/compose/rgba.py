@@ -1,7 +1,7 @@
-"""Pictures with straight alpha as RGBA samples, a few rows at a time.
+"""Conversion of images with straight alpha to RGBA samples, a few rows at a time.
 
-A picture of 6144x3072 in linear light would be 150 MB of half floats; asked for row by row it never
-exists whole. Chroma is brought to full size linearly, each eye by itself.
+A 6144x3072 image in linear light takes 150 MB of half floats; converted row by row it is never in
+memory as a whole. Chroma is upsampled linearly, each eye by itself.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ RgbaSamples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.fl
 """Shape (rows, W, 4)."""
 
 _BRIGHTEST_SIGNAL = 1.25
-"""Linear light is told apart up to this signal; grey of video range ends at 1.09."""
+"""Linear light is tabulated up to this signal; grey in video range ends at 1.09."""
 _SIGNAL_STEPS = 65535
 
 
 class RgbaPainter:
-    """Turns straight frames of one kind into RGBA: the video's own curve, or linear light."""
+    """Converts straight frames of one size to RGBA, in the video's transfer or linear light."""
 
     def __init__(
         self,
@@ -36,19 +36,19 @@ class RgbaPainter:
         light: Literal["video", "linear"],
         eyes: Literal[1, 2] = 2,
     ) -> None:
-        """Prepare the tables.
+        """Compute the tables.
 
         Args:
-            size: width and height of all frames to come.
-            layout: of all frames to come; any chroma subsampling.
-            color: of all frames to come.
-            light: "video": whole codes that keep the video's curve, 8 bit for 8-bit layouts, else
-                16 (peak is 65535). "linear": half floats, 1.0 is diffuse white; what is brighter
-                is kept.
-            eyes: how many stand side by side.
+            size: width and height of all frames.
+            layout: layout of all frames; any chroma subsampling.
+            color: tags of all frames.
+            light: "video": integers with the transfer curve of the video, 8 bits for 8-bit
+                layouts, else 16 (peak is 65535). "linear": half floats, 1.0 is diffuse white;
+                brighter values are kept.
+            eyes: number of eyes side by side.
 
         Raises:
-            InputError: the video's matrix or curve isn't known.
+            InputError: the matrix or transfer curve of the video is not supported.
         """
         self._size = size
         self._layout = layout
@@ -62,7 +62,7 @@ class RgbaPainter:
             self._top, scale = _SIGNAL_STEPS, _SIGNAL_STEPS / _BRIGHTEST_SIGNAL
         else:
             self._top = scale = 255 if layout.bit_depth == 8 else 65535
-            # Halves can't occur: both peaks are odd.
+            # No value is exactly half-way between two codes: both peaks are odd.
             self._alpha = ((codes * self._top + layout.peak // 2) // layout.peak).astype(
                 np.uint8 if layout.bit_depth == 8 else np.uint16
             )
@@ -73,12 +73,12 @@ class RgbaPainter:
         self._rows = _taps(size[1], chroma_height, sites.step_y, sites.offset_y)
 
     def rows(self, frame: StraightFrame, first: int, last: int) -> RgbaSamples:
-        """Rows first..last-1 as RGBA, shape (last - first, W, 4), alpha straight.
+        """Return rows first..last-1 as RGBA, shape (last - first, W, 4), with straight alpha.
 
-        Colours outside the range are held at its ends; in linear light only dark ones are.
+        Colours are clipped to the range; in linear light only below 0.
 
         Raises:
-            ValueError: the frame isn't of the kind given before.
+            ValueError: the size or layout of the frame is wrong.
         """
         picture = frame.picture
         if (picture.width, picture.height) != self._size or picture.layout != self._layout:
@@ -86,41 +86,33 @@ class RgbaPainter:
                 f"expected {self._layout.name} of {self._size}; "
                 f"got {picture.layout.name} of {(picture.width, picture.height)}"
             )
-        wanted = slice(first, last)
+        rows = slice(first, last)
         codes = np.empty(
             (last - first, self._size[0], 4), np.uint8 if self._top == 255 else np.uint16
         )
         _paint(
-            picture.y[wanted],
+            picture.y[rows],
             picture.u,
             picture.v,
             self._columns[0],
             self._columns[1],
-            self._rows[0][wanted],
-            self._rows[1][wanted],
+            self._rows[0][rows],
+            self._rows[1][rows],
             self._matrix,
             self._top,
             codes,
         )
         samples = codes if self._light is None else self._light[codes]
-        samples[..., 3] = self._alpha[frame.alpha[wanted]]
+        samples[..., 3] = self._alpha[frame.alpha[rows]]
         return cast(RgbaSamples, samples)
 
 
-def paint_rgba(frame: StraightFrame, light: Literal["video", "linear"]) -> RgbaSamples:
-    """A whole frame as RGBA, shape (H, W, 4)."""
-    picture = frame.picture
-    size = (picture.width, picture.height)
-    painter = RgbaPainter(size, picture.layout, picture.color, light)
-    return painter.rows(frame, 0, picture.height)
-
-
 _Taps = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]
-"""First of two neighbouring chroma samples for each luma sample, and the second one's weight."""
+"""First of two adjacent chroma samples for each luma sample, and the weight of the second."""
 
 
 def _column_taps(width: int, layout: PixelLayout, sites: PlaneSites, eyes: int) -> _Taps:
-    """Taps along a row; no sample of one eye colours the other where chroma splits evenly."""
+    """Return taps along a row, separately for each eye if chroma splits evenly."""
     step, offset = sites.step_x, sites.offset_x
     chroma_width = -(-width >> layout.chroma_shift_x)
     if eyes == 1 or width % (2 << layout.chroma_shift_x):
@@ -130,10 +122,10 @@ def _column_taps(width: int, layout: PixelLayout, sites: PlaneSites, eyes: int) 
 
 
 def _taps(luma: int, chroma: int, step: float, offset: float) -> _Taps:
-    """Taps along one axis of `luma` samples; beyond the outermost chroma sample it is repeated."""
-    place = np.clip((np.arange(luma) + 0.5 - offset) / step, 0, chroma - 1)
-    first = np.floor(place)
-    return first.astype(np.int32), (place - first).astype(np.float32)
+    """Return taps along an axis of `luma` samples; the outermost chroma samples are repeated."""
+    position = np.clip((np.arange(luma) + 0.5 - offset) / step, 0, chroma - 1)
+    first = np.floor(position)
+    return first.astype(np.int32), (position - first).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -149,8 +141,8 @@ def _paint(
     top: int,
     out: Any,
 ) -> None:
-    """RGB of some rows as codes 0..top, rounded; alpha is left as it is."""
-    # One sample more than there is: the second tap of the last one, whose weight is 0.
+    """Write the RGB of some rows as codes 0..top, rounded; leave alpha unchanged."""
+    # One extra sample: the second tap of the last one, whose weight is 0.
     line_u = np.zeros(u.shape[1] + 1, np.float32)
     line_v = np.zeros(u.shape[1] + 1, np.float32)
     zero, highest, half = np.float32(0), np.float32(top), np.float32(0.5)

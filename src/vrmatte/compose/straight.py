@@ -1,9 +1,9 @@
-"""Frame and matte as a picture with straight alpha, for editors.
+"""Frames with straight alpha, for editors.
 
-Colours are those of the frame given. Editors want a frame from a `ForegroundEstimator` made with
-`continued=True`: their filters (scaling, blurring, another choke) mix in neighbours of alpha 0, so
-the people's colours run on beyond the edge; farther out is black, which costs the codec least. A
-frame as it came shows the source everywhere, to be matted anew.
+Colours are those of the given frame. Editors need a frame from a `ForegroundEstimator` with
+`continued=True`: their filters (scaling, blurring, another choke) mix in neighbours with alpha 0,
+so the colours of people continue beyond the edge; farther away the frame is black, which takes the
+fewest bits. A decoded frame shows the source everywhere, for matting it again.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _OPAQUE = 255
 
 
 @dataclass(frozen=True, slots=True)
-class _Codes:
-    """What codes mean at a bit depth and range."""
+class _CodeRange:
+    """Meaning of codes at a bit depth and range."""
 
     black: int
     neutral: int
@@ -31,8 +31,8 @@ class _Codes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scale:
-    """From codes to codes, one of each kept fixed."""
+class _CodeScale:
+    """Linear mapping of codes to codes, with one fixed pair."""
 
     gain: float
     fixed_from: int
@@ -40,17 +40,17 @@ class _Scale:
 
     @property
     def offset(self) -> float:
-        """What is added after the gain."""
+        """Term added after the gain."""
         return self.fixed_to - self.gain * self.fixed_from
 
     @property
     def changes_nothing(self) -> bool:
-        """The codes mean the same."""
+        """True if codes have the same meaning on both sides."""
         return self.gain == 1 and self.offset == 0
 
 
 class StraightComposer:
-    """Makes straight-alpha pictures in another layout."""
+    """Composes straight-alpha images in another layout."""
 
     def __init__(
         self,
@@ -58,38 +58,38 @@ class StraightComposer:
         target: PixelLayout,
         color: ColorTags,
         *,
-        full_range: bool | None = None,
+        full_range: bool,
     ) -> None:
-        """Prepare for frames of one kind.
+        """Prepare for frames of one source.
 
         Args:
-            layout: of all frames; 4:2:0.
-            target: of the pictures: 4:2:0, or 4:4:4 with chroma interpolated to every pixel.
-            color: of all frames; tells where their chroma samples lie.
-            full_range: whether the pictures use all codes; None: as the frames do.
+            layout: layout of all frames; 4:2:0.
+            target: layout of the images: 4:2:0, or 4:4:4 with chroma interpolated to every pixel.
+            color: tags of all frames, including the location of chroma samples.
+            full_range: True if the images use all codes.
 
         Raises:
-            ValueError: a layout that isn't made from another.
+            ValueError: the target can't be composed from the layout.
         """
         shifts = (target.chroma_shift_x, target.chroma_shift_y)
         if (layout.chroma_shift_x, layout.chroma_shift_y) != (1, 1) or shifts not in (
             (0, 0),
             (1, 1),
         ):
-            raise ValueError(f"no straight alpha in {target.name} from {layout.name}")
+            raise ValueError(f"can't compose {target.name} from {layout.name}")
         self.layout, self.target = layout, target
-        self._full_range = color.full_range if full_range is None else full_range
+        self._full_range = full_range
         old = _codes(layout.bit_depth, color.full_range)
         new = _codes(target.bit_depth, self._full_range)
-        self._luma = _Scale(new.luma_span / old.luma_span, old.black, new.black)
-        self._chroma = _Scale(new.chroma_span / old.chroma_span, old.neutral, new.neutral)
+        self._luma = _CodeScale(new.luma_span / old.luma_span, old.black, new.black)
+        self._chroma = _CodeScale(new.chroma_span / old.chroma_span, old.neutral, new.neutral)
         self._sites = _sites(color.chroma_location)
 
     def __call__(self, frame: PlanarFrame, matte: Matte) -> StraightFrame:
-        """The picture and its alpha, each eye's chroma interpolated by itself.
+        """Return the image and its alpha, with the chroma of each eye interpolated by itself.
 
         Raises:
-            ValueError: the matte or the layout does not fit.
+            ValueError: the size of the matte or the layout of the frame is wrong.
         """
         if matte.shape != frame.y.shape or frame.layout != self.layout:
             raise ValueError(
@@ -97,52 +97,52 @@ class StraightComposer:
                 f"got {frame.layout.name} and {matte.shape}"
             )
         y = self._scaled(frame.y, self._luma)
-        u, v = (self._placed(plane, frame.y.shape) for plane in (frame.u, frame.v))
+        u, v = (self._upsampled(plane, frame.y.shape) for plane in (frame.u, frame.v))
         color = replace(frame.color, full_range=self._full_range)
         picture = PlanarFrame(y, u, v, self.target, color, frame.pts)
         return StraightFrame(picture, scaled_alpha(matte, self.target))
 
-    def _scaled(self, plane: Plane, scale: _Scale) -> Plane:
+    def _scaled(self, plane: Plane, scale: _CodeScale) -> Plane:
         if scale.changes_nothing:
             return plane
-        made = cast(Plane, np.empty(plane.shape, self.target.dtype))
+        scaled = cast(Plane, np.empty(plane.shape, self.target.dtype))
         samples = np.ascontiguousarray(plane)
-        _rescale(samples, scale.gain, scale.offset, self.target.peak, made)
-        return made
+        _rescale(samples, scale.gain, scale.offset, self.target.peak, scaled)
+        return scaled
 
-    def _placed(self, plane: Plane, shape: tuple[int, ...]) -> Plane:
-        """Chroma in the target's density and codes."""
+    def _upsampled(self, plane: Plane, shape: tuple[int, ...]) -> Plane:
+        """Return chroma in the density and codes of the target."""
         if self.target.chroma_shift_x:
             return self._scaled(plane, self._chroma)
-        made = cast(Plane, np.empty(shape, self.target.dtype))
+        upsampled = cast(Plane, np.empty(shape, self.target.dtype))
         samples, scale = np.ascontiguousarray(plane), self._chroma
         middle = plane.shape[1] // 2 if shape[1] % 4 == 0 else plane.shape[1]
         for left, right in ((0, middle), (middle, plane.shape[1])):
             if left < right:
                 codes = (scale.gain, scale.offset, self.target.peak)
-                _spread(samples, left, right, self._sites, *codes, made)
-        return made
+                _spread(samples, left, right, self._sites, *codes, upsampled)
+        return upsampled
 
 
 def scaled_alpha(matte: Matte, target: PixelLayout) -> Plane:
-    """Alpha 0..255 as 0..peak of a layout, both ends exact."""
+    """Return alpha 0..255 scaled to 0..peak of a layout; both ends are exact."""
     if target.peak == _OPAQUE:
         return matte
-    made = np.empty(matte.shape, np.uint16)
-    _rescale(np.ascontiguousarray(matte), target.peak / _OPAQUE, 0.0, target.peak, made)
-    return made
+    alpha = np.empty(matte.shape, np.uint16)
+    _rescale(np.ascontiguousarray(matte), target.peak / _OPAQUE, 0.0, target.peak, alpha)
+    return alpha
 
 
-def _codes(bit_depth: int, full_range: bool) -> _Codes:
+def _codes(bit_depth: int, full_range: bool) -> _CodeRange:
     step, neutral = 1 << (bit_depth - 8), 1 << (bit_depth - 1)
     if full_range:
         peak = (1 << bit_depth) - 1
-        return _Codes(0, neutral, peak, peak)
-    return _Codes(16 * step, neutral, 219 * step, 224 * step)
+        return _CodeRange(0, neutral, peak, peak)
+    return _CodeRange(16 * step, neutral, 219 * step, 224 * step)
 
 
 def _sites(location: int) -> tuple[int, int]:
-    """Where chroma lies across and down, of FFmpeg's AVChromaLocation; unspecified means left."""
+    """Return the site of chroma across and down, from AVChromaLocation; unspecified is left."""
     across = _CENTRED if location in (2, 4, 6) else _FIRST
     if location in (3, 4):
         return across, _FIRST
@@ -161,7 +161,7 @@ def _rescale(plane: Any, gain: float, offset: float, peak: int, out: Any) -> Non
 
 @numba.njit(cache=True, nogil=True)
 def _neighbours(at: int, count: int, site: int) -> Any:
-    """The two chroma samples a luma pixel lies between, and the share of the second."""
+    """Return the two chroma samples around a luma pixel, and the share of the second."""
     half, odd = at >> 1, at & 1
     if site == _CENTRED:
         side = half + 1 if odd else half - 1
@@ -183,11 +183,11 @@ def _spread(
     peak: int,
     out: Any,
 ) -> None:
-    """Chroma columns left..right-1 at every luma pixel, bilinear, rescaled in the same step."""
+    """Interpolate chroma columns left..right-1 at every luma pixel, bilinearly, and rescale."""
     rows, count = plane.shape[0], right - left
     factor, shift, most = np.float32(gain), np.float32(offset + 0.5), np.float32(peak)
     first, last = 2 * left, min(2 * right, out.shape[1])
-    # The share is the same for all even and for all odd columns; one sample more on either side
+    # The share is the same for all even and for all odd columns. One extra sample on either side
     # repeats the ends.
     between = np.empty(count + 2, np.float32)
     even_share, odd_share = _neighbours(2, 9, sites[0])[2], _neighbours(3, 9, sites[0])[2]

@@ -1,6 +1,6 @@
-"""What all pictures made of one frame share: its edges, its projection, the people's own colours.
+"""Intermediate results that the deliverables of one frame share: edges, projection, foreground.
 
-Each is made when the first deliverable asks for it, and once.
+Each is computed once, when the first deliverable needs it.
 """
 
 from __future__ import annotations
@@ -22,84 +22,91 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """How frames come, and how they are to be shown."""
+    """Layout, colour and projection of source frames, and the projection of composed images."""
 
     layout: PixelLayout
     color: ColorTags
-    shows: EyeProjection
-    """What each eye of the source shows."""
-    to_show: EyeProjection
-    """What each eye of the pictures is to show."""
+    source: EyeProjection
+    """Projection of each eye of the source."""
+    target: EyeProjection
+    """Projection of each eye of the images."""
 
 
 class Preparation:
-    """Prepares frames of one kind for all deliverables."""
+    """Prepares frames of one source for all deliverables."""
 
     def __init__(self, view: SourceView, config: Config, *, continued: bool = True) -> None:
-        """Take how frames come and are shown, and settings of edges and colours.
+        """Read the settings for edges and foreground colours.
 
-        Where no file shows colours beyond the people's edge they need not be `continued` there.
+        Args:
+            view: layout and projections.
+            config: settings.
+            continued: extend foreground colours beyond the edge, for images with straight alpha.
         """
         output = config.output
         self.edges = EdgeControls(output.edge.choke_px, output.edge.feather_px)
-        self.reprojector = Reprojector(view.shows, view.to_show, view.layout, view.color)
+        self.reprojector = Reprojector(view.source, view.target, view.layout, view.color)
         despill = Despill(output.foreground.despill, output.background_color)
         self.estimator = ForegroundEstimator(view.layout, view.color, despill, continued=continued)
         self.packed_estimator = ForegroundEstimator(view.layout, view.color, despill)
 
     def __call__(self, frame: PlanarFrame, matte: Matte, number: int = 0) -> PreparedFrame:
-        """A frame and its stored matte, ready to be asked; `number` as in the whole source."""
+        """Return a prepared frame; `number` counts in the whole source."""
         return PreparedFrame(self, frame, matte, number)
 
 
 class PreparedFrame:
-    """One frame, and what is made of it on demand."""
+    """One frame and its matte, with everything that is derived from them on demand."""
 
-    def __init__(self, by: Preparation, frame: PlanarFrame, stored: Matte, number: int = 0) -> None:
-        self._by = by
-        self._made: dict[str, Any] = {}
+    def __init__(
+        self, preparation: Preparation, frame: PlanarFrame, stored: Matte, number: int = 0
+    ) -> None:
+        self._preparation = preparation
+        self._results: dict[str, Any] = {}
         self._lock = threading.RLock()
         self.frame = frame
-        """As it came."""
+        """The frame as decoded."""
         self.stored = stored
-        """The matte as it is kept."""
+        """The matte as stored."""
         self.number = number
-        """Of the frame, in the whole source."""
+        """Frame number in the whole source."""
 
     @property
     def matte(self) -> Matte:
-        """The matte with the edge that was asked for."""
-        return self.once("matte", lambda: self._by.edges(self.stored))
+        """The matte with the edge adjusted by `output.edge`."""
+        return self.once("matte", lambda: self._preparation.edges(self.stored))
 
     @property
     def shown_matte(self) -> Matte:
-        """The same in the projection of the pictures."""
-        return self.once("shown_matte", lambda: self._by.reprojector.matte(self.matte))
+        """The adjusted matte in the projection of the images."""
+        return self.once("shown_matte", lambda: self._preparation.reprojector.matte(self.matte))
 
     def in_view(self, grey: Matte) -> Matte:
-        """A picture of numbers as large as the frame, in the projection of the pictures."""
-        return self._by.reprojector.matte(grey)
+        """Return a grey image of the frame's size in the projection of the images."""
+        return self._preparation.reprojector.matte(grey)
 
     @property
     def shown(self) -> PlanarFrame:
-        """The frame in the projection of the pictures."""
-        return self.once("shown", lambda: self._by.reprojector.frame(self.frame))
+        """The frame in the projection of the images."""
+        return self.once("shown", lambda: self._preparation.reprojector.frame(self.frame))
 
     @property
     def foreground(self) -> PlanarFrame:
-        """The people's own colours; where they are continued, black far from them."""
-        return self.once("foreground", lambda: self._by.estimator(self.shown, self.shown_matte))
+        """The frame with foreground colours; if they are continued, black far from people."""
+        return self.once(
+            "foreground", lambda: self._preparation.estimator(self.shown, self.shown_matte)
+        )
 
     @property
     def decontaminated(self) -> PlanarFrame:
-        """The frame as it came, with the people's own colours in soft edges alone."""
+        """The decoded frame, with foreground colours in soft edges only."""
         return self.once(
-            "decontaminated", lambda: self._by.packed_estimator(self.frame, self.matte)
+            "decontaminated", lambda: self._preparation.packed_estimator(self.frame, self.matte)
         )
 
     def once(self, name: str, make: Callable[[], _T]) -> _T:
-        """What is made once, though several files' threads ask for it."""
+        """Return the result of `make`, computed once for all threads that ask for `name`."""
         with self._lock:
-            if name not in self._made:
-                self._made[name] = make()
-            return self._made[name]
+            if name not in self._results:
+                self._results[name] = make()
+            return self._results[name]

@@ -1,1 +1,1 @@
-"""Which files a run makes, how they are encoded and what they are named."""
+"""The files of a run: their names, views, sizes and encoders."""

@@ -13,7 +13,8 @@ from av.video.frame import VideoFrame
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.compose.edge_controls import EdgeControls
 from vrmatte.compose.reproject import Reprojector
-from vrmatte.deliverables.decide import Deliverable, source_view
+from vrmatte.deliverable_kinds import View
+from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import VerificationError
 from vrmatte.frames import ColorTags, Matte, half_of
 from vrmatte.jobs.job_folder import JobFolder
@@ -68,8 +69,8 @@ class AlphaCheck:
         self._read = read
         edge = plan.config.output.edge
         self._edges = EdgeControls(edge.choke_px, edge.feather_px)
-        view = source_view(plan.source, plan.config)
-        self._reprojector = Reprojector(view.shows, view.to_show, view.layout, view.color)
+        view = plan.source_view
+        self._reprojector = Reprojector(view.source, view.target, view.layout, view.color)
         step = -(-len(plan.chunks) // SAMPLES)
         start = plan.chunks[0].first
         self._wanted = {chunk.first - start: chunk for chunk in plan.chunks[::step]}
@@ -122,7 +123,7 @@ class AlphaCheck:
 
 def alpha_check(plan: Plan, job: JobFolder, deliverable: Deliverable) -> AlphaCheck | None:
     """Return a check of a file's alpha during verification; None for files without alpha."""
-    if deliverable.name == "alpha-packed":
+    if deliverable.kind.view is View.PACKED:
         if not plan.config.output.verify_alpha:
             return None
         packed = plan.config.output.alpha_packed
@@ -133,7 +134,7 @@ def alpha_check(plan: Plan, job: JobFolder, deliverable: Deliverable) -> AlphaCh
             return unpack_alpha(picture, packed.fov_deg, view=source.eye_projection)
 
         return AlphaCheck("packed_alpha", plan, job, deliverable, unpacked)
-    if deliverable.has_alpha:
+    if deliverable.kind.has_alpha:
         return AlphaCheck("straight_alpha", plan, job, deliverable, _straight)
     return None
 

@@ -43,7 +43,7 @@ def encoding_passes(
         heavy = [d for d in files if d.encoder.encoder.startswith("lib")]
         beside = {"all": len(heavy), "two": 1, "one": 0 if missing.matte else 1}[encoders]
     # Files of mattes alone come last: by then nothing has to be decoded for them.
-    heavy.sort(key=lambda deliverable: not deliverable.needs_picture)
+    heavy.sort(key=lambda deliverable: not deliverable.kind.needs_frames)
     light = [d for d in files if d not in heavy]
     first = MissingPieces(missing.matte, (*light, *heavy[:beside]))
     if first:

@@ -100,7 +100,7 @@ def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str])
     return key_of(
         {
             "file": deliverable.file_name,
-            "streams": plan.config.audio.preserve_audio and deliverable.carries_streams,
+            "streams": plan.config.audio.preserve_audio and deliverable.kind.carries_streams,
             **({"boxes": "apple"} if _wants_apple_boxes(plan, deliverable) else {}),
             "chunks": [key_of(deliverable_parameters(plan, deliverable, k)) for k in matte_keys],
         }
@@ -143,7 +143,7 @@ def _finish_video(
         container=deliverable.container,
         rate=plan.rate,
         source=plan.source.path,
-        carry=_copied_streams(plan) if deliverable.carries_streams else (),
+        carry=_copied_streams(plan) if deliverable.kind.carries_streams else (),
         window=plan.window,
     )
     copied = join_chunks(request, observer)
@@ -192,7 +192,7 @@ def _lost_streams(plan: Plan, copied: CopiedStreams, deliverable: Deliverable) -
             f"does not contain source stream {stream.stream_index}, {stream.description}: "
             f"{stream.reason}; it is still in the source"
         )
-    if plan.config.audio.preserve_audio and deliverable.carries_streams:
+    if plan.config.audio.preserve_audio and deliverable.kind.carries_streams:
         for stream in plan.source.streams:
             if stream.kind == "video":
                 yield (
@@ -244,7 +244,7 @@ def verify_file(
         deliverable.size,
         observer,
         alpha.look if alpha else None,
-        has_alpha=deliverable.has_alpha,
+        has_alpha=deliverable.kind.has_alpha,
     )
     checks["times"] = "equal to the source's"
     if alpha:

@@ -18,6 +18,7 @@ import av
 import av.error
 from av.video.frame import VideoFrame
 
+from vrmatte.deliverable_kinds import KINDS, DeliverableName, Encoding
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10, PixelLayout
 from vrmatte.settings.config import OutputConfig
@@ -25,8 +26,6 @@ from vrmatte.settings.config import OutputConfig
 # The library never prints, but SVT-AV1 logs to standard error by default.
 os.environ.setdefault("SVT_LOG", "1")
 
-AlphaFormat = Literal["prores4444", "webm-alpha", "ffv1-alpha"]
-"""Deliverables with straight alpha."""
 Codec = Literal["h264", "hevc", "av1"]
 FileFormat = Literal["mp4", "mov", "matroska", "webm"]
 """FFmpeg's names of the containers of files and their chunks."""
@@ -90,6 +89,11 @@ class EncoderSpec:
         return " ".join([self.encoder, self.layout.name, *options])
 
     @property
+    def planar_layout(self) -> PixelLayout:
+        """Layout of frames before encoding; some hardware encoders take interleaved chroma."""
+        return {"nv12": YUV420P, "p010le": YUV420P10}.get(self.layout.name, self.layout)
+
+    @property
     def holds_full_range(self) -> bool:
         """True if frames may use all codes; ProRes has no flag for it."""
         return self.encoder != "prores_ks"
@@ -145,17 +149,24 @@ def choose_encoder(
 
 
 def alpha_encoder(
-    name: AlphaFormat, bit_depth: int, width: int, height: int, rate: Fraction, output: OutputConfig
+    name: DeliverableName,
+    bit_depth: int,
+    width: int,
+    height: int,
+    rate: Fraction,
+    output: OutputConfig,
 ) -> EncoderChoice:
     """Choose the encoder of a file with straight alpha, for frames of `bit_depth` (8 or 10).
 
     Raises:
         ConfigError: this FFmpeg can't encode such a file.
     """
-    if name == "webm-alpha":
+    encoding = KINDS[name].encoding
+    if encoding is Encoding.VP9:
         spec, notices = _vp9_spec(rate, output), _vp9_notices(bit_depth, output)
     else:
-        spec = _prores_spec(output) if name == "prores4444" else _ffv1_spec(bit_depth)
+        is_prores = encoding is Encoding.PRORES
+        spec = _prores_spec(output) if is_prores else _ffv1_spec(bit_depth)
         notices = tuple(
             f"{name} has no quality levels: output.{key} is ignored for it"
             for key in ("quality", "preset")

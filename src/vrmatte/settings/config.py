@@ -12,9 +12,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from vrmatte.settings.choices import (
+from vrmatte.deliverable_kinds import (
     AlphaContainer,
     DeliverableName,
+    EstimateForeground,
+)
+from vrmatte.settings.choices import (
     DetectorName,
     Device,
     EngineName,
@@ -203,7 +206,7 @@ class EdgeConfig(_Section):
 class ForegroundConfig(_Section):
     """Colours where a pixel shows both a person and what is behind."""
 
-    estimate: Annotated[Literal["auto", "on", "off"], BeforeValidator(_yaml_switch)] = Field(
+    estimate: Annotated[EstimateForeground, BeforeValidator(_yaml_switch)] = Field(
         default="auto",
         description="take the old background out of soft edges; auto: in greenscreen and files "
         "with straight alpha, while alpha-packed pictures stay as they are",

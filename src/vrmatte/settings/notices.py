@@ -1,6 +1,7 @@
-"""What a key can't do in this version or on this machine, said before the work begins.
+"""Notices about settings that have no effect, or less than expected, given before a run starts.
 
-Every key stands in exactly one of two tables: it does what it says, or it has a limit.
+Every key is in exactly one of two tables: `EFFECTIVE` if it always does what it says, `LIMITS` if
+it does not.
 """
 
 from __future__ import annotations
@@ -8,26 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vrmatte.settings.config import Config, DeliverableName
+from vrmatte.deliverable_kinds import DeliverableKind, Encoding, View, kinds_of
+from vrmatte.settings.config import Config
 from vrmatte.settings.keys import value_of
 from vrmatte.settings.load import ResolvedConfig
 
 _Condition = Callable[[str, Config], bool]
-"""Whether the value of a key, among all settings, falls short of what it promises."""
+"""Returns True if a key has less effect than it promises, among all settings."""
+_KindTest = Callable[[DeliverableKind], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """When a key the user set does less than it promises, and why."""
+    """A condition under which a key has less effect than it promises, and the reason."""
 
     key: str
     reason: str
-    """Follows "KEY = VALUE ", e.g. "has no effect: ..."."""
+    """Text after "KEY = VALUE ", such as "has no effect: ..."."""
     applies: _Condition
 
 
 def notices(resolved: ResolvedConfig) -> list[str]:
-    """One line for each key the user set whose value has no effect, or not the expected one."""
+    """Return one line for each key the user set that has no effect, or not the expected one."""
     config, origins = resolved.config, resolved.origins
     return [
         f"{origins[limit.key]}: {limit.key} = {_shown(value_of(config, limit.key))} {limit.reason}"
@@ -50,22 +53,38 @@ def _changed(key: str, config: Config) -> bool:
     return value_of(config, key) != value_of(Config(), key)
 
 
-def _changed_without(*heeding: DeliverableName) -> _Condition:
-    """The key differs from its default, but no file that heeds it is made."""
+def _changed_without(follows: _KindTest) -> _Condition:
+    """The key differs from its default, but no deliverable follows it."""
     return lambda key, config: (
-        _changed(key, config) and not set(heeding).intersection(config.deliverables)
+        _changed(key, config) and not any(map(follows, kinds_of(config.deliverables)))
     )
+
+
+def _changed_beside(ignores: _KindTest) -> _Condition:
+    """The key differs from its default, but a deliverable ignores it."""
+    return lambda key, config: (
+        _changed(key, config) and any(map(ignores, kinds_of(config.deliverables)))
+    )
+
+
+def _screen_colour_without_use(key: str, config: Config) -> bool:
+    despills = config.output.foreground.despill > 0
+
+    def uses_it(kind: DeliverableKind) -> bool:
+        return "background_color" in kind.settings or (despills and _has_foreground(kind))
+
+    return _changed_without(uses_it)(key, config)
 
 
 def _changed_without_fisheye(key: str, config: Config) -> bool:
-    return _changed(key, config) and (
-        config.output.projection != "fisheye" or _makes_only_packed(config)
-    )
+    makes_no_fisheye = config.output.projection != "fisheye"
+    return _changed(key, config) and (makes_no_fisheye or _makes_only_packed(config))
 
 
-def _boxes_without_a_place(key: str, config: Config) -> bool:
-    fisheye = config.output.projection == "fisheye"
-    return _changed(key, config) and (fisheye or _changed_without(*_BOXED)(key, config))
+def _boxes_without_use(key: str, config: Config) -> bool:
+    if config.output.projection == "fisheye":
+        return _changed(key, config)
+    return _changed_without(lambda kind: kind.can_hold_boxes)(key, config)
 
 
 def _changed_while_packed(key: str, config: Config) -> bool:
@@ -73,12 +92,15 @@ def _changed_while_packed(key: str, config: Config) -> bool:
 
 
 def _makes_only_packed(config: Config) -> bool:
-    return set(config.deliverables) == {"alpha-packed"}
+    return all(map(_is_packed, kinds_of(config.deliverables)))
 
 
-def _changed_beside(deliverable: DeliverableName) -> _Condition:
-    """The key differs from its default, but one of the files does not follow it."""
-    return lambda key, config: _changed(key, config) and deliverable in config.deliverables
+def _is_packed(kind: DeliverableKind) -> bool:
+    return kind.view is View.PACKED
+
+
+def _has_foreground(kind: DeliverableKind) -> bool:
+    return bool(kind.foreground)
 
 
 def _limits_no_memory(key: str, config: Config) -> bool:
@@ -122,44 +144,30 @@ def _changed_without_masks(key: str, config: Config) -> bool:
     return _changed(key, config) and config.matting.engine != "sam2"
 
 
-_BOXED = ("matte", "xalpha", "greenscreen", "prores4444", "confidence")
-"""Files that carry spherical boxes where they are half-equirectangular."""
-_COLOURED = (
-    "alpha-packed",
-    "greenscreen",
-    "prores4444",
-    "webm-alpha",
-    "ffv1-alpha",
-    "png",
-    "exr",
-    "preview",
-)
-"""Files that show people, not their matte alone."""
-
 _NVIDIA = ("auto", "cuda", "tensorrt")
-_OTHER_DETECTOR = "has no pinned weights in this version: yolox_s finds the people instead"
+_OTHER_DETECTOR = "has no pinned weights in this version: yolox_s is used instead"
 _NOT_COMPARED = (
     "has no effect here: the eyes are not compared (matting.use_disparity_mapping = false, or "
     "stereo.consistency_mode = independent)"
 )
-_NO_MASKS = "has no effect here: only matting.engine = sam2 follows people by masks"
+_NO_MASKS = "has no effect here: only matting.engine = sam2 tracks people by masks"
 _NOT_PACKED = "has no effect here: no alpha-packed file is made"
-_ONLY_MATTES = "has no effect here: only mattes are made, which have no colours"
+_NO_FOREGROUND = "has no effect here: no deliverable with foreground colours is made"
 
 LIMITS = (
     Limit(
         "processing.chunk_size",
-        "lets vrmatte choose the length of chunks: memory does not depend on it",
+        "lets vrmatte choose the chunk length, which memory does not depend on",
         _set_to(0),
     ),
     Limit(
         "processing.memory_pipeline",
-        "has no effect: frames always stream, a half-scale float frame alone takes 54 MiB",
+        "has no effect: frames are always streamed; one half-scale float frame takes 54 MiB",
         _set_to(True),
     ),
     Limit(
         "processing.streaming_output",
-        "has no effect: chunks are always written as they come, so that a stop loses none",
+        "has no effect: chunks are always written as they finish, so that stopping loses none",
         _set_to(False),
     ),
     Limit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
@@ -168,43 +176,43 @@ LIMITS = (
     Limit("matting.refiner", _NO_MASKS, _changed_without_masks),
     Limit(
         "matting.use_disparity_mapping",
-        "has no effect here: stereo.consistency_mode = independent leaves each eye alone",
+        "has no effect here: stereo.consistency_mode = independent mattes each eye by itself",
         _eyes_are_left_apart,
     ),
     Limit(
         "matting.memory_offload",
-        "has no effect on this device: only on CUDA and TensorRT state stays between frames",
+        "has no effect on this device: only CUDA and TensorRT keep state between frames",
         _is_set_off_gpu,
     ),
     Limit(
         "matting.fp16",
-        "has no effect on this device: only CUDA, TensorRT and CoreML gain from half precision",
+        "has no effect on this device: only CUDA, TensorRT and CoreML use half precision",
         _is_set_without_half,
     ),
     Limit("output.format", "has no effect here: output.deliver names the files", _is_overruled),
     Limit(
         "output.alpha_container",
-        "has no effect here: it says what output.format = alpha means",
+        "has no effect here: it only applies to output.format = alpha",
         _means_nothing,
     ),
     Limit(
         "output.name_template",
-        "does not name the xalpha file: players find it by the name of the video it lies over",
-        _changed_beside("xalpha"),
+        "does not apply to the xalpha file: players find it by the name of the source video",
+        _changed_beside(lambda kind: kind.named_after_source),
     ),
     Limit(
         "output.background_color",
         "has no effect here: no greenscreen file is made",
-        _changed_without("greenscreen"),
+        _screen_colour_without_use,
     ),
     Limit(
         "output.maintain_sbs",
-        "does not apply to the alpha-packed file: its frames hold the mattes of both eyes",
-        _changed_beside("alpha-packed"),
+        "does not apply to the alpha-packed file: each frame contains the mattes of both eyes",
+        _changed_beside(_is_packed),
     ),
     Limit(
         "output.projection",
-        "has no effect here: alpha-packed pictures are always fisheye",
+        "has no effect here: alpha-packed files are always fisheye",
         _changed_while_packed,
     ),
     Limit(
@@ -215,33 +223,33 @@ LIMITS = (
     Limit(
         "output.prores_alpha_bits",
         "has no effect here: no prores4444 file is made",
-        _changed_without("prores4444"),
+        _changed_without(lambda kind: kind.encoding is Encoding.PRORES),
     ),
     Limit(
         "output.apple_boxes",
         "has no effect here: no half-equirectangular mp4 or mov file is made",
-        _boxes_without_a_place,
+        _boxes_without_use,
     ),
-    Limit("output.verify_alpha", _NOT_PACKED, _changed_without("alpha-packed")),
-    Limit("output.alpha_packed.fov_deg", _NOT_PACKED, _changed_without("alpha-packed")),
-    Limit("output.alpha_packed.channel", _NOT_PACKED, _changed_without("alpha-packed")),
-    Limit("output.foreground.estimate", _ONLY_MATTES, _changed_without(*_COLOURED)),
-    Limit("output.foreground.despill", _ONLY_MATTES, _changed_without(*_COLOURED)),
+    Limit("output.verify_alpha", _NOT_PACKED, _changed_without(_is_packed)),
+    Limit("output.alpha_packed.fov_deg", _NOT_PACKED, _changed_without(_is_packed)),
+    Limit("output.alpha_packed.channel", _NOT_PACKED, _changed_without(_is_packed)),
+    Limit("output.foreground.estimate", _NO_FOREGROUND, _changed_without(_has_foreground)),
+    Limit("output.foreground.despill", _NO_FOREGROUND, _changed_without(_has_foreground)),
     Limit(
         "hardware.max_vram_gb",
-        "has no effect on this device: only CUDA and TensorRT take a memory limit",
+        "has no effect on this device: only CUDA and TensorRT accept a memory limit",
         _limits_no_memory,
     ),
     Limit(
         "stereo.consistency_mode",
-        "has no effect here: matting.use_disparity_mapping = false leaves each eye alone",
+        "has no effect here: matting.use_disparity_mapping = false mattes each eye by itself",
         _mode_without_disparity,
     ),
     Limit("stereo.warn_threshold", _NOT_COMPARED, _eyes_are_not_compared),
     Limit("stereo.validation_threshold", _NOT_COMPARED, _eyes_are_not_compared),
     Limit("stereo.correction_method", _NOT_COMPARED, _eyes_are_not_compared),
 )
-"""In the order of the models; a key may have several."""
+"""In the order of the settings models; a key may have several."""
 
 EFFECTIVE = frozenset(
     {
@@ -287,4 +295,4 @@ EFFECTIVE = frozenset(
         "debugging.frame_count_validation",
     }
 )
-"""Keys that always do what they say; a missing device is reported where it is looked for."""
+"""Keys that always do what they say; a missing device is reported when it is first needed."""

@@ -106,12 +106,12 @@ def test_halves_of_larger_arrays_are_fine():
     assert np.array_equal(screen.compose(half, matte[:, :70]).u, whole.u[:, :35])
 
 
-def test_edges_carry_no_old_background_when_asked():
+def test_edges_of_estimated_colours_show_no_old_background():
     truth = hair()
     frame, matte = twice(truth.frame()), np.hstack((truth.matte, truth.matte))
-    own = ForegroundEstimator(frame.layout, frame.color)
+    estimate = ForegroundEstimator(frame.layout, frame.color)
     plain = GreenScreen(GREEN, YUV420P, BT709).compose(frame, matte)
-    clean = GreenScreen(GREEN, YUV420P, BT709, own).compose(frame, matte)
+    clean = GreenScreen(GREEN, YUV420P, BT709).compose(estimate(frame, matte), matte)
     wanted = truth.over(np.broadcast_to((0.0, 1.0, 0.0), truth.front.shape))
     band = (truth.matte > 0) & (truth.matte < 255)
     errors = [np.abs(to_rgb(f.eye(Eye.LEFT)) - wanted)[band].mean() for f in (plain, clean)]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.rgba_images import paint_rgba
 from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.compose.linear_light import DIFFUSE_WHITE_NITS, linear_light
-from vrmatte.compose.rgba import RgbaPainter, paint_rgba
+from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.errors import InputError
 from vrmatte.frames import (
     YUV420P,

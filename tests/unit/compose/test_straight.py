@@ -33,9 +33,11 @@ def ramp_frame(layout, color, height=16, width=64):
     return PlanarFrame(luma, u, u.copy(), layout, color, pts=9)
 
 
-def compose(frame, target, matte=None, **options):
+def compose(frame, target, matte=None, full_range=None):
     matte = np.full(frame.y.shape, 255, np.uint8) if matte is None else matte
-    return StraightComposer(frame.layout, target, frame.color, **options)(frame, matte)
+    full_range = frame.color.full_range if full_range is None else full_range
+    composer = StraightComposer(frame.layout, target, frame.color, full_range=full_range)
+    return composer(frame, matte)
 
 
 def test_alpha_reaches_both_ends_exactly_and_rises_evenly():
@@ -138,4 +140,6 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="yuv422p"):
         compose(frame, PixelLayout("yuv422p", 8, 1, 0))
     with pytest.raises(ValueError, match="yuv420p10le"):
-        StraightComposer(YUV420P10, YUVA444P10, BT709)(frame, np.zeros(frame.y.shape, np.uint8))
+        StraightComposer(YUV420P10, YUVA444P10, BT709, full_range=False)(
+            frame, np.zeros(frame.y.shape, np.uint8)
+        )

@@ -6,22 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 
 from support.media_fixtures import PQ, people_picture, write_clip
-from vrmatte.compose.composer import eye_of, make_composer
-from vrmatte.compose.rgba import paint_rgba
+from support.rgba_images import paint_rgba
+from vrmatte.compose.composer import RECIPES, ComposerInputs, eye_of
 from vrmatte.compose.view import Preparation
-from vrmatte.deliverables.decide import (
-    Deliverable,
-    decide_deliverables,
-    estimates_foreground,
-    picture_layout,
-    source_view,
-)
+from vrmatte.deliverable_kinds import KINDS
+from vrmatte.deliverables.decide import Deliverable, decide_deliverables
 from vrmatte.frames import YUV420P10, PixelLayout, PlanarFrame, StraightFrame, Timeline
 from vrmatte.geometry.projection import Fisheye
 from vrmatte.jobs.finish import product_key
@@ -30,12 +25,11 @@ from vrmatte.media.decode import read_frames
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.plan import Plan, make_plan
-from vrmatte.settings.choices import DeliverableName
 from vrmatte.settings.config import Config
 from vrmatte.settings.keys import KEYS
 from vrmatte.subjects import WHOLE_EYES
 
-ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
+ALL = tuple(KINDS)
 EYE = 128
 COLOURED = {"greenscreen", "prores4444", "webm-alpha", "ffv1-alpha", "png", "exr"}
 """Files whose soft edges get the people's own colours."""
@@ -111,18 +105,17 @@ def keys_of(plan: Plan) -> dict[str, str]:
 
 def substance(scene: Scene, plan: Plan) -> dict[str, tuple[Any, ...]]:
     """All that shapes each file: its pictures, made anew, and how they are written."""
-    view = source_view(plan.source, plan.config)
-    prepared = Preparation(view, plan.config)(scene.frame, scene.matte)
+    prepared = Preparation(plan.source_view, plan.config)(scene.frame, scene.matte)
     found: dict[str, tuple[Any, ...]] = {}
     for deliverable in plan.deliverables:
-        composer = make_composer(
-            deliverable.name,
+        inputs = ComposerInputs(
             plan.config,
-            view,
-            picture_layout(deliverable, plan.source.layout),
+            plan.source_view,
+            deliverable.layout,
             deliverable.color,
-            own_colours=estimates_foreground(deliverable.name, plan.config),
+            deliverable.estimates_foreground,
         )
+        composer = RECIPES[deliverable.name].build(inputs)
         picture = eye_of(composer(prepared), deliverable.eye)
         boxes = deliverable.takes_boxes and plan.config.output.apple_boxes
         written = (
@@ -130,7 +123,7 @@ def substance(scene: Scene, plan: Plan) -> dict[str, tuple[Any, ...]]:
             deliverable.encoder,
             deliverable.sequence,
             deliverable.color,
-            deliverable.carries_streams and plan.config.audio.preserve_audio,
+            deliverable.kind.carries_streams and plan.config.audio.preserve_audio,
             boxes,
         )
         found[deliverable.id] = (content(picture, deliverable), *written)
@@ -142,8 +135,7 @@ def content(picture: Any, deliverable: Deliverable) -> bytes:
         return picture.tobytes()
     if isinstance(picture, StraightFrame):
         if deliverable.sequence is not None:
-            light = "linear" if deliverable.name == "exr" else "video"
-            return paint_rgba(picture, light).tobytes()
+            return paint_rgba(picture, deliverable.sequence.light).tobytes()
         planes = *content_planes(picture.picture), picture.alpha
         return b"".join(plane.tobytes() for plane in planes)
     return b"".join(plane.tobytes() for plane in content_planes(picture))
@@ -260,7 +252,7 @@ def test_names_tell_what_is_shown(fisheye_scene, settings, tag):
 
 def test_a_lens_of_another_field_of_view_is_not_named(scene):
     found = plan_of(scene, {"output.projection": "fisheye"}).deliverables
-    assert isinstance(found[0].shows, Fisheye)
+    assert isinstance(found[0].projection, Fisheye)
     assert found[0].file_name == "clip_FISHEYE190_matte.mp4"
 
 
@@ -277,8 +269,8 @@ def test_losses_are_told(scene):
     full = replace(PQ, full_range=True)
     source = replace(scene.source, color=full, layout=YUV420P10)
     _, told = decide_deliverables(source, source.time_base, Fraction(30), config_of({}))
-    assert len([text for text in told if text.startswith("preview shows HDR")]) == 1
-    assert len([text for text in told if "brought to video range" in text]) == 1
+    assert len([text for text in told if text.startswith("preview is 8-bit BT.709")]) == 1
+    assert len([text for text in told if "converted to video range" in text]) == 1
     assert len([text for text in told if text.startswith("webm-alpha stores 8 bits only")]) == 1
 
 
@@ -287,5 +279,5 @@ def test_pictures_are_planar_whatever_the_encoder_wants(scene, name):
     (matte,) = plan_of(scene, {"output.deliver": ("matte",)}).deliverables
     depth = 8 if name == "nv12" else 10
     encoder = replace(matte.encoder, layout=PixelLayout(name, depth, 1, 1))
-    layout = picture_layout(replace(matte, encoder=encoder), scene.source.layout)
+    layout = encoder.planar_layout
     assert (layout.name, layout.bit_depth) == ("yuv420p" if depth == 8 else "yuv420p10le", depth)

@@ -1,16 +1,32 @@
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any
 
 import pytest
 
-from vrmatte.deliverables.names import output_name, refuse_shared_names
+from vrmatte.deliverable_kinds import KINDS, DeliverableName, View
+from vrmatte.deliverables.names import output_name, refuse_shared_names, view_tag
 from vrmatte.errors import ConfigError
 from vrmatte.frames import EYES, Eye
 from vrmatte.media.naming import projection_from_name, strip_projection_tags
-from vrmatte.settings.config import DeliverableName
+from vrmatte.settings.choices import LensName
 
-ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
+ALL = tuple(KINDS)
+NOT_PACKED = [name for name, kind in KINDS.items() if kind.view is not View.PACKED]
+
+
+def name_of(
+    stem: str,
+    deliverable: DeliverableName,
+    fisheye_fov_deg: int | None = None,
+    lens: LensName | None = None,
+    **more: Any,
+) -> str:
+    """Return the name of a deliverable; packed files have a fisheye of 190 degrees."""
+    kind = KINDS[deliverable]
+    if kind.view is View.PACKED and fisheye_fov_deg is None:
+        fisheye_fov_deg = 190
+    return output_name(stem, kind, view_tag(kind, fisheye_fov_deg, lens), **more)
 
 
 @pytest.mark.parametrize(
@@ -32,67 +48,62 @@ ALL: tuple[DeliverableName, ...] = get_args(DeliverableName)
     ],
 )
 def test_names(deliverable, name):
-    assert output_name("holiday", deliverable, 190) == name
+    assert name_of("holiday", deliverable) == name
 
 
 def test_field_of_view_stands_in_the_name():
-    assert output_name("a.b", "alpha-packed", 200) == "a.b_FISHEYE200_alpha.mp4"
-    assert output_name("a", "matte", 180, projection="fisheye") == "a_FISHEYE180_matte.mp4"
-    assert output_name("a", "png", 180, projection="fisheye", lens="mkx200") == "a_MKX200_png"
+    assert name_of("a.b", "alpha-packed", 200) == "a.b_FISHEYE200_alpha.mp4"
+    assert name_of("a", "matte", 180) == "a_FISHEYE180_matte.mp4"
+    assert name_of("a", "png", 200, "mkx200") == "a_MKX200_png"
 
 
 def test_a_lens_is_not_named_where_there_is_no_fisheye():
-    assert output_name("a", "greenscreen", lens="rf52") == "a_LR_180_greenscreen.mp4"
-    assert output_name("a", "alpha-packed", lens="rf52") == "a_RF52_alpha.mp4"
+    assert name_of("a", "greenscreen", lens="rf52") == "a_LR_180_greenscreen.mp4"
+    assert name_of("a", "greenscreen", 190, "rf52") == "a_RF52_greenscreen.mp4"
 
 
 def test_every_file_of_a_run_has_a_name_of_its_own():
-    names = [output_name("x", deliverable) for deliverable in ALL]
+    names = [name_of("x", deliverable) for deliverable in ALL]
     for eye in EYES:
-        names += [output_name("x", d, eye=eye) for d in ALL if d != "alpha-packed"]
+        names += [name_of("x", deliverable, eye=eye) for deliverable in NOT_PACKED]
     assert len({name.casefold() for name in names}) == len(names)
     refuse_shared_names(names, None)
 
 
 def test_names_say_to_players_what_the_file_is():
     stem = strip_projection_tags("holiday_180x180_3dh_LR")
-    packed = projection_from_name(output_name(stem, "alpha-packed", 190).removesuffix(".mp4"))
+    packed = projection_from_name(name_of(stem, "alpha-packed").removesuffix(".mp4"))
     assert (packed.projection, packed.fov_deg, packed.alpha_packed) == ("fisheye", 190, True)
-    plain = projection_from_name(output_name(stem, "greenscreen", 190).removesuffix(".mp4"))
+    plain = projection_from_name(name_of(stem, "greenscreen").removesuffix(".mp4"))
     assert (plain.projection, plain.stereo) == ("half_equirect", "side_by_side")
 
 
-@pytest.mark.parametrize("deliverable", [d for d in ALL if d != "alpha-packed"])
-@pytest.mark.parametrize("projection", ["half_equirect", "fisheye"])
-def test_only_packed_files_look_packed(deliverable, projection):
-    name = output_name("holiday", deliverable, projection=projection)
+@pytest.mark.parametrize("deliverable", NOT_PACKED)
+@pytest.mark.parametrize("fisheye_fov_deg", [None, 190])
+def test_only_packed_files_look_packed(deliverable, fisheye_fov_deg):
+    name = name_of("holiday", deliverable, fisheye_fov_deg)
     assert not projection_from_name(name.partition(".")[0]).alpha_packed
 
 
-@pytest.mark.parametrize("deliverable", [d for d in ALL if d != "alpha-packed"])
-@pytest.mark.parametrize("projection", ["half_equirect", "fisheye"])
+@pytest.mark.parametrize("deliverable", NOT_PACKED)
+@pytest.mark.parametrize("fisheye_fov_deg", [None, 190])
 @pytest.mark.parametrize("eye", EYES)
-def test_one_eye_does_not_look_like_two(deliverable, projection, eye):
+def test_one_eye_does_not_look_like_two(deliverable, fisheye_fov_deg, eye):
     """Some players look for these letters anywhere in a name, so no word of ours may hold them."""
-    name = output_name("x", deliverable, eye=eye, projection=projection)
+    name = name_of("x", deliverable, fisheye_fov_deg, eye=eye)
     assert projection_from_name(name.partition(".")[0]).stereo is None
     assert not [tag for tag in ("lr", "rl", "sbs", "tb", "bt", "ou", "3d") if tag in name.lower()]
 
 
 def test_names_of_separate_eyes():
-    assert output_name("a", "matte", eye=Eye.LEFT) == "a_left_180_matte.mp4"
-    assert output_name("a", "exr", eye=Eye.RIGHT) == "a_right_180_exr"
-    fisheye = output_name("a", "prores4444", 200, eye=Eye.RIGHT, projection="fisheye")
+    assert name_of("a", "matte", eye=Eye.LEFT) == "a_left_180_matte.mp4"
+    assert name_of("a", "exr", eye=Eye.RIGHT) == "a_right_180_exr"
+    fisheye = name_of("a", "prores4444", 200, eye=Eye.RIGHT)
     assert fisheye == "a_right_FISHEYE200_rgba.mov"
 
 
-def test_packed_frames_have_no_separate_eyes():
-    with pytest.raises(ValueError, match="both eyes"):
-        output_name("a", "alpha-packed", eye=Eye.LEFT)
-
-
 def test_xalpha_is_called_after_the_video_it_lies_over():
-    name = output_name("clip", "xalpha", source_stem="clip_180x180_3dh", template="{stem}")
+    name = name_of("clip", "xalpha", source_stem="clip_180x180_3dh", template="{stem}")
     assert name == "clip_180x180_3dh_XALPHA.mp4"
 
 
@@ -105,18 +116,18 @@ def test_xalpha_is_called_after_the_video_it_lies_over():
     ],
 )
 def test_templates(template, name):
-    assert output_name("a", "greenscreen", eye=Eye.RIGHT, template=template) == name
+    assert name_of("a", "greenscreen", eye=Eye.RIGHT, template=template) == name
 
 
 def test_templates_of_both_eyes_and_of_folders():
-    assert output_name("a", "exr", template="{stem}_{eye}_{kind}") == "a_both_exr"
-    assert output_name("a", "alpha-packed", template="{stem}_{tags}") == "a_FISHEYE190.mp4"
+    assert name_of("a", "exr", template="{stem}_{eye}_{kind}") == "a_both_exr"
+    assert name_of("a", "alpha-packed", template="{stem}_{tags}") == "a_FISHEYE190.mp4"
 
 
 def test_the_plain_template_gives_the_plain_names():
-    for name in ALL:
-        if name != "xalpha":
-            assert output_name("a", name, template="{stem}_{tags}_{kind}") == output_name("a", name)
+    for name, kind in KINDS.items():
+        if not kind.named_after_source:
+            assert name_of("a", name, template="{stem}_{tags}_{kind}") == name_of("a", name)
 
 
 @pytest.mark.parametrize(
@@ -129,23 +140,23 @@ def test_the_plain_template_gives_the_plain_names():
         ("{stem:>9}", "unknown field {stem}"),
         ("{stem!r}", "unknown field {stem}"),
         ("{stem:{kind}}", "unknown field {stem}"),
-        ("{stem", "brace without its partner"),
-        ("stem}", "brace without its partner"),
+        ("{stem", "unmatched brace"),
+        ("stem}", "unmatched brace"),
         ("out/{stem}", "has '/'"),
         ("..\\{stem}", "has '\\\\'"),
         ("{stem}:{kind}", "has ':'"),
         ("{stem}\n", "has '\\n'"),
-        ("", "must begin"),
-        (".{stem}", "must begin"),
-        ("-{stem}", "must begin"),
-        ("{stem}.", "end with no dot"),
-        ("{stem} ", "end with no dot"),
+        ("", "must not begin"),
+        (".{stem}", "must not begin"),
+        ("-{stem}", "must not begin"),
+        ("{stem}.", "nor end with a dot"),
+        ("{stem} ", "nor end with a dot"),
         ("{stem}" + "ü" * 125, "more than 250 bytes"),
     ],
 )
 def test_faulty_templates(template, expected):
     with pytest.raises(ConfigError) as caught:
-        output_name("a", "matte", template=template)
+        name_of("a", "matte", template=template)
     fault = str(caught.value)
     assert fault.startswith("output.name_template = ")
     assert expected in fault
@@ -155,7 +166,7 @@ def test_faulty_templates(template, expected):
 
 @pytest.mark.parametrize("template", ["{stem}", "{stem}_{tags}"])
 def test_two_files_of_one_name_are_refused(template):
-    names = [output_name("a", d, template=template) for d in ("matte", "greenscreen")]
+    names = [name_of("a", d, template=template) for d in ("matte", "greenscreen")]
     with pytest.raises(ConfigError, match="two files the name"):
         refuse_shared_names(names, template)
 

@@ -13,10 +13,11 @@ import pytest
 
 from support.media_fixtures import NTSC, write_clip
 from support.straight_files import read_straight
+from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import OutputError, VerificationError
 from vrmatte.frames import ColorTags, PlanarFrame, StraightFrame, Timeline
 from vrmatte.media.encode import ChunkWriter
-from vrmatte.media.encoders import AlphaFormat, EncoderSpec, alpha_encoder
+from vrmatte.media.encoders import EncoderSpec, alpha_encoder
 from vrmatte.media.join import JoinRequest, join_chunks
 from vrmatte.media.verify import verify_copies, verify_frames
 from vrmatte.progress import ignore
@@ -42,7 +43,7 @@ VFR = timeline([1001, 700, 3000, 1, 999, 4000, 1001, 1001, 1001, 1001, 1200, 800
 class Case:
     """A kind of file, and how far a decoded sample may be from what was written, in 1/255."""
 
-    name: AlphaFormat
+    name: DeliverableName
     bit_depth: int
     alpha_error: float
     colour_error: float

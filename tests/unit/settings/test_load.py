@@ -485,7 +485,7 @@ def test_notices_of_the_spec_files(write: WriteFile) -> None:
     ]
     assert said[1].endswith(
         "matting.fp16 = true has no effect on this device: "
-        "only CUDA, TensorRT and CoreML gain from half precision"
+        "only CUDA, TensorRT and CoreML use half precision"
     )
 
 

@@ -1,1 +1,1 @@
-"""Foreground colours at soft edges, estimated on image pyramids."""
+"""The foreground's own colours in pixels that mix foreground and background."""

@@ -1,7 +1,7 @@
-"""The people's own colours where a pixel shows both a person and what is behind.
+"""Estimation of foreground colours in pixels that mix a person with the background.
 
-Unmixing is linear, so it is done on the YUV planes, chroma at its own density with the alpha that
-each chroma sample was mixed with. Opaque pixels keep every bit. Each eye is worked on by itself.
+Mixing is linear, so colours are solved on the YUV planes, chroma at its own density with the alpha
+that each chroma sample was mixed with. Opaque pixels keep every bit. Each eye is solved by itself.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _FULL = 16 * 255
 
 @dataclass(frozen=True, slots=True)
 class Despill:
-    """Takes colour of one hue out of edges; luma is kept.
+    """Removal of one hue from edges; luma is kept.
 
-    For people shot before a coloured wall or screen whose light falls on hair and shoulders: that
-    light is the people's own colour by now, so the estimate, which removes the background seen
-    *through* a pixel, rightly leaves it in. It also takes that hue from hair or clothes that
-    have it by nature, so it is off unless asked for.
+    It is meant for people in front of a coloured wall or screen that lights their hair and
+    shoulders. That light is part of their own colour, so the estimate, which removes the background
+    seen *through* a pixel, rightly keeps it. Despill also removes the hue from hair or clothes that
+    really have it, so it is off by default.
     """
 
     amount: float
-    """0: nothing, 1: all of the hue's share."""
+    """Share of the hue to remove, 0..1."""
     hue_rgb: tuple[int, int, int]
-    """A colour of the hue, each 0..255; greys have no hue and take nothing out."""
+    """A colour of the hue, 0..255 per channel; greys have no hue, so nothing is removed."""
 
 
 class ForegroundEstimator:
-    """Replaces the colours of soft edges by the foreground's own."""
+    """Replaces the colours of soft edges with those of the foreground."""
 
     def __init__(
         self,
@@ -50,20 +50,20 @@ class ForegroundEstimator:
         *,
         continued: bool = False,
     ) -> None:
-        """Prepare for frames of one kind.
+        """Prepare for frames of one source.
 
         Args:
-            layout: of all frames; 4:2:0.
-            color: of all frames.
-            despill: what is taken out of edge colours besides the old background.
-            continued: let colours run on for some 8-24 pixels where alpha is 0 and make the rest
-                black, for files with straight alpha; else nothing changes where alpha is 0.
+            layout: layout of all frames; 4:2:0.
+            color: tags of all frames.
+            despill: a hue to remove from edges, besides the background.
+            continued: continue colours for about 8 to 24 pixels where alpha is 0, and set the rest
+                to black, for files with straight alpha; False: keep the frame where alpha is 0.
 
         Raises:
-            ValueError: a layout other than 4:2:0.
+            ValueError: the layout is not 4:2:0.
         """
         if (layout.chroma_shift_x, layout.chroma_shift_y) != (1, 1):
-            raise ValueError(f"foreground colours are estimated in 4:2:0; got {layout.name}")
+            raise ValueError(f"foreground colours need 4:2:0 frames, not {layout.name}")
         self.layout, self._continued = layout, continued
         depth, full = layout.bit_depth, color.full_range
         self._black = rgb_to_yuv((0, 0, 0), color.matrix, depth, full)
@@ -75,14 +75,14 @@ class ForegroundEstimator:
             self._amount = despill.amount
 
     def __call__(self, frame: PlanarFrame, matte: Matte) -> PlanarFrame:
-        """The frame with foreground colours, planes of its own.
+        """Return a copy of the frame with foreground colours.
 
         Args:
-            frame: side by side, in the layout given before.
-            matte: same height and width as the frame.
+            frame: side by side, in the expected layout.
+            matte: a matte of the frame's size.
 
         Raises:
-            ValueError: the matte or the layout does not fit.
+            ValueError: the size of the matte or the layout of the frame is wrong.
         """
         if matte.shape != frame.y.shape or frame.layout != self.layout:
             raise ValueError(
@@ -91,7 +91,7 @@ class ForegroundEstimator:
             )
         y, u, v = (cast(Plane, np.ascontiguousarray(p)) for p in (frame.y, frame.u, frame.v))
         matte = np.ascontiguousarray(matte)
-        made = replace(frame, y=y.copy(), u=u.copy(), v=v.copy())
+        result = replace(frame, y=y.copy(), u=u.copy(), v=v.copy())
         middle = frame.width // 2
         chroma_alpha = np.empty(u.shape, np.uint8)
         eyes = (slice(0, middle), slice(middle, frame.width)) if middle % 2 == 0 else ()
@@ -103,27 +103,27 @@ class ForegroundEstimator:
             fine, coarse = self._fades(matte[:, columns], *tiles)
             black, peak = self._black, self.layout.peak
             solve_colours(
-                (y,), matte, columns, peak, (made.y,), tiles, beyond=fine, empty=black[:1]
+                (y,), matte, columns, peak, (result.y,), tiles, beyond=fine, empty=black[:1]
             )
-            target = (made.u, made.v)
+            target = (result.u, result.v)
             solve_colours(
                 (u, v), chroma_alpha, halved, peak, target, beyond=coarse, empty=black[1:]
             )
         if self._amount:
             neutral, hue = self._black[1], self._hue
-            _take_out(made.u, made.v, chroma_alpha, *hue, neutral, self._amount)
-        return made
+            _remove_hue(result.u, result.v, chroma_alpha, *hue, neutral, self._amount)
+        return result
 
     def _fades(
         self, matte: Matte, mixed: TileMap, seen: TileMap
     ) -> tuple[Cells, Cells] | tuple[None, None]:
-        """How much of the continued colour there is, for cells of luma and of chroma."""
+        """Return the share of the continued colour, for cells of luma and of chroma."""
         if not self._continued:
             return None, None
         rows, columns = (-(-size // COARSE) for size in matte.shape)
         per_tile = TILE // COARSE
         cells = seen.astype(np.uint8).repeat(per_tile, axis=0).repeat(per_tile, axis=1)
-        _see(matte, mixed, cells)
+        _mark_cells(matte, mixed, cells)
         cells = np.ascontiguousarray(cells[:rows, :columns])
         wide = cv2.dilate(cells, np.ones((3, 3), np.uint8)).astype(np.float32)
         fine = cast(Cells, cv2.blur(wide, (3, 3), borderType=cv2.BORDER_REPLICATE))
@@ -137,13 +137,13 @@ def _direction(u: float, v: float) -> tuple[float, float]:
 
 
 def _site_weights(location: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Shares in quarters of the luma pixels around a chroma sample.
+    """Return the weights of luma pixels around a chroma sample, in quarters.
 
     Args:
         location: FFmpeg's AVChromaLocation.
 
     Returns:
-        For columns 2 x - 1 .. 2 x + 1 and for rows 2 y - 1 .. 2 y + 2.
+        Weights of columns 2 x - 1 .. 2 x + 1, and of rows 2 y - 1 .. 2 y + 2.
     """
     across = (0, 2, 2) if location in (2, 4, 6) else (1, 2, 1)
     if location in (3, 4):
@@ -152,11 +152,11 @@ def _site_weights(location: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 
 _NOT_PLAIN = 2
-"""Of a tile: neither 0, no alpha anywhere, nor 1, full alpha."""
+"""Value of a tile with mixed alpha; 0: no alpha, 1: full alpha."""
 
 
 def _plain_tiles(mixed: TileMap, seen: TileMap) -> npt.NDArray[np.uint8]:
-    """Which tiles, with all around them, have no alpha, or full alpha, throughout."""
+    """Return 0 or 1 for tiles that have, like all tiles around them, no alpha or full alpha."""
     held = np.where(mixed, _NOT_PLAIN, seen).astype(np.uint8)
     around = np.ones((3, 3), np.uint8)
     least, most = cv2.erode(held, around), cv2.dilate(held, around)
@@ -164,8 +164,8 @@ def _plain_tiles(mixed: TileMap, seen: TileMap) -> npt.NDArray[np.uint8]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _see(matte: Any, mixed: Any, cells: Any) -> None:
-    """Which cells of mixed tiles hold any alpha."""
+def _mark_cells(matte: Any, mixed: Any, cells: Any) -> None:
+    """Mark the cells of mixed tiles that have any alpha."""
     per_tile = TILE // COARSE
     height, width = matte.shape
     for row in range(cells.shape[0]):
@@ -184,9 +184,9 @@ def _see(matte: Any, mixed: Any, cells: Any) -> None:
 def _alpha_at_chroma(
     matte: Any, left: int, right: int, across: Any, down: Any, plain: Any, alpha: Any
 ) -> None:
-    """The alpha that chroma samples of columns left..right-1 were mixed with.
+    """Write the alpha that chroma samples of columns left..right-1 were mixed with.
 
-    0 and 255 only where all luma pixels in reach have it.
+    It is 0 or 255 only if all luma pixels with a weight are.
     """
     half = TILE // 2
     for row in range(plain.shape[0]):
@@ -205,7 +205,7 @@ def _weigh_tile(
     matte: Any, left: int, right: int, first: int, last: int, top: int, across: Any, down: Any,
     into: Any,
 ) -> None:  # fmt: skip
-    """One tile of chroma samples; beyond the eye its outermost pixels go on."""
+    """Write one tile of chroma samples; beyond the eye, its outermost pixels are repeated."""
     last_row, columns = matte.shape[0] - 1, last - first
     lines = np.empty(columns + 2, np.int16)
     for i in range(into.shape[0]):
@@ -216,9 +216,9 @@ def _weigh_tile(
                 line = matte[min(max(2 * (top + i) + k - 1, 0), last_row)]
                 lines[0] += weight * np.int16(line[max(first - 1, left)])
                 lines[columns + 1] += weight * np.int16(line[min(last, right - 1)])
-                part, inner = line[first:last], lines[1 : 1 + columns]
+                alpha, inner = line[first:last], lines[1 : 1 + columns]
                 for j in range(columns):
-                    inner[j] += weight * np.int16(part[j])
+                    inner[j] += weight * np.int16(alpha[j])
         _weigh(lines, across, into[i])
 
 
@@ -234,10 +234,10 @@ def _weigh(lines: Any, across: Any, into: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _take_out(
+def _remove_hue(
     u: Any, v: Any, alpha: Any, hue_u: float, hue_v: float, neutral: int, amount: float
 ) -> None:
-    """Shorten what chroma has along a hue, less and less towards full alpha."""
+    """Reduce the component of chroma along a hue, fading out towards full alpha."""
     for i in range(alpha.shape[0]):
         for j in range(alpha.shape[1]):
             if alpha[i, j] == 255:

@@ -1,14 +1,14 @@
-"""Takes mixed samples apart: I = alpha * F + (1 - alpha) * B with F and B that vary slowly.
+"""Solver for mixed samples: I = alpha * F + (1 - alpha) * B, with F and B that vary slowly.
 
-In any neighbourhood the F and B that explain its samples best (least squares) follow from a few
-sums: of alpha, alpha^2, I and alpha * I. These sums are halved into a pyramid; from its top down
-each level's F and B are its own sums' answer, held to the coarser level's answer where the sums say
-little. One sample alone leaves F and B open, so the finest level only shares out what the coarser
-answer leaves unexplained. (Multi-level in the manner of Germer et al. 2020, but with the sums of
-each neighbourhood in place of iterations between neighbours.)
+In any neighbourhood, the least-squares F and B follow from a few sums: of alpha, alpha^2, I and
+alpha * I. The sums are downsampled to a pyramid. From its top down, F and B of each level solve its
+own sums, pulled towards the solution of the coarser level where the sums say little. A single
+sample does not determine F and B, so the finest level only distributes the residual of the coarser
+solution. (This is multi-level as in Germer et al. 2020, but with the sums of each neighbourhood in
+place of iterations between neighbours.)
 
-The pyramid above 1/8 is made for the whole picture, the rest tile by tile and only where alpha is
-mixed, so no full-size array of floats exists and tiles meet without seams.
+Levels from 1/8 up are computed for the whole image, the finer ones tile by tile and only where
+alpha is mixed. So there is no full-size array of floats, and tiles meet without seams.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from vrmatte.compose.foreground.pyramid import (
     Cells,
     downsample,
     refine,
-    stretch_lines,
+    solve_levels,
     upsample,
-    whole_picture_answers,
+    upsampling_memory,
 )
 from vrmatte.frames import Matte, Plane
 
@@ -37,7 +37,7 @@ TILE = 64
 """Side of the tiles in samples; a multiple of 8."""
 
 COARSE = 8
-"""Samples per cell, each way, of the finest level that covers the whole picture."""
+"""Samples per cell, in each direction, of the finest level that covers the whole image."""
 
 
 def solve_colours(
@@ -51,17 +51,17 @@ def solve_colours(
     beyond: Cells | None = None,
     empty: tuple[int, ...] = (),
 ) -> None:
-    """Write F wherever alpha is neither 0 nor 255; whatever is opaque is not written at all.
+    """Write F wherever alpha is neither 0 nor 255; opaque samples are not written.
 
     Args:
         planes: planes of one size, each C-contiguous.
-        alpha: same shape as each plane.
-        columns: which columns are the picture; others are neither read nor written.
-        peak: largest sample.
-        out: where F is written; of the planes' shapes.
-        tiles: what `mixed_tiles` says of these columns; None: it is asked.
-        beyond: F continued where alpha is 0: how much of it there is, the rest being `empty`; one
-            value 0..1 for each 8 x 8 samples of the picture. None: nothing is written there.
+        alpha: alpha in the shape of each plane.
+        columns: columns of the image; others are neither read nor written.
+        peak: largest sample value.
+        out: the result, in the shape of the planes.
+        tiles: result of `mixed_tiles` for these columns; None: compute it.
+        beyond: share of F where alpha is 0, the rest being `empty`: a value 0..1 for each 8 x 8
+            samples of the image. None: nothing is written there.
         empty: sample of each plane where `beyond` is 0.
     """
     left, right = columns.start, columns.stop
@@ -75,22 +75,23 @@ def solve_colours(
         return
     around = cv2.dilate(mixed.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.bool_)
     sums = _coarse_sums(planes, alpha, around, left, right)
-    answer = whole_picture_answers(sums)
+    solution = solve_levels(sums)
     fade = np.zeros((1, 1), np.float32) if beyond is None else beyond
     base = np.array(empty or (0,) * len(planes), np.float32)
-    _finish(planes, alpha, targets, left, right, answer, fade, base, beyond is not None, peak, out)
+    continued = beyond is not None
+    _finish(planes, alpha, targets, left, right, solution, fade, base, continued, peak, out)
 
 
 def mixed_tiles(alpha: Matte, left: int, right: int) -> tuple[TileMap, TileMap]:
-    """Tiles of the columns left..right-1 that hold both some and not full alpha; and any alpha."""
+    """Return the tiles of columns left..right-1 with mixed alpha, and those with any alpha."""
     shape = (-(-alpha.shape[0] // TILE), -(-(right - left) // TILE))
     mixed, seen = np.zeros(shape, np.bool_), np.zeros(shape, np.bool_)
-    _look(alpha, left, right, mixed, seen)
+    _inspect_tiles(alpha, left, right, mixed, seen)
     return mixed, seen
 
 
 def _reached_tiles(beyond: Cells) -> TileMap:
-    """Tiles in which the foreground's colours run on."""
+    """Return the tiles into which foreground colours continue."""
     spread = cv2.dilate(beyond, np.ones((3, 3), np.uint8))
     rows, columns = (np.arange(0, size, TILE // COARSE) for size in beyond.shape)
     most = np.maximum.reduceat(np.maximum.reduceat(spread, rows, axis=0), columns, axis=1)
@@ -106,11 +107,8 @@ def _coarse_sums(
     return sums
 
 
-# --- loops ---------------------------------------------------------------------------------------
-
-
 @numba.njit(cache=True, nogil=True)
-def _look(alpha: Any, left: int, right: int, mixed: Any, seen: Any) -> None:
+def _inspect_tiles(alpha: Any, left: int, right: int, mixed: Any, seen: Any) -> None:
     for row in range(mixed.shape[0]):
         stop = min((row + 1) * TILE, alpha.shape[0])
         for column in range(mixed.shape[1]):
@@ -126,7 +124,7 @@ def _look(alpha: Any, left: int, right: int, mixed: Any, seen: Any) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _fill(out: Any, empty: Any, used: Any, left: int, right: int) -> None:
-    """`empty` in all tiles not used."""
+    """Write `empty` to all tiles that are not used."""
     for n in range(len(out)):
         plane, value = out[n], empty[n]
         for row in range(used.shape[0]):
@@ -138,7 +136,7 @@ def _fill(out: Any, empty: Any, used: Any, left: int, right: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _add_up(planes: Any, alpha: Any, tiles: Any, left: int, right: int, sums: Any) -> None:
-    """Sums of 8 x 8 samples, in the tiles asked for."""
+    """Sum 8 x 8 samples in the given tiles."""
     per_tile = TILE // COARSE
     columns = np.empty((3 + 2 * len(planes), TILE), np.int32)
     for row in range(sums.shape[0]):
@@ -157,7 +155,7 @@ def _add_up(planes: Any, alpha: Any, tiles: Any, left: int, right: int, sums: An
 def _add_columns(
     planes: Any, alpha: Any, top: int, stop: int, first: int, last: int, columns: Any
 ) -> None:
-    """Sums of up to 8 rows, whole numbers: 8 samples of 16 bits times alpha stay below 2^31."""
+    """Sum up to 8 rows in integers: 8 samples of 16 bits times alpha stay below 2^31."""
     width = last - first
     columns[:] = 0
     columns[0, :width] = 255 * (stop - top)
@@ -191,7 +189,7 @@ def _add_cell(columns: Any, cell: Any) -> None:
 def _fine_sums(
     planes: Any, alpha: Any, left: int, right: int, top: int, first: int, sums: Any
 ) -> None:
-    """Sums of 2 x 2 samples for cells from (top, first) on, which may lie outside the picture."""
+    """Sum 2 x 2 samples for cells from (top, first), which may be outside the image."""
     share, scale = np.float32(0.25), np.float32(1 / 255)
     sums[:] = 0
     begin = max(2 * first, 0)
@@ -230,23 +228,23 @@ def _finish(
     peak: int,
     out: Any,
 ) -> None:
-    """The three finest levels, tile by tile; a margin of cells around each lets tiles agree."""
-    n_sums, n_answers = 3 + 2 * len(planes), 2 + 2 * len(planes)
+    """Solve the three finest levels tile by tile, with a margin of cells so that tiles agree."""
+    n_sums, n_solutions = 3 + 2 * len(planes), 2 + 2 * len(planes)
     half, quarter = TILE // 2, TILE // 4
     sums_2 = np.empty((half + 4, n_sums, half + 4), np.float32)
     sums_4 = np.empty((quarter + 2, n_sums, quarter + 2), np.float32)
-    answer_4 = np.empty((quarter + 2, n_answers, quarter + 2), np.float32)
-    answer_2 = np.empty((half + 4, n_answers, half + 4), np.float32)
+    solution_4 = np.empty((quarter + 2, n_solutions, quarter + 2), np.float32)
+    solution_2 = np.empty((half + 4, n_solutions, half + 4), np.float32)
     for row in range(tiles.shape[0]):
         for column in range(tiles.shape[1]):
             if tiles[row, column]:
                 top, first = row * quarter - 1, column * quarter - 1
                 _fine_sums(planes, alpha, left, right, 2 * top, 2 * first, sums_2)
                 downsample(sums_2, sums_4)
-                refine(sums_4, coarse, top, first, 0, 0, answer_4)
-                refine(sums_2, answer_4, 2 * top, 2 * first, top, first, answer_2)
+                refine(sums_4, coarse, top, first, 0, 0, solution_4)
+                refine(sums_2, solution_4, 2 * top, 2 * first, top, first, solution_2)
                 _finish_tile(
-                    planes, alpha, row * TILE, left, column * TILE, right, answer_2, fade, empty,
+                    planes, alpha, row * TILE, left, column * TILE, right, solution_2, fade, empty,
                     continued, peak, out,
                 )  # fmt: skip
 
@@ -259,23 +257,23 @@ def _finish_tile(
     left: int,
     first: int,
     right: int,
-    answer: Any,
+    solution: Any,
     fade: Any,
     empty: Any,
     continued: bool,
     peak: int,
     out: Any,
 ) -> None:
-    """Single samples of one tile."""
+    """Solve the single samples of one tile."""
     begin, columns = left + first, min(TILE, right - left - first)
-    lines = stretch_lines(answer)
-    guess = np.empty((answer.shape[1], columns), np.float32)
+    lines = upsampling_memory(solution)
+    guess = np.empty((solution.shape[1], columns), np.float32)
     share = np.ones(columns, np.float32)
     for i in range(top, min(top + TILE, alpha.shape[0])):
         line = alpha[i, begin : begin + columns]
-        if not _needed(line, continued):
+        if not _has_work(line, continued):
             continue
-        upsample(answer, i, first, (top >> 1) - 2, (first >> 1) - 2, lines, guess)
+        upsample(solution, i, first, (top >> 1) - 2, (first >> 1) - 2, lines, guess)
         if continued:
             for j in range(columns):
                 share[j] = np.float32(1) if line[j] else _fade_at(fade, i, first + j)
@@ -284,11 +282,11 @@ def _finish_tile(
                 planes[n][i, begin : begin + columns],
                 out[n][i, begin : begin + columns],
             )
-            _share_out(samples, line, guess, 2 + 2 * n, share, empty[n], continued, peak, into)
+            _add_residual(samples, line, guess, 2 + 2 * n, share, empty[n], continued, peak, into)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _share_out(
+def _add_residual(
     samples: Any,
     alpha: Any,
     guess: Any,
@@ -299,25 +297,25 @@ def _share_out(
     peak: int,
     out: Any,
 ) -> None:
-    """What the guess leaves unexplained goes to F by its part in the mixture."""
-    guess_f, guess_b, trust_f, trust_b = guess[n], guess[n + 1], guess[0], guess[1]
+    """Add the residual of the guess to F, by its share in the mixture."""
+    guess_f, guess_b, weight_f, weight_b = guess[n], guess[n + 1], guess[0], guess[1]
     scale, one, half = np.float32(1 / 255), np.float32(1), np.float32(0.5)
     zero, most = np.float32(0), np.float32(peak)
     least = 0 if continued else 1
     for j in range(out.size):
         a = np.float32(alpha[j]) * scale
         b = one - a
-        f, back = guess_f[j] / trust_f[j], guess_b[j] / trust_b[j]
-        rest = np.float32(samples[j]) - a * f - b * back
-        f += a / (a * a + b * b + REGULARISATION) * rest
+        f, back = guess_f[j] / weight_f[j], guess_b[j] / weight_b[j]
+        residual = np.float32(samples[j]) - a * f - b * back
+        f += a / (a * a + b * b + REGULARISATION) * residual
         f = empty + share[j] * (f - empty)
-        made = np.int32(min(max(f, zero), most) + half)
+        color = np.int32(min(max(f, zero), most) + half)
         mixed = alpha[j] >= least and alpha[j] < 255
-        out[j] = made if mixed else np.int32(out[j])
+        out[j] = color if mixed else np.int32(out[j])
 
 
 @numba.njit(cache=True, nogil=True)
-def _needed(line: Any, continued: bool) -> Any:
+def _has_work(line: Any, continued: bool) -> Any:
     low, high = np.uint8(255), np.uint8(0)
     for a in line:
         low, high = min(low, a), max(high, a)
@@ -326,7 +324,7 @@ def _needed(line: Any, continued: bool) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _fade_at(fade: Any, i: int, j: int) -> Any:
-    """`fade`, given for each 8 x 8 samples, between its cells at a sample, bilinear."""
+    """Return `fade`, given for each 8 x 8 samples, at one sample, bilinearly interpolated."""
     y = min(max((i + np.float32(0.5)) / COARSE - np.float32(0.5), 0), fade.shape[0] - 1)
     x = min(max((j + np.float32(0.5)) / COARSE - np.float32(0.5), 0), fade.shape[1] - 1)
     top, left = int(y), int(x)

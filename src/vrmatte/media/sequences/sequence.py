@@ -63,6 +63,11 @@ class SequenceSpec:
     """Tags of the video; primaries and transfer are written to each file."""
     time_base: Fraction
 
+    @property
+    def light(self) -> Literal["video", "linear"]:
+        """Transfer of the samples: the video's own curve, or linear light."""
+        return "linear" if self.kind == "exr" else "video"
+
     def file_name(self, number: int) -> str:
         """Return the file name of a frame, numbered within the whole source."""
         return f"{self.stem}_{number:06d}.{self.kind}"

@@ -209,7 +209,7 @@ def _write_listings(
         "size": list(spec.size),
         "bits": spec.bits,
         "alpha": "straight",
-        "light": "linear" if spec.kind == "exr" else "video",
+        "light": spec.light,
         "primaries": spec.color.primaries,
         "transfer": spec.color.transfer,
         "end_seconds": seconds_text(timeline.end_pts, timeline.time_base),

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from support.file_limits import largest_file_bytes
-from vrmatte.compose.rgba import RgbaPainter, paint_rgba
+from support.rgba_images import paint_rgba
+from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.errors import OutputError, VerificationError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PlanarFrame, StraightFrame, Timeline
 from vrmatte.media.planes import plane_view

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from support.composed_edges import BT709, hair, to_frame, to_rgb, twice
-from vrmatte.compose.foreground.estimate import ForegroundEstimator
-from vrmatte.compose.preview import Preview
-from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PixelLayout, PlanarFrame
+from vrmatte.compose.preview import Preview, preview_size
+from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
 
 PQ = ColorTags(9, 16, 9)
 HLG = ColorTags(9, 18, 9)
@@ -30,17 +29,10 @@ def panels(picture):
 def test_the_size_is_even_at_most_1920_wide_and_as_promised(eye, size):
     chroma = np.full((-(-eye // 2), eye), 128, np.uint8)
     frame = PlanarFrame(np.full((eye, 2 * eye), 90, np.uint8), chroma, chroma, YUV420P, BT709, 5)
-    preview = Preview(YUV420P, BT709)
-    made = preview(frame, np.zeros(frame.y.shape, np.uint8))
-    assert preview.size(2 * eye, eye) == size == (made.width, made.height)
+    made = Preview(YUV420P, BT709)(frame, np.zeros(frame.y.shape, np.uint8))
+    assert preview_size(2 * eye, eye) == size == (made.width, made.height)
     assert (made.layout, made.pts) == (YUV420P, 5)
     assert (made.color.matrix, made.color.transfer, made.color.full_range) == (1, 1, False)
-
-
-def test_one_eye_alone():
-    frame = twice(hair(64).frame())
-    made = Preview(YUV420P, BT709, eyes=(Eye.RIGHT,))(frame, np.zeros(frame.y.shape, np.uint8))
-    assert (made.width, made.height) == (192, 64)
 
 
 @pytest.mark.parametrize("layout", [YUV420P, YUV420P10])
@@ -80,19 +72,6 @@ def test_edges_are_averaged_without_what_is_behind():
     people = panels(Preview(YUV420P, BT709)(to_frame(rgb, YUV420P), matte))[2]
     # The panel's pixel 200 is half person, half ground: between 0.2 and 0.5, never lighter.
     assert people[:, 190:210].max() < 0.52
-
-
-def test_the_people_can_have_their_own_colours():
-    truth = hair(256)
-    frame, matte = twice(truth.frame()), np.hstack((truth.matte, truth.matte))
-    own = ForegroundEstimator(YUV420P, BT709)
-    plain, clean = (panels(Preview(YUV420P, BT709, f)(frame, matte)) for f in (None, own))
-    checker = 0.45
-    wanted = truth.over(np.full(truth.front.shape, checker))
-    band = (truth.matte > 0) & (truth.matte < 255)
-    errors = [np.abs(made[2] - wanted)[band].mean() for made in (plain, clean)]
-    assert errors[1] < 0.7 * errors[0]
-    assert np.array_equal(plain[0], clean[0])
 
 
 def pq_signal(nits):
