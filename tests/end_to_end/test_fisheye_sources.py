@@ -83,8 +83,9 @@ def ovals(*standing, ground=0.2):
     at = (np.arange(EYE) + 0.5) * 180 / EYE - 90
     inside = np.zeros((EYE, EYE))
     for box in standing:
-        across = (at[None] - (box[0] + box[1]) / 2) / ((box[1] - box[0]) / 2)
-        down = (-at[:, None] - (box[2] + box[3]) / 2) / ((box[3] - box[2]) / 2)
+        (yaw, pitch), width, height = box.center, box.width_deg, box.height_deg
+        across = (at[None] - yaw) / (width / 2)
+        down = (-at[:, None] - pitch) / (height / 2)
         inside = np.maximum(inside, np.clip((1 - np.hypot(across, down)) * 20, 0, 1))
     both = np.concatenate([inside, inside], axis=1)
     rgb = np.repeat((ground + (0.95 - ground) * both)[..., None], 3, axis=2)
@@ -92,7 +93,14 @@ def ovals(*standing, ground=0.2):
 
 
 @pytest.mark.parametrize("fov_deg", FOVS)
-@pytest.mark.parametrize("place", [(-20, 10, -50, 15), (50, 75, -20, 30), (-70, -40, -60, -20)])
+@pytest.mark.parametrize(
+    "place",
+    [
+        AngularBox(-20, 10, -50, 15),
+        AngularBox(50, 75, -20, 30),
+        AngularBox(-70, -40, -60, -20),
+    ],
+)
 def test_people_are_found_in_the_same_directions(fov_deg, place):
     frame, _ = ovals(place)
     (truth,) = detect_people(frame.eye(Eye.LEFT), BrightDetector(), 0.5)
@@ -220,7 +228,7 @@ def test_the_same_regions_leave(fov_deg, floor):
     shown = np.where(np.tile(shown_pixels(Fisheye(EYE, fov_deg)), 2), matte, 0).astype(np.uint8)
     gated = Exclusion([], regions, Fisheye(EYE, fov_deg)).apply(0, frame, shown)
     error = np.abs(gated.astype(int) - matte_by_fisheye(wanted, fov_deg))
-    assert np.mean(error > 100) < 0.002  # the border, softened over a pixel
+    assert np.mean(error > 100) < 0.004  # the border in both eyes, softened over a pixel
     # Past the nadir, behind the hemisphere, a floor is floor too.
     if floor.yaw_min_deg == -90:
         assert not half_of(gated, Eye.LEFT)[-EYE // 20 :].any()

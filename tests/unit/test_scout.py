@@ -160,7 +160,7 @@ def test_without_a_detector_nobody_is_found_and_nothing_is_written(tmp_path, mon
 def test_a_document_that_was_named_must_be_there(tmp_path):
     video = film(tmp_path)
     config = Config.model_validate({"people": {"file": tmp_path / "mine.json"}})
-    with pytest.raises(ConfigError, match=r"mine\.json is not there"):
+    with pytest.raises(ConfigError, match=r"mine\.json does not exist"):
         scout_video(video, tmp_path / "out", config)
 
 
@@ -198,7 +198,7 @@ def test_the_sheet_shows_everybody(tmp_path, monkeypatch):
     result = scout_video(video, tmp_path / "out")
     frames = typical_frames(result.people)
     for person in result.people.people:
-        assert any(person.box_at(frame, Eye.LEFT) for frame in frames)
+        assert any(person.seen_box_at(frame, Eye.LEFT) for frame in frames)
     assert result.sheet.read_bytes().startswith(b"\x89PNG")
     assert result.document.exists()
 

@@ -148,7 +148,7 @@ sys.meta_path.insert(0, Missing())
 import vrmatte
 from vrmatte.cli.main import main
 from vrmatte.errors import ConfigError
-from vrmatte.masks import backward, sam2_loading, sam2_source, source
+from vrmatte.masks import sam2_loading, sam2_source, source
 from vrmatte.matting.engines.choose import choose_engine
 from vrmatte.pipeline import process_chunk
 

@@ -8,7 +8,6 @@ from fractions import Fraction
 import pytest
 
 from vrmatte.errors import ConfigError, OutputError
-from vrmatte.frames import Eye
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.viewport import Turn, ViewportPath
 from vrmatte.people.document import as_json, write_people
@@ -289,14 +288,3 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(OutputError, match=r"people\.json"):
         write_people(people(), path)
     assert [item.name for item in tmp_path.iterdir()] == ["people.json"]
-
-
-def test_between_boxes_people_move_evenly():
-    person = people().people[0]
-    assert person.box_at(0, Eye.LEFT) == LEFT
-    assert person.box_at(10, Eye.LEFT) == LEFT.shifted(10)
-    assert person.box_at(21, Eye.LEFT) is None
-    assert person.box_at(0, Eye.RIGHT) == RIGHT
-    # The right eye doesn't see the person after its only box.
-    assert person.box_at(10, Eye.RIGHT) is None
-    assert (person.first, person.last) == (0, 21)

@@ -47,7 +47,7 @@ def covers(path, people, margin=1.0):
         for frame in range(one.first, one.last):
             view = path.at(frame)
             for eye in EYES:
-                b = one.box_at(frame, eye)
+                b = one.seen_box_at(frame, eye)
                 angles = np.linspace(0, 2 * np.pi, 32)
                 yaw = np.radians(b.center[0] + margin * b.width_deg / 2 * np.cos(angles))
                 pitch = np.radians(b.center[1] + margin * b.height_deg / 2 * np.sin(angles))

@@ -7,6 +7,7 @@ import pytest
 from support.stereo_damage import dilated, evidence_of, rectifier_of, without_person
 from support.stereo_scenes import SCENES, in_cassini, shrunk, stereo_truth
 from vrmatte.frames import EYES, Eye
+from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.evidence import NEAREST_SHARE, compare_eyes, extended, window_of
 
 SIZE = 512
@@ -126,7 +127,7 @@ def test_outside_the_window_nothing_is_said():
     window = window_of(small)
     assert window is not None
     outside = np.ones((SIZE, SIZE), np.bool_)
-    outside[window.at] = False
+    outside[window.slices] = False
     assert outside.any()
     found = evidence_of(rectifier_of(512), truth.frame, truth.mattes)
     for eye in EYES:
@@ -142,17 +143,17 @@ def test_the_window_holds_everybody_and_where_the_other_eye_sees_them():
     assert window is not None
     reach = NEAREST_SHARE * SIZE
     assert window.top <= 100 - 10
-    assert window.top + window.rows >= 300 + 10
+    assert window.bottom >= 300 + 10
     assert window.left <= 200 - reach
-    assert window.left + window.columns >= 220 + reach
-    assert window.columns < SIZE / 2
+    assert window.right >= 220 + reach
+    assert window.width < SIZE / 2
     assert window_of({Eye.LEFT: NOBODY, Eye.RIGHT: NOBODY + np.float32(0.01)}) is None
 
 
 def test_the_window_stays_within_the_picture():
     window = window_of({Eye.LEFT: NOBODY + 1, Eye.RIGHT: NOBODY})
     assert window is not None
-    assert (window.top, window.left, *window.shape) == (0, 0, SIZE, SIZE)
+    assert window == PixelRect(0, 0, SIZE, SIZE)
 
 
 def test_disparity_goes_on_around_what_was_carried():
