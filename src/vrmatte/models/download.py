@@ -81,7 +81,8 @@ def open_url(url: str, *, plain_allowed: bool = False) -> BinaryIO:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise WeightsError(
-            f"can't fetch {without_secrets(url)}: {_reason(error)}. Check the connection and try again"
+            f"can't fetch {without_secrets(url)}: {_reason(error)}. "
+            "Check the connection and try again"
         ) from error
     return response
 

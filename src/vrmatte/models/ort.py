@@ -251,9 +251,7 @@ def create_session(
         Exception: one of `runtime_errors`.
     """
     threads = options.intra_op_num_threads
-    with_options = [
-        (name, provider_options(name, threads, gpu_memory_bytes)) for name in providers
-    ]
+    with_options = [(name, provider_options(name, threads, gpu_memory_bytes)) for name in providers]
     # ONNX Runtime's own fallback prints and retries; ours gives the reason and is recorded.
     session: Any = load_runtime().InferenceSession(
         model, options, providers=with_options, enable_fallback=0

@@ -279,9 +279,7 @@ def _with_separate_sizes(model: bytes | Path, name: str) -> bytes:
     except OSError as error:
         raise WeightsError(f"can't read {name}: {error.strerror}") from error
     except DecodeError as error:
-        raise WeightsError(
-            f"{name} isn't an ONNX file: it is damaged or another format"
-        ) from error
+        raise WeightsError(f"{name} isn't an ONNX file: it is damaged or another format") from error
     if any(_is_external(tensor) for tensor in _tensors(network.graph, *network.functions)):
         raise WeightsError(f"{name} stores weights in other files, which aren't read")
     for tensor in (*network.graph.input, *network.graph.output):

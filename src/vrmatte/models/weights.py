@@ -207,9 +207,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise WeightsError(
-            f"can't access {path}: {error.strerror}. Fix its permissions"
-        ) from error
+        raise WeightsError(f"can't access {path}: {error.strerror}. Fix its permissions") from error
 
 
 def _sha256_of(path: Path) -> str:
