@@ -11,6 +11,7 @@ import typer
 
 from vrmatte.cli.stopping import SIGNALS, StopNow, stop_at_once
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
+from vrmatte.interpreter import check_interpreter
 from vrmatte.settings.choices import DeliverableName
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -350,6 +351,7 @@ def main() -> None:
     for number in SIGNALS:
         signal.signal(number, stop_at_once)
     try:
+        check_interpreter()
         app(standalone_mode=True)
     except VrmatteError as error:
         sys.stderr.write(f"vrmatte: {one_line(str(error))}\n")

@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     )
     from onnxruntime import OrtValue as OrtValue
 
-REQUIREMENTS: Mapping[str, str] = {
-    "cpu": "onnxruntime>=1.20",
-    "cuda": "onnxruntime-gpu[cuda,cudnn]>=1.28",
-    "cuda12": "onnxruntime-gpu[cuda,cudnn]>=1.23,<1.27",
-    "directml": "onnxruntime-directml>=1.20",
-    "openvino": "onnxruntime-openvino>=1.20",
+REQUIREMENTS: Mapping[str, tuple[str, ...]] = {
+    "cpu": ("onnxruntime>=1.20",),
+    "cuda": ("onnxruntime-gpu[cuda,cudnn]>=1.28", "nvidia-ml-py>=12"),
+    "cuda12": ("onnxruntime-gpu[cuda,cudnn]>=1.23,<1.27", "nvidia-ml-py>=12"),
+    "directml": ("onnxruntime-directml>=1.20",),
+    "openvino": ("onnxruntime-openvino>=1.20",),
 }
-"""The build that each extra of vrmatte installs; pyproject.toml has the same requirements."""
+"""Requirements of the extras that install ONNX Runtime, as in pyproject.toml; the build first."""
 _FIRST_CUDA_13 = (1, 27)
 """From 1.27 on, the wheels of onnxruntime-gpu on PyPI need CUDA 13."""
 _NAME_STARTS = ("onnxruntime", "ort-nightly")
@@ -87,8 +87,8 @@ class RuntimeBuild:
         if self.distribution == "onnxruntime-gpu":
             number = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
             return "cuda" if number >= _FIRST_CUDA_13 else "cuda12"
-        starts = {re.split(r"[\[<>=]", text)[0]: extra for extra, text in REQUIREMENTS.items()}
-        return starts.get(self.distribution)
+        names = {re.split(r"[\[<>=]", first)[0]: extra for extra, (first, *_) in REQUIREMENTS.items()}
+        return names.get(self.distribution)
 
 
 def installed_builds(path: Sequence[str] | None = None) -> tuple[RuntimeBuild, ...]:
@@ -153,7 +153,8 @@ def install_commands(extra: str, builds: Sequence[RuntimeBuild] | None = None) -
 
 
 def _install_command(extra: str) -> str:
-    return f'`{_installer("install")} "{REQUIREMENTS[extra]}"`'
+    requirements = " ".join(f'"{requirement}"' for requirement in REQUIREMENTS[extra])
+    return f"`{_installer('install')} {requirements}`"
 
 
 def _installer(verb: str) -> str:
