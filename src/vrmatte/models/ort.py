@@ -87,7 +87,9 @@ class RuntimeBuild:
         if self.distribution == "onnxruntime-gpu":
             number = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
             return "cuda" if number >= _FIRST_CUDA_13 else "cuda12"
-        names = {re.split(r"[\[<>=]", first)[0]: extra for extra, (first, *_) in REQUIREMENTS.items()}
+        names = {
+            re.split(r"[\[<>=]", first)[0]: extra for extra, (first, *_) in REQUIREMENTS.items()
+        }
         return names.get(self.distribution)
 
 
