@@ -1,4 +1,4 @@
-"""Writes docs/config.md from the models, so that page and program can't disagree.
+"""Write docs/config.md from the models, so that page and program can't disagree.
 
 `python scripts/make_docs.py` writes the page; with `--check` it writes nothing and fails if the
 page is out of date.
@@ -12,21 +12,21 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vrmatte.settings.config import PRESETS
 from vrmatte.settings.files import MAX_BYTES, MAX_DEPTH
 from vrmatte.settings.keys import KEYS, SECTIONS, Key
+from vrmatte.settings.load import PRESETS
 from vrmatte.settings.notices import LIMITS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"
 
-_LIMITS_LINK = "#keys-with-limits-in-this-version"
+_LIMITS_LINK = "#keys-that-may-have-no-effect"
 
 _HEAD = f"""\
 # Settings
 
 <!-- Written by scripts/make_docs.py from settings/config.py: change that, not this page. -->
 
-Settings are taken from these places; a later one wins, key by key:
+Settings come from these sources; a later one wins, key by key:
 
 1. the defaults below,
 2. a preset,
@@ -34,19 +34,19 @@ Settings are taken from these places; a later one wins, key by key:
 4. `--set section.key=value`, the value being a YAML scalar or list,
 5. other options of the command line.
 
-`vrmatte config init` writes a file with every key to begin with. `vrmatte config show` prints the
-settings that result from all places, and behind each key who set it.
+`vrmatte config init` writes a file to start from, with every key. `vrmatte config show` prints the
+settings that result from all sources, with the origin of each key.
 
 Files are YAML (`.yaml`, `.yml`) or TOML (`.toml`) in UTF-8, at most {MAX_BYTES // 1000} kB and
-{MAX_DEPTH} levels deep. In YAML, tags, anchors and repeated keys are refused. The faults of all
-files are reported at once, each with its line, what the key takes, or the key probably meant.
-Relative paths start at the working directory. `null` stands for "not set".
+{MAX_DEPTH} levels deep. In YAML, tags, anchors and repeated keys are refused. The errors of all
+files are reported at once, each with its line, the values that the key accepts, or the key that was
+probably meant. Relative paths start at the working directory. `null` means "not set".
 """
 
 
 def page() -> str:
-    """The whole of docs/config.md."""
-    parts = [_HEAD, *_presets(), *_sections(), *_limits()]
+    """Return the content of docs/config.md."""
+    parts = [_HEAD, *_presets(), *_sections(), *_limits(), *_deprecated()]
     return "\n".join(parts)
 
 
@@ -70,7 +70,7 @@ def _sections() -> Iterator[str]:
             (
                 [f"`{key.name}`", key.accepted, _code(key.default), _meaning(key)]
                 for key in KEYS.values()
-                if key.section == section
+                if key.section == section and not key.is_deprecated
             ),
         )
 
@@ -81,12 +81,19 @@ def _meaning(key: Key) -> str:
 
 
 def _limits() -> Iterator[str]:
-    yield "## Keys with limits in this version\n"
+    yield "## Keys that may have no effect\n"
     yield (
-        "These keys are accepted, but can do less than they promise. A run that sets one of them\n"
-        "to a value it can't honour says so before it begins.\n"
+        "The effect of these keys depends on other keys or on the device. If a key that was set\n"
+        "has no effect, a notice says so before the run begins.\n"
     )
-    yield _table(["key", "what is said"], ([f"`{x.key}`", f"... {x.reason}"] for x in LIMITS))
+    yield _table(["key", "notice"], ([f"`{x.key}`", f"... {x.reason}"] for x in LIMITS))
+
+
+def _deprecated() -> Iterator[str]:
+    yield "## Deprecated keys\n"
+    yield "Files with these keys still load, but the keys have no effect.\n"
+    keys = (key for key in KEYS.values() if key.is_deprecated)
+    yield _table(["key", "takes", "reason"], ([f"`{x.path}`", x.accepted, x.meaning] for x in keys))
 
 
 def _code(value: object) -> str:
@@ -99,7 +106,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check the page; 1 if a check finds it out of date."""
+    """Write or check the page; return 1 if the check fails."""
     parser = argparse.ArgumentParser(description="Write docs/config.md from the models.")
     parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
     wants_check = parser.parse_args(arguments).check

@@ -13,6 +13,7 @@ import typer
 from vrmatte.cli.stopping import StopNow, print_error, stop_at_once
 from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
+from vrmatte.interpreter import check_interpreter
 from vrmatte.platform_support import handled_stop_signals, use_utf8_output, without_path_prefix
 
 _EXIT_HELP = "Exit codes: " + "; ".join(f"{code} {text}" for code, text in EXIT_CODES.items()) + "."
@@ -349,6 +350,7 @@ def main() -> None:
     for number in handled_stop_signals():
         signal.signal(number, stop_at_once)
     try:
+        check_interpreter()
         app(standalone_mode=True)
     except VrmatteError as error:
         print_error(without_path_prefix(one_line(str(error))))

@@ -28,6 +28,7 @@ from vrmatte.media.encoders import (
     choose_encoder,
 )
 from vrmatte.models.devices import cpu_threads, resolve_device, verdicts
+from vrmatte.models.ort import install_commands, installed_builds, load_runtime
 from vrmatte.models.weights import verify_weights
 from vrmatte.profiling.machine_use import free_gpu_bytes
 from vrmatte.settings.config import OutputConfig
@@ -42,7 +43,6 @@ _OLDEST_PYTHON = (3, 11)
 _MEMORY_GIB = 4
 _DISK_GIB = 20
 _GPU_GIB = 2
-_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 _DEFAULT_WEIGHTS = ("rvm_mobilenetv3_fp32.onnx", "yolox_nano.onnx")
 _CODECS: tuple[tuple[Codec, str], ...] = (("h264", "H.264"), ("hevc", "HEVC"), ("av1", "AV1"))
 _ALPHA: tuple[tuple[DeliverableName, str], ...] = (("webm-alpha", "VP9"), ("prores4444", "ProRes"))
@@ -100,19 +100,20 @@ def _versions() -> Iterator[Finding]:
         if name in ("libavcodec", "libavformat")
     )
     yield Finding(group, "FFmpeg", "ok", f"{libraries} (PyAV {av.__version__})")
-    runtimes = [f"{name} {told}" for name in _RUNTIMES if (told := _version(name))]
-    mixed = "several builds hide each other: uninstall all but one" if len(runtimes) > 1 else ""
-    yield Finding(
-        group,
-        "ONNX Runtime",
-        "warning" if mixed else "ok" if runtimes else "missing",
-        ", ".join(runtimes) or "not installed",
-        mixed,
-        needed=True,
-    )
+    yield _runtime()
     yield Finding(group, "OpenCV", "ok", _version("opencv-python-headless") or "another build")
     yield Finding(group, "Numba", "ok", _version("numba") or "unknown")
     yield Finding(group, "system", "ok", platform.platform())
+
+
+def _runtime() -> Finding:
+    """Check that exactly one build of ONNX Runtime is installed, and loads."""
+    builds = ", ".join(str(build) for build in installed_builds()) or "not installed"
+    try:
+        load_runtime()
+    except VrmatteError as error:
+        return Finding("versions", "ONNX Runtime", "missing", builds, str(error), needed=True)
+    return Finding("versions", "ONNX Runtime", "ok", builds, needed=True)
 
 
 def _version(package: str) -> str | None:
@@ -165,12 +166,15 @@ def _disk(folder: Path) -> Finding:
 
 def _networks() -> Iterator[Finding]:
     """Where they run, and what each device said when a tiny one was run there."""
-    choice = resolve_device("auto")
-    advice = (
-        "a GPU is many times faster: install vrmatte[cuda] on a machine with an NVIDIA card"
-        if choice.device == "cpu"
-        else ""
-    )
+    try:
+        choice = resolve_device("auto")
+    except VrmatteError:
+        advice = "see ONNX Runtime above"
+        yield Finding("networks", "networks", "missing", "can't run", advice, needed=True)
+        return
+    advice = ""
+    if choice.device == "cpu":
+        advice = f"a GPU is many times faster; with an NVIDIA card run {install_commands('cuda')}"
     found = f"run on {choice.device}, {cpu_threads()} CPU threads"
     yield Finding("networks", "networks", "ok", found, advice, needed=True)
     for device, reason in verdicts().items():

@@ -1,1 +1,1 @@
-"""Networks: which weights exist, how they come to this machine, and how they run."""
+"""Networks: registered weights, downloads, graph surgery, and the sessions that run them."""

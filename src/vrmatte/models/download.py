@@ -1,4 +1,4 @@
-"""One file fetched from an address: whole and proven, or not at all."""
+"""One file fetched from an address: complete and verified, or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLOCK_BYTES = 1 << 18
 
 
 class _NoDowngrade(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never from an encrypted address to a plain one."""
+    """Handler that follows redirects, but never from an encrypted address to a plain one."""
 
     def redirect_request(
         self,
@@ -33,7 +33,7 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        """The request that follows a redirect."""
+        """Return the request that follows a redirect."""
         if req.type == "https" and not newurl.lower().startswith("https:"):
             raise WeightsError(
                 f"won't fetch {without_secrets(req.full_url)}: it redirects to the unencrypted "
@@ -43,19 +43,18 @@ class _NoDowngrade(urllib.request.HTTPRedirectHandler):
 
 
 def without_secrets(url: str) -> str:
-    """The address as it may be shown: without user name, password and query."""
+    """Return an address fit to be shown: without user name, password and query."""
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return urllib.parse.urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def open_url(url: str, *, plain_allowed: bool = False, accept: str = "*/*") -> BinaryIO:
-    """Open an address for reading; a login written in it is sent to that host alone.
+def open_url(url: str, *, plain_allowed: bool = False) -> BinaryIO:
+    """Open an address for reading; a login in it is sent to that host alone.
 
     Args:
         url: https, or with `plain_allowed` also http and file.
         plain_allowed: the user named this address, so an unencrypted one is the user's choice.
-        accept: media types asked for.
 
     Raises:
         WeightsError: the scheme isn't allowed, or the address can't be opened.
@@ -69,7 +68,7 @@ def open_url(url: str, *, plain_allowed: bool = False, accept: str = "*/*") -> B
         )
     login, _, host = parts.netloc.rpartition("@")
     bare_url = urllib.parse.urlunsplit(parts._replace(netloc=host))
-    request = urllib.request.Request(bare_url, headers={"Accept": accept, "User-Agent": "vrmatte"})
+    request = urllib.request.Request(bare_url, headers={"User-Agent": "vrmatte"})
     if login:
         token = base64.b64encode(urllib.parse.unquote(login).encode()).decode()
         request.add_unredirected_header("Authorization", f"Basic {token}")
@@ -81,7 +80,8 @@ def open_url(url: str, *, plain_allowed: bool = False, accept: str = "*/*") -> B
         if isinstance(error, urllib.error.HTTPError):
             error.close()
         raise WeightsError(
-            f"can't fetch {without_secrets(url)}: {_reason(error)}. Check the network and try again"
+            f"can't fetch {without_secrets(url)}: {_reason(error)}. "
+            "Check the connection and try again"
         ) from error
     return response
 
@@ -95,18 +95,18 @@ def save_verified(
     sha256: str,
     on_bytes: Callable[[int], None] = lambda _count: None,
 ) -> None:
-    """Copy a stream into a file that appears under its name only when size and digest are right.
+    """Copy a stream into a file that gets its name only when size and digest are right.
 
     Args:
         stream: read to its end, or to one byte more than `size_bytes`.
         target: replaced in one step; its folder exists.
-        origin: where the bytes come from, for error texts.
+        origin: the source of the bytes, for error texts.
         size_bytes: the exact size.
-        sha256: of the whole, hexadecimal in lower case.
-        on_bytes: told the bytes copied so far.
+        sha256: digest of all bytes, hexadecimal in lower case.
+        on_bytes: called with the number of bytes copied so far.
 
     Raises:
-        WeightsError: the stream broke off, has another size or digest, or can't be written.
+        WeightsError: the stream ended early, has another size or digest, or can't be written.
         DiskFullError: no space left.
     """
     with write_atomically(target, write_error) as draft, draft.open("wb") as sink:
@@ -114,12 +114,12 @@ def save_verified(
 
 
 def write_error(error: OSError, path: Path) -> VrmatteError:
-    """Name an operating-system error met while writing `path` in the user's words."""
+    """Return the error to raise for an operating-system error while writing `path`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFullError(f"disk full while writing {path}: free some space and try again")
     return WeightsError(
-        f"can't write {path}: {_reason(error)}. Fix its permissions, or put the file into a folder "
-        "of your own and set VRMATTE_MODELS_DIR to it"
+        f"can't write {path}: {_reason(error)}. Fix its permissions, or put the file into another "
+        "folder and set VRMATTE_MODELS_DIR to it"
     )
 
 
@@ -135,10 +135,10 @@ def _copy_verified(
     copied_bytes = 0
     while copied_bytes <= size_bytes:
         try:
-            # One byte past the promised size is enough to know that there is more.
+            # One byte past the expected size is enough to know that there is more.
             block = stream.read(min(_BLOCK_BYTES, size_bytes + 1 - copied_bytes))
         except (OSError, http.client.HTTPException) as error:
-            raise WeightsError(f"{origin} broke off: {_reason(error)}. Try again") from error
+            raise WeightsError(f"{origin} ended early: {_reason(error)}. Try again") from error
         if not block:
             break
         sink.write(block)
@@ -146,8 +146,8 @@ def _copy_verified(
         copied_bytes += len(block)
         on_bytes(min(copied_bytes, size_bytes))
     if copied_bytes != size_bytes:
-        found = f"only {copied_bytes}" if copied_bytes < size_bytes else "more"
-        raise WeightsError(f"{origin} has {found} of {size_bytes} bytes; nothing was kept")
+        excess = f"only {copied_bytes} of" if copied_bytes < size_bytes else "more than"
+        raise WeightsError(f"{origin} has {excess} {size_bytes} bytes; nothing was kept")
     if digest.hexdigest() != sha256:
         raise WeightsError(
             f"{origin} has SHA-256 {digest.hexdigest()}, expected {sha256}; nothing was kept"

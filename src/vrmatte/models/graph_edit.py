@@ -1,4 +1,4 @@
-"""A network's graph as it is rewritten: who makes what, of how many channels, by which weights."""
+"""A network's graph while it is rewritten: producers, channel counts and weights of tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 Array = npt.NDArray[Any]
 
-_CHANNELS_AS_BEFORE = frozenset(
+_KEEPS_CHANNELS = frozenset(
     {
         "AveragePool",
         "Clip",
@@ -26,37 +26,37 @@ _CHANNELS_AS_BEFORE = frozenset(
         "Tanh",
     }
 )
-_BETWEEN_EQUALS = frozenset({"Add", "Div", "Mul", "Sub"})
+_ELEMENTWISE = frozenset({"Add", "Div", "Mul", "Sub"})
 
 
 class GraphEdit:
-    """One graph that is being rewritten, in place.
+    """One graph that is rewritten in place.
 
-    New nodes go before the node they are made for, so the order stays one that can be run.
+    New nodes go before the node that needs them, so the order remains executable.
     """
 
     def __init__(self, network: onnx.ModelProto, channels: dict[str, int]) -> None:
-        """Take a graph, and how many channels its inputs have, as far as that is known."""
+        """Take a graph, and the channel counts of its inputs, as far as they are known."""
         self.graph = network.graph
         self.nodes: list[onnx.NodeProto] = []
-        """The graph's nodes as they will be."""
+        """Nodes of the rewritten graph."""
         self.nodes_before = list(network.graph.node)
-        """The graph's nodes as they were."""
-        self.maker = {name: node for node in self.nodes_before for name in node.output}
+        """Nodes of the original graph."""
+        self.producer = {name: node for node in self.nodes_before for name in node.output}
         self._weights = {tensor.name: tensor for tensor in network.graph.initializer}
         self._channels: dict[str, int | None] = dict(channels)
 
     def constant(self, name: str) -> Array | None:
-        """What a tensor always holds; None: it is computed."""
+        """Return the values of a constant tensor; None: it is computed."""
         if name in self._weights:
             return numpy_helper.to_array(self._weights[name])
-        node = self.maker.get(name)
+        node = self.producer.get(name)
         if node is None or node.op_type != "Constant":
             return None
         return numpy_helper.to_array(node.attribute[0].t)
 
     def add_constant(self, name: str, values: Array) -> str:
-        """A new constant tensor; answers its name."""
+        """Add a constant tensor and return its name."""
         if name not in self._weights:
             tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
             self.graph.initializer.append(tensor)
@@ -66,7 +66,7 @@ class GraphEdit:
     def add(
         self, kind: str, inputs: Iterable[str], output: str, like: onnx.NodeProto | None = None
     ) -> str:
-        """A new node, with the attributes of another one; answers its output's name."""
+        """Add a node, with the attributes of another one, and return the name of its output."""
         node = helper.make_node(kind, list(inputs), [output], output)
         if like is not None:
             node.attribute.extend(like.attribute)
@@ -74,20 +74,20 @@ class GraphEdit:
         return output
 
     def channels(self, name: str) -> int | None:
-        """Size of a tensor's second axis; None: it doesn't follow from the graph alone."""
+        """Return the size of a tensor's second axis; None: the graph alone doesn't determine it."""
         if name not in self._channels:
-            self._channels[name] = None  # for graphs that go round
-            self._channels[name] = self._counted(name)
+            self._channels[name] = None  # for graphs with cycles
+            self._channels[name] = self._count_channels(name)
         return self._channels[name]
 
-    def _counted(self, name: str) -> int | None:
-        node = self.maker.get(name)
+    def _count_channels(self, name: str) -> int | None:
+        node = self.producer.get(name)
         if node is None:
             return None
         if node.op_type == "Conv":
             weights = self.constant(node.input[1])
             return None if weights is None else len(weights)
-        if node.op_type in _CHANNELS_AS_BEFORE:
+        if node.op_type in _KEEPS_CHANNELS:
             return self.channels(node.input[0])
         if node.op_type == "ReduceMean" and list(attribute(node, "axes") or ()) == [1]:
             return 1
@@ -95,13 +95,13 @@ class GraphEdit:
             sizes = self._split_sizes(node)
             return sizes[list(node.output).index(name)] if sizes else None
         if node.op_type == "Expand":  # to the shape of another tensor
-            shape = self.maker.get(node.input[1])
+            shape = self.producer.get(node.input[1])
             return self.channels(shape.input[0]) if shape and shape.op_type == "Shape" else None
         counts = [self.channels(part) for part in node.input]
         if node.op_type == "Concat":
             known = [count for count in counts if count is not None]
             return sum(known) if len(known) == len(counts) else None
-        if node.op_type in _BETWEEN_EQUALS:
+        if node.op_type in _ELEMENTWISE:
             return max((count for count in counts if count is not None), default=None)
         return None
 
@@ -112,7 +112,7 @@ class GraphEdit:
         return None if sizes is None else [int(size) for size in sizes]
 
     def finish(self) -> None:
-        """Put the new nodes in place, without those that nobody reads any more."""
+        """Put the new nodes in place, without those that are no longer used."""
         needed = {output.name for output in self.graph.output}
         kept: list[onnx.NodeProto] = []
         for node in reversed(self.nodes):
@@ -128,8 +128,8 @@ class GraphEdit:
 
 
 def attribute(node: onnx.NodeProto, name: str) -> Any:
-    """A node's attribute; None: it has none of that name."""
-    for one in node.attribute:
-        if one.name == name:
-            return helper.get_attribute_value(one)
+    """Return a node's attribute; None: it has none of that name."""
+    for candidate in node.attribute:
+        if candidate.name == name:
+            return helper.get_attribute_value(candidate)
     return None

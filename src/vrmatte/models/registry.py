@@ -1,6 +1,6 @@
-"""Every network file vrmatte knows: where it lives, its size and digest, and under which licence.
+"""Every network file that vrmatte knows: its address, size, digest and licence.
 
-A file stands here only if its SHA-256 is known, because nothing else makes a download trustworthy.
+A file is listed only if its SHA-256 is known, because nothing else makes a download trustworthy.
 Digests are those that many public projects pin for the authors' own release files.
 """
 
@@ -8,52 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Literal
 
 from vrmatte.errors import ConfigError
 
-_RVM_RELEASE = "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0"
-_RVM_LICENCE = "https://github.com/PeterL1n/RobustVideoMatting/blob/master/LICENSE"
 _YOLOX_RELEASE = "https://github.com/Megvii-BaseDetection/YOLOX/releases/download/0.1.1rc0"
 _YOLOX_LICENCE = "https://github.com/Megvii-BaseDetection/YOLOX/blob/main/LICENSE"
-_MEDIAPIPE_LICENCE = "https://github.com/google-ai-edge/mediapipe/blob/master/LICENSE"
 _SAM2_LICENCE = "https://github.com/facebookresearch/sam2/blob/main/LICENSE"
 
 
 @dataclass(frozen=True, slots=True)
-class WheelMember:
-    """One file inside a wheel of the Python package index."""
-
-    project: str
-    version: str
-    member: str
-
-
-@dataclass(frozen=True, slots=True)
 class WeightsFile:
-    """What is known about one network file before it is on this machine."""
+    """A registered network file."""
 
     name: str
     title: str
     url: str
-    """The file itself, or for a file inside a wheel the page of its package."""
+    """Address of the file; for a packaged file, page of its publisher."""
     size_bytes: int
     sha256: str
     licence: str
     """SPDX identifier of the weights' own licence; vrmatte's licence doesn't cover them."""
     licence_url: str
     used_by: str
-    wheel: WheelMember | None = None
-
-    @property
-    def source(self) -> Literal["download", "package-index"]:
-        """How the file is fetched."""
-        return "download" if self.wheel is None else "package-index"
-
-
-def _rvm(name: str, title: str, size_bytes: int, sha256: str, used_by: str) -> WeightsFile:
-    url = f"{_RVM_RELEASE}/{name}"
-    return WeightsFile(name, title, url, size_bytes, sha256, "GPL-3.0-only", _RVM_LICENCE, used_by)
+    is_packaged: bool = False
+    """The file is installed together with vrmatte and never fetched."""
 
 
 def _yolox(name: str, title: str, size_bytes: int, sha256: str) -> WeightsFile:
@@ -69,7 +47,7 @@ def _sam2(size: str, revision: str, size_bytes: int, sha256: str) -> WeightsFile
     )
     return WeightsFile(
         f"{name}.safetensors",
-        f"SAM 2.1 {size}, follows people that were pointed at",
+        f"SAM 2.1 {size}, follows people from boxes",
         url,
         size_bytes,
         sha256,
@@ -80,26 +58,16 @@ def _sam2(size: str, revision: str, size_bytes: int, sha256: str) -> WeightsFile
 
 
 WEIGHTS: tuple[WeightsFile, ...] = (
-    _rvm(
+    WeightsFile(
         "rvm_mobilenetv3_fp32.onnx",
         "Robust Video Matting, MobileNetV3",
+        "https://github.com/PeterL1n/RobustVideoMatting/releases/download/v1.0.0/"
+        "rvm_mobilenetv3_fp32.onnx",
         14_975_696,
         "88d4531297118f595bf2fd60f6f566aec2e559393802d1f436c380f0cbbd2828",
+        "GPL-3.0-only",
+        "https://github.com/PeterL1n/RobustVideoMatting/blob/master/LICENSE",
         "matting.engine: rvm (the default)",
-    ),
-    _rvm(
-        "rvm_mobilenetv3_fp16.onnx",
-        "Robust Video Matting, MobileNetV3, half precision",
-        7_503_483,
-        "6a0d5ce6cc17702613be548559879b4521ed424cfe14ddc48d1acaa44d616f64",
-        "no setting yet; for GPUs",
-    ),
-    _rvm(
-        "rvm_resnet50_fp32.onnx",
-        "Robust Video Matting, ResNet50",
-        107_479_165,
-        "25db300fcb6ee27f941a1b52c97856e8d1f13c7f35817f81a612f89af0e8a85c",
-        "no setting yet; larger and slower",
     ),
     _yolox(
         "yolox_nano.onnx",
@@ -119,6 +87,7 @@ WEIGHTS: tuple[WeightsFile, ...] = (
         35_858_002,
         "c5c2d13e59ae883e6af3b45daea64af4833a4951c92d116ec270d9ddbe998063",
     ),
+    # The file of the mediapipe 0.10.21 wheel, modules/selfie_segmentation/.
     WeightsFile(
         "selfie_segmentation.tflite",
         "MediaPipe selfie segmentation, general",
@@ -126,13 +95,9 @@ WEIGHTS: tuple[WeightsFile, ...] = (
         249_505,
         "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
         "Apache-2.0",
-        _MEDIAPIPE_LICENCE,
+        "https://github.com/google-ai-edge/mediapipe/blob/master/LICENSE",
         "matting.engine: selfie",
-        WheelMember(
-            "mediapipe",
-            "0.10.21",
-            "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
-        ),
+        is_packaged=True,
     ),
     _sam2(
         "tiny",
@@ -143,7 +108,7 @@ WEIGHTS: tuple[WeightsFile, ...] = (
     _sam2(
         "small",
         "ee5bba1d82bb8749febdf90f45e84b687142ba03",
-        # By the network's shapes; the same reckoning gives tiny and large to the byte.
+        # Computed from the network's shapes; the same sum gives tiny and large to the byte.
         184_305_280,
         "0a4067b11ce1e23d5229203f11c718a823060d15a4b23fa2372a7d4b77cbbc60",
     ),
@@ -155,7 +120,7 @@ WEIGHTS: tuple[WeightsFile, ...] = (
     ),
     WeightsFile(
         "vitmatte_small_composition_1k.safetensors",
-        "ViTMatte small, draws the edges of masks; its training pictures have terms of their own",
+        "ViTMatte small, refines the edges of masks; its training images have their own terms",
         "https://huggingface.co/hustvl/vitmatte-small-composition-1k/resolve/"
         "6a58ad7646403c1df626fbd746900aec7361ea1d/model.safetensors",
         103_294_572,
@@ -165,11 +130,11 @@ WEIGHTS: tuple[WeightsFile, ...] = (
         "matting.refiner: vitmatte, with matting.engine: sam2",
     ),
 )
-"""All known network files, the defaults of each kind first."""
+"""All registered network files, the defaults of each kind first."""
 
 
 def find_weights(name: str) -> WeightsFile:
-    """The registry's entry for a file name.
+    """Return the registry's entry for a file name.
 
     Raises:
         ConfigError: no such entry; the text names the nearest one and all that exist.
@@ -183,5 +148,5 @@ def find_weights(name: str) -> WeightsFile:
 
 
 def find_by_digest(sha256: str) -> WeightsFile | None:
-    """The registry's entry with this SHA-256 (hexadecimal, lower case), whatever its name."""
+    """Return the registry's entry with this SHA-256 (hexadecimal, lower case), or None."""
     return next((file for file in WEIGHTS if file.sha256 == sha256), None)

@@ -1,6 +1,7 @@
-"""Where networks run: ONNX Runtime sessions on the processor or a GPU, chosen by what works.
+"""Networks ready to run, on the first device that runs them as the CPU does.
 
-Nothing falls back silently: what was tried, and why it was refused, goes with the session.
+Nothing falls back silently: the devices that were tried, and the reasons for which they were
+refused, are kept with the session.
 
 CPU options were measured with the MobileNetV3 network of Robust Video Matting on two cores:
 
@@ -11,9 +12,10 @@ CPU options were measured with the MobileNetV3 network of Robust Video Matting o
 - Waiting threads sleep instead of spinning. Beside one other busy thread a frame takes 162 ms of
   processor time against 218; alone 4 % longer. Encoders and decoders want those cores.
 
-Every input and output gets size symbols of its own before it is loaded. The states of Robust Video
-Matting share one symbol though their sizes differ; the runtime believes it, lets them share a
-buffer, and a network of such inputs fails at the second size. Results are the same bit for bit.
+Every input and output gets size symbols of its own before the network is loaded. The states of
+Robust Video Matting share one symbol though their sizes differ; ONNX Runtime relies on it, lets
+them share a buffer, and a network of such inputs fails at the second size. Results are the same bit
+for bit.
 """
 
 from __future__ import annotations
@@ -22,45 +24,50 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
 from vrmatte.errors import ConfigError, VrmatteError, WeightsError
 from vrmatte.models.devices import (
     GPU_DEVICES,
-    ORT_ERRORS,
-    SEVERITY_ERROR,
-    SEVERITY_FATAL,
     RealDevice,
     candidates,
-    chain,
-    create,
+    cpu_threads,
     disagreement,
-    first_line,
+    provider_chain,
     refusal,
     resolve_device,
+)
+from vrmatte.models.ort import (
+    SEVERITY_ERROR,
+    SEVERITY_FATAL,
+    create_session,
+    first_line,
+    runtime_errors,
     session_options,
 )
 from vrmatte.settings.choices import Device
 from vrmatte.settings.config import HardwareConfig
+
+if TYPE_CHECKING:
+    from vrmatte.models.ort import InferenceSession, OrtValue
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """A tensor that stays where the network runs, to be fed to it again."""
+    """A tensor that stays on the device of its network, to be passed to it again."""
 
-    raw: ort.OrtValue
+    raw: OrtValue
 
     def on_host(self) -> Array:
-        """A copy in ordinary memory."""
+        """Return a copy in ordinary memory."""
         return self.raw.numpy()
 
 
@@ -68,14 +75,14 @@ class Resident:
 class Session:
     """A network ready to run."""
 
-    raw: ort.InferenceSession
+    raw: InferenceSession
     provider: str
     """ONNX Runtime's name of the provider that runs it."""
     device: RealDevice = "cpu"
     notes: tuple[str, ...] = ()
-    """Why other devices were refused."""
+    """Reasons for which other devices were refused."""
     notices: tuple[str, ...] = ()
-    """What the user must be told: a device that works refused this network."""
+    """Messages for the user: a device that works refused this network."""
 
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, Array]) -> list[Array]:
         """Run the network once.
@@ -85,11 +92,11 @@ class Session:
             feeds: an array per input name, of the network's types and shapes.
 
         Raises:
-            VrmatteError: the runtime failed, for example for lack of memory.
+            VrmatteError: ONNX Runtime failed, for example for lack of memory.
         """
         try:
             results: Any = self.raw.run(None if outputs is None else list(outputs), dict(feeds))
-        except ORT_ERRORS as error:
+        except runtime_errors() as error:
             raise self._failure(error) from error
         return results
 
@@ -99,15 +106,15 @@ class Session:
         kept: Sequence[str],
         feeds: Mapping[str, Array | Resident],
     ) -> tuple[list[Array], tuple[Resident, ...]]:
-        """Run the network once; what is `kept` stays on its device instead of being copied.
+        """Run the network once and leave some outputs on its device instead of copying them.
 
         Args:
             outputs: names of the outputs wanted as arrays, in order.
-            kept: names of the outputs to leave there, in order.
-            feeds: for each input an array, or what an earlier run left there.
+            kept: names of the outputs to leave on the device, in order.
+            feeds: for each input an array, or an output that an earlier run left there.
 
         Raises:
-            VrmatteError: the runtime failed, for example for lack of memory.
+            VrmatteError: ONNX Runtime failed, for example for lack of memory.
         """
         place = "cuda" if self.device in GPU_DEVICES else "cpu"
         # Binding an array does not copy it on the CPU: it must live until the run is over.
@@ -125,10 +132,10 @@ class Session:
                 binding.bind_output(name, place)
             self.raw.run_with_iobinding(binding)
             values = binding.get_outputs()
-            found = [value.numpy() for value in values[: len(outputs)]]
-        except ORT_ERRORS as error:
+            results = [value.numpy() for value in values[: len(outputs)]]
+        except runtime_errors() as error:
             raise self._failure(error) from error
-        return found, tuple(Resident(value) for value in values[len(outputs) :])
+        return results, tuple(Resident(value) for value in values[len(outputs) :])
 
     def _failure(self, error: Exception) -> VrmatteError:
         return VrmatteError(
@@ -144,7 +151,7 @@ OpenNetwork = Callable[..., Session]
 
 
 def network_opener(hardware: HardwareConfig) -> OpenNetwork:
-    """`open_session` as the settings want it."""
+    """Return `open_session` with the arguments that the settings ask for."""
     limit = hardware.max_vram_gb
     return partial(
         open_session,
@@ -168,22 +175,22 @@ def open_session(
 
     Args:
         model: an ONNX file, or its content.
-        device: where it shall run.
+        device: the device requested.
         threads: CPU threads; 0: every physical core this process may use.
-        require_device: fail where `device` doesn't work, don't go to the CPU.
+        require_device: fail if `device` doesn't work, instead of using the CPU.
         gpu_memory_bytes: the most memory an NVIDIA card may give to this network.
-        trial: runs the network once; None: where the network says its sizes, they are tried.
+        trial: runs the network once; None: networks that declare their sizes are tried with them.
 
     Raises:
-        ConfigError: the device asked for doesn't work and `require_device` is set.
-        WeightsError: the model can't be read, or isn't a network ONNX Runtime knows.
+        ConfigError: the requested device doesn't work and `require_device` is set.
+        WeightsError: the model can't be read, or isn't a network that ONNX Runtime can run.
     """
     resolve_device(device, require_device)
     name = str(model) if isinstance(model, Path) else "the network"
-    content = _with_own_sizes(model, name)
+    content = _with_separate_sizes(model, name)
     notes: list[str] = []
     notices: list[str] = []
-    on_cpu = _Reference(content, name, threads, trial or _try_declared)
+    on_cpu = _CpuReference(content, name, threads, trial or _try_declared)
     for candidate in candidates(device):
         if candidate == "cpu":
             break
@@ -191,68 +198,68 @@ def open_session(
         if reason is not None:
             notes.append(f"{candidate}: {reason}")
             continue
-        opened = _opened_on(candidate, content, threads, gpu_memory_bytes, on_cpu)
-        if isinstance(opened, ort.InferenceSession):
+        opened = _open_on(candidate, content, threads, gpu_memory_bytes, on_cpu)
+        if not isinstance(opened, str):
             provider = opened.get_providers()[0]
             return Session(opened, provider, candidate, tuple(notes), tuple(notices))
         refused = f"{candidate}: it refuses the network: {opened}"
         if require_device:
             raise ConfigError(f"device {refused}; choose device: auto or cpu")
         notes.append(refused)
-        notices.append(f"device {refused}; it runs elsewhere instead, perhaps slower")
+        notices.append(f"device {refused}; it runs on another device instead, perhaps slower")
     return Session(on_cpu.raw, on_cpu.raw.get_providers()[0], "cpu", tuple(notes), tuple(notices))
 
 
-def _opened_on(
+def _open_on(
     device: RealDevice,
     content: bytes,
     threads: int,
     gpu_memory_bytes: int | None,
-    on_cpu: _Reference,
-) -> ort.InferenceSession | str:
-    """The network on a device where it agreed with the CPU; else why not."""
-    options = session_options(threads, SEVERITY_ERROR)
+    on_cpu: _CpuReference,
+) -> InferenceSession | str:
+    """Open the network on a device; return the reason if it fails or disagrees with the CPU."""
+    options = session_options(cpu_threads(threads), SEVERITY_ERROR)
     try:
-        raw = create(content, options, chain(device), gpu_memory_bytes)
-        found = on_cpu.trial(Session(raw, raw.get_providers()[0], device))
-    except (*ORT_ERRORS, VrmatteError) as error:
+        raw = create_session(content, options, provider_chain(device), gpu_memory_bytes)
+        results = on_cpu.trial(Session(raw, raw.get_providers()[0], device))
+    except (*runtime_errors(), VrmatteError) as error:
         return first_line(error)
-    wrong = disagreement(found, on_cpu.results())
-    return raw if wrong is None else f"it computes otherwise than the CPU: {wrong}"
+    difference = disagreement(results, on_cpu.results())
+    return raw if difference is None else f"it disagrees with the CPU: {difference}"
 
 
-class _Reference:
-    """The network on the CPU, made when it is needed."""
+class _CpuReference:
+    """The network on the CPU, opened when it is needed."""
 
     def __init__(self, content: bytes, name: str, threads: int, trial: Trial) -> None:
         self.trial = trial
         self._content, self._name, self._threads = content, name, threads
-        self._raw: ort.InferenceSession | None = None
+        self._raw: InferenceSession | None = None
 
     @property
-    def raw(self) -> ort.InferenceSession:
-        """Its session.
+    def raw(self) -> InferenceSession:
+        """The session.
 
         Raises:
-            WeightsError: ONNX Runtime doesn't know such a network.
+            WeightsError: ONNX Runtime can't run the network.
         """
         if self._raw is None:
             try:
-                options = session_options(self._threads, SEVERITY_FATAL)
-                self._raw = create(self._content, options, chain("cpu"))
-            except ORT_ERRORS as error:
+                options = session_options(cpu_threads(self._threads), SEVERITY_FATAL)
+                self._raw = create_session(self._content, options, provider_chain("cpu"))
+            except runtime_errors() as error:
                 raise WeightsError(
                     f"{self._name} can't be run by ONNX Runtime: {first_line(error)}"
                 ) from error
         return self._raw
 
     def results(self) -> Sequence[Array]:
-        """What the trial gives here."""
+        """Return the results of the trial on the CPU."""
         return self.trial(Session(self.raw, self.raw.get_providers()[0]))
 
 
 def _try_declared(session: Session) -> Sequence[Array]:
-    """Run a network whose inputs have sizes of their own once; others are not tried."""
+    """Run a network once if its inputs declare their sizes; return nothing for others."""
     feeds: dict[str, Array] = {}
     random = np.random.default_rng(0)
     for tensor in session.raw.get_inputs():
@@ -264,30 +271,28 @@ def _try_declared(session: Session) -> Sequence[Array]:
     return session.run(None, feeds)
 
 
-def _with_own_sizes(model: bytes | Path, name: str) -> bytes:
-    """The model with a symbol of its own for every open size of its inputs and outputs."""
+def _with_separate_sizes(model: bytes | Path, name: str) -> bytes:
+    """Return the model with a separate symbol for every open size of its inputs and outputs."""
     try:
         content = model.read_bytes() if isinstance(model, Path) else model
         network = onnx.load_model_from_string(content)
     except OSError as error:
         raise WeightsError(f"can't read {name}: {error.strerror}") from error
     except DecodeError as error:
-        raise WeightsError(
-            f"{name} isn't an ONNX file: it is damaged or of another kind"
-        ) from error
-    if any(_is_elsewhere(tensor) for tensor in _tensors(network.graph, *network.functions)):
-        raise WeightsError(f"{name} keeps its weights in other files, which aren't read")
+        raise WeightsError(f"{name} isn't an ONNX file: it is damaged or another format") from error
+    if any(_is_external(tensor) for tensor in _tensors(network.graph, *network.functions)):
+        raise WeightsError(f"{name} stores weights in other files, which aren't read")
     for tensor in (*network.graph.input, *network.graph.output):
         for axis, size in enumerate(tensor.type.tensor_type.shape.dim):
             if size.dim_param:
                 size.dim_param = f"{tensor.name}_{axis}"
-    # Sizes noted in between may repeat the shared symbols; the runtime infers them anew.
+    # Sizes noted for tensors in between may repeat the shared symbols; ONNX Runtime infers them.
     network.graph.ClearField("value_info")
     return network.SerializeToString()
 
 
 def _tensors(*graphs: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.TensorProto]:
-    """All stored tensors, also those of subgraphs."""
+    """Yield all stored tensors, including those of subgraphs."""
     for graph in graphs:
         if isinstance(graph, onnx.GraphProto):
             yield from graph.initializer
@@ -296,5 +301,5 @@ def _tensors(*graphs: onnx.GraphProto | onnx.FunctionProto) -> Iterator[onnx.Ten
             yield from _tensors(attribute.g, *attribute.graphs)
 
 
-def _is_elsewhere(tensor: onnx.TensorProto) -> bool:
+def _is_external(tensor: onnx.TensorProto) -> bool:
     return tensor.data_location == TensorProto.EXTERNAL or bool(tensor.external_data)

@@ -1,8 +1,8 @@
-"""Cut the low-resolution network out of an RVM graph, so that full-size work stays out of it.
+"""The low-resolution part of an RVM graph, cut out so that it does no full-size work.
 
-RVM's tail multiplies low-resolution coefficients, stretched to full size, with the full-size
-picture: alpha = clip(A * mean(RGB) + b). The graph before the stretching needs only the small
-picture. It is found by structure, never by name, since names differ from export to export.
+RVM's tail multiplies low-resolution coefficients, upsampled to full size, with the full-size image:
+alpha = clip(A * mean(RGB) + b). The graph before the upsampling needs only the small image. It is
+identified by its structure, never by names, since those differ from export to export.
 """
 
 from __future__ import annotations
@@ -21,94 +21,94 @@ ALPHA_CHANNEL = 3
 
 
 class UnknownGraphError(Exception):
-    """The graph doesn't have RVM's structure; it can only be run whole."""
+    """The graph doesn't have RVM's structure; it can only be run as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Seams:
     """Names of the tensors at which the graph is cut."""
 
-    small_picture: str
+    small_image: str
     slope: str
     offset: str
 
 
 def cut_rvm(model: bytes) -> bytes:
-    """The low-resolution part of an RVM graph as a serialised model.
+    """Return the low-resolution part of an RVM graph as a serialised model.
 
     Its inputs are `src_small` (views, 3, h, w) RGB 0..1 and `r1i`..`r4i`; its outputs `a` and `b`
-    (views, 1, h, w), so that alpha = clip(a * mean(RGB) + b) once both are stretched to the
-    picture's size, and `r1o`..`r4o`.
+    (views, 1, h, w), so that alpha = clip(a * mean(RGB) + b) once both are upsampled to the
+    image's size, and `r1o`..`r4o`.
 
     Raises:
-        UnknownGraphError: the graph isn't built like RVM's.
+        UnknownGraphError: the graph doesn't have RVM's structure.
     """
     try:
         whole = onnx.load_model_from_string(model)
     except DecodeError as error:
         raise UnknownGraphError("not an ONNX graph") from error
-    graph = _Graph(whole.graph)
+    graph = _BackwardGraph(whole.graph)
     seams = _find_seams(graph)
-    nodes = graph.ancestors((seams.slope, seams.offset, *STATES_OUT), stop=seams.small_picture)
+    nodes = graph.ancestors((seams.slope, seams.offset, *STATES_OUT), stop=seams.small_image)
     used = {name for node in nodes for name in node.input}
     if not used.isdisjoint({"src", "downsample_ratio"}):
-        raise UnknownGraphError("the low-resolution part reads the full-size picture")
+        raise UnknownGraphError("the low-resolution part reads the full-size image")
     return _assemble(whole, nodes, used, seams).SerializeToString()
 
 
-class _Graph:
+class _BackwardGraph:
     """A graph that can be walked from outputs to inputs."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
         self.nodes = list(graph.node)
-        self.maker = {name: node for node in self.nodes for name in node.output}
+        self.producer = {name: node for node in self.nodes for name in node.output}
 
-    def made_by(self, tensor: str, op_type: str) -> onnx.NodeProto:
-        """The node that makes `tensor`, which must be of the given type."""
-        node = self.maker.get(tensor)
+    def produced_by(self, tensor: str, op_type: str) -> onnx.NodeProto:
+        """Return the node that produces `tensor`, which must be of the given type."""
+        node = self.producer.get(tensor)
         if node is None or node.op_type != op_type:
-            found = "nothing" if node is None else node.op_type
-            raise UnknownGraphError(f"{tensor!r} comes from {found}, not from {op_type}")
+            actual = "nothing" if node is None else node.op_type
+            raise UnknownGraphError(f"{tensor!r} comes from {actual}, not from {op_type}")
         return node
 
-    def input_made_by(self, node: onnx.NodeProto, op_type: str) -> onnx.NodeProto:
-        """The only maker of the given type among a node's inputs."""
-        makers = [self.maker[name] for name in node.input if name in self.maker]
-        fitting = [maker for maker in makers if maker.op_type == op_type]
+    def input_produced_by(self, node: onnx.NodeProto, op_type: str) -> onnx.NodeProto:
+        """Return the only node of the given type that produces an input of a node."""
+        producers = [self.producer[name] for name in node.input if name in self.producer]
+        fitting = [producer for producer in producers if producer.op_type == op_type]
         if len(fitting) != 1:
             raise UnknownGraphError(f"{node.op_type} has {len(fitting)} inputs from {op_type}")
         return fitting[0]
 
     def ancestors(self, tensors: Sequence[str], stop: str) -> list[onnx.NodeProto]:
-        """All nodes that `tensors` need, in the graph's order, none that only `stop` needs."""
+        """Return the nodes that `tensors` need, in the graph's order, not going beyond `stop`."""
         needed, waiting = set[str](), list(tensors)
         while waiting:
             name = waiting.pop()
             if name in needed or name == stop:
                 continue
             needed.add(name)
-            if name in self.maker:
-                waiting.extend(self.maker[name].input)
+            if name in self.producer:
+                waiting.extend(self.producer[name].input)
         return [node for node in self.nodes if not needed.isdisjoint(node.output)]
 
 
-def _find_seams(graph: _Graph) -> _Seams:
-    unclipped = graph.made_by("pha", "Clip").input[0]
-    split = graph.made_by(unclipped, "Split")
+def _find_seams(graph: _BackwardGraph) -> _Seams:
+    unclipped = graph.produced_by("pha", "Clip").input[0]
+    split = graph.produced_by(unclipped, "Split")
     if list(split.output).index(unclipped) != 1:
-        raise UnknownGraphError("alpha isn't the second part of the split")
-    total = graph.made_by(split.input[0], "Add")
-    product = graph.input_made_by(total, "Mul")
-    guide = graph.input_made_by(product, "Concat")
-    if guide.input[0] != "src" or graph.made_by(guide.input[1], "ReduceMean").input[0] != "src":
-        raise UnknownGraphError("the guide isn't the picture and its mean")
+        raise UnknownGraphError("alpha isn't the second output of the split")
+    total = graph.produced_by(split.input[0], "Add")
+    product = graph.input_produced_by(total, "Mul")
+    guide = graph.input_produced_by(product, "Concat")
+    if guide.input[0] != "src" or graph.produced_by(guide.input[1], "ReduceMean").input[0] != "src":
+        raise UnknownGraphError("the guide isn't the image and its mean")
     small = [node for node in graph.nodes if node.op_type == "Resize" and node.input[0] == "src"]
     if len(small) != 1:
-        raise UnknownGraphError(f"the picture is made smaller {len(small)} times, not once")
+        raise UnknownGraphError(f"the image is downsampled {len(small)} times, not once")
     return _Seams(
-        small_picture=small[0].output[0],
-        slope=graph.input_made_by(product, "Resize").input[0],
-        offset=graph.input_made_by(total, "Resize").input[0],
+        small_image=small[0].output[0],
+        slope=graph.input_produced_by(product, "Resize").input[0],
+        offset=graph.input_produced_by(total, "Resize").input[0],
     )
 
 
@@ -117,7 +117,7 @@ def _assemble(
 ) -> onnx.ModelProto:
     for node in nodes:
         for at, name in enumerate(node.input):
-            if name == seams.small_picture:
+            if name == seams.small_image:
                 node.input[at] = "src_small"
     bounds = [
         numpy_helper.from_array(np.array([value], np.int64), name)
@@ -143,6 +143,6 @@ def _assemble(
 
 
 def _declared(name: str) -> onnx.ValueInfoProto:
-    # Each tensor has size symbols of its own: shared ones let a runtime reuse buffers wrongly.
+    # Each tensor gets separate size symbols: shared ones let ONNX Runtime reuse buffers wrongly.
     sizes = ["views", *(f"{name}_{axis}" for axis in ("channels", "height", "width"))]
     return helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, sizes)

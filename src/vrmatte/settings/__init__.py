@@ -1,1 +1,1 @@
-"""TODO room docstring."""
+"""Settings: the models of all keys, configuration files, and the notices about keys."""

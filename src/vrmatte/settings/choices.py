@@ -1,4 +1,4 @@
-"""Names that settings, files and the command line share; light enough for `--help`."""
+"""Names shared by settings, files and the command line; light enough for `--help`."""
 
 from __future__ import annotations
 

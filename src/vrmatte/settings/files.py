@@ -1,7 +1,7 @@
-"""Reads a configuration file into plain values, and remembers on which line each key stands.
+"""Configuration files, read into plain values with the line of each key.
 
-YAML is cut down to what a configuration needs: no tags, no anchors, no dates, no repeated keys.
-Files are untrusted, so size and depth are bounded before anything is built.
+YAML is restricted to what a configuration needs: no tags, anchors, dates or repeated keys. Files
+are untrusted, so size and depth are limited before anything is built.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ _LONG_DOTTED_KEY = re.compile(
     r"""(?<![\w-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
     rf"{{{MAX_DEPTH}}}"
 )
-"""tomllib takes memory by the square of a key's parts: gigabytes for one of 100 kB."""
+"""tomllib needs memory by the square of a key's parts: gigabytes for a key of 100 kB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """What a configuration file says."""
+class ConfigDocument:
+    """Content of a configuration file."""
 
     tree: dict[str, object]
     """Sections as nested dictionaries."""
     lines: dict[str, int] = field(default_factory=dict[str, int])
-    """Dotted key to its line, from 1; in TOML only for keys at the start of a line."""
+    """Lines of dotted keys, counted from 1; in TOML only of keys at the start of a line."""
 
 
-def read_document(path: Path) -> Document:
-    """Read a YAML or TOML file, told apart by its suffix.
+def read_document(path: Path) -> ConfigDocument:
+    """Read a YAML or TOML file, depending on its suffix.
 
     Raises:
-        ConfigError: it can't be read, is too large, or isn't what its suffix says.
+        ConfigError: it can't be read, is too large, or its content does not match its suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in _SUFFIXES:
@@ -57,10 +57,10 @@ def read_document(path: Path) -> Document:
 
 
 def parse_value(text: str) -> object:
-    """The value of a YAML scalar or list, as in `--set key=value`; nothing at all is null.
+    """Return the value of a YAML scalar or list, as in `--set key=value`; empty text is null.
 
     Raises:
-        ConfigError: the text isn't YAML; the message doesn't say where it came from.
+        ConfigError: the text isn't YAML; the message doesn't name its origin.
     """
     try:
         return _compose(text, {})
@@ -76,24 +76,24 @@ def _read_text(path: Path) -> str:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ConfigError(f"{path}: can't read this configuration file: {reason}") from error
     if len(content) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES // 1000} kB, no configuration file")
+        raise ConfigError(f"{path}: larger than {MAX_BYTES // 1000} kB, not a configuration file")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not a text file in UTF-8 (byte {error.start})") from error
 
 
-def _as_document(path: Path, tree: object, lines: dict[str, int]) -> Document:
+def _as_document(path: Path, tree: object, lines: dict[str, int]) -> ConfigDocument:
     if tree is None:
-        return Document({})
+        return ConfigDocument({})
     if not isinstance(tree, dict):
-        found = "a list" if isinstance(tree, list) else "a single value"
-        raise ConfigError(f"{path}: must hold sections such as 'processing:', not {found}")
-    return Document(cast(dict[str, object], tree), lines)
+        content = "a list" if isinstance(tree, list) else "a single value"
+        raise ConfigError(f"{path}: must contain sections such as 'processing:', not {content}")
+    return ConfigDocument(cast(dict[str, object], tree), lines)
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Safe YAML without tags, anchors and aliases, only so deep and of so many parts."""
+    """Safe YAML without tags, anchors and aliases, limited in depth and number of nodes."""
 
     _depth = 0
     _nodes = 0
@@ -108,7 +108,7 @@ class _PlainLoader(yaml.SafeLoader):
             raise _at(event.start_mark, _TOO_DEEP)
         self._nodes += 1
         if self._nodes > MAX_NODES:
-            raise _at(event.start_mark, f"holds more than {MAX_NODES} keys and values")
+            raise _at(event.start_mark, f"contains more than {MAX_NODES} keys and values")
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -121,7 +121,7 @@ _PlainLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN_TAGS]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-# YAML 1.1 takes 1e-3 for text; everybody who writes it means a number.
+# YAML 1.1 reads 1e-3 as text, but everybody who writes it means a number.
 _PlainLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
@@ -129,7 +129,7 @@ _PlainLoader.add_implicit_resolver(
 )
 
 
-def _read_yaml(path: Path, text: str) -> Document:
+def _read_yaml(path: Path, text: str) -> ConfigDocument:
     lines: dict[str, int] = {}
     try:
         tree = _compose(text, lines)
@@ -150,7 +150,7 @@ def _compose(text: str, lines: dict[str, int]) -> object:
 
 
 def _plain(loader: _PlainLoader, node: Node, path: str, lines: dict[str, int]) -> object:
-    """The node's value; lines of all keys below it go into `lines`."""
+    """Return the node's value; the lines of all keys below it are added to `lines`."""
     if isinstance(node, yaml.SequenceNode):
         items = cast(Sequence[Node], node.value)
         return [_plain(loader, item, f"{path}[{i}]", lines) for i, item in enumerate(items)]
@@ -163,7 +163,7 @@ def _plain(loader: _PlainLoader, node: Node, path: str, lines: dict[str, int]) -
         name = str(key_node.value)
         key = f"{path}.{name}" if path else name
         if name in tree:
-            raise _at(key_node.start_mark, f"{key} stands here and in line {lines[key]}, keep one")
+            raise _at(key_node.start_mark, f"{key} is set here and in line {lines[key]}, keep one")
         lines[key] = int(key_node.start_mark.line) + 1
         tree[name] = _plain(loader, value_node, key, lines)
     return tree
@@ -180,7 +180,7 @@ def _scalar(loader: _PlainLoader, node: Node) -> object:
 
 
 def _is_huge(value: object) -> bool:
-    """A whole number beyond 64 bits: hexadecimal ones may have too many digits to be shown."""
+    """Return True for integers beyond 64 bits: hexadecimal ones may be too long to be printed."""
     return isinstance(value, int) and not -_LARGEST_WHOLE <= value < _LARGEST_WHOLE
 
 
@@ -189,7 +189,7 @@ def _at(mark: Mark | None, problem: str) -> MarkedYAMLError:
 
 
 def _problem(error: yaml.YAMLError) -> tuple[int | None, str]:
-    """Line (from 1) and description of a parser's complaint."""
+    """Return line (from 1) and description of a parser's error."""
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
         problem = str(error.problem)
         if problem.startswith("but "):
@@ -198,7 +198,7 @@ def _problem(error: yaml.YAMLError) -> tuple[int | None, str]:
     return None, str(error).splitlines()[0]
 
 
-def _read_toml(path: Path, text: str) -> Document:
+def _read_toml(path: Path, text: str) -> ConfigDocument:
     if _LONG_DOTTED_KEY.search(text):
         raise ConfigError(f"{path}: {_TOO_DEEP}")
     try:
@@ -235,7 +235,7 @@ def _holds_huge(value: object) -> bool:
 
 
 def _toml_lines(text: str) -> dict[str, int]:
-    """Lines of `key = value` below their `[section]`: tomllib itself doesn't tell them."""
+    """Return the lines of `key = value` below their `[section]`; tomllib doesn't report them."""
     lines: dict[str, int] = {}
     section = ""
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,6 +1,6 @@
-"""Every key of the configuration as a flat table: its default, what it accepts, what it means.
+"""All keys of the configuration as a flat table: default, accepted values, meaning.
 
-Errors, the starter file and docs/config.md speak from this table; it is read off the models.
+Errors, the starter file and docs/config.md use this table, which is derived from the models.
 """
 
 from __future__ import annotations
@@ -21,36 +21,38 @@ from vrmatte.settings.config import Config
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One setting."""
+    """A setting."""
 
     path: str
     """Dotted, e.g. "output.alpha_packed.fov_deg"."""
     default: object
     """As YAML or JSON would hold it: lists for tuples, text for paths."""
     accepted: str
-    """In words, to stand after "it takes"."""
+    """In words that follow "it takes"."""
     meaning: str
+    """For a deprecated key, the reason why it has no effect."""
+    is_deprecated: bool = False
 
     @property
     def section(self) -> str:
-        """The dotted path above the key's own name."""
+        """Dotted path above the key's name."""
         return self.path.rpartition(".")[0]
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
         return self.path.rpartition(".")[2]
 
 
 def value_of(root: object, path: str) -> Any:
-    """The value at a dotted path of a `Config`."""
+    """Return the value at a dotted path of a `Config`."""
     return reduce(getattr, path.split("."), root)
 
 
 def nearest(path: str) -> str | None:
-    """The known key or section that an unknown dotted path most likely means.
+    """Return the key or section that an unknown dotted path most likely means.
 
-    A right name in a wrong section comes first, then a slip inside a known section.
+    A correct name in the wrong section comes first, then a typing error inside a known section.
     """
     section, _, name = path.rpartition(".")
     for known in (*KEYS, *SECTIONS):
@@ -66,7 +68,7 @@ def nearest(path: str) -> str | None:
 
 
 def children(section: str) -> list[str]:
-    """Names that may stand directly in a section ("" for the top of a file)."""
+    """Return the names that may appear directly in a section ("" for the top of a file)."""
     inside = f"{section}." if section else ""
     paths = [path.removeprefix(inside) for path in KEYS if path.startswith(inside)]
     return list(dict.fromkeys(path.split(".")[0] for path in paths))
@@ -112,7 +114,7 @@ def _either(words: Sequence[str]) -> str:
 
 
 def _walk(model: type[BaseModel], above: str = "") -> Iterator[Key | tuple[str, str]]:
-    """All keys below a model, each section announced by its path and its meaning."""
+    """Yield all keys below a model, and before those of a section its path and meaning."""
     defaults = cast(dict[str, object], model().model_dump(mode="json"))
     for name, field in model.model_fields.items():
         path = above + name
@@ -122,11 +124,13 @@ def _walk(model: type[BaseModel], above: str = "") -> Iterator[Key | tuple[str, 
             yield from _walk(annotation, f"{path}.")
         else:
             accepted = _accepted(annotation, field.metadata)
-            yield Key(path, defaults[name], accepted, field.description or "")
+            extra = field.json_schema_extra
+            is_deprecated = isinstance(extra, dict) and extra.get("deprecated") is True
+            yield Key(path, defaults[name], accepted, field.description or "", is_deprecated)
 
 
-_FOUND = tuple(_walk(Config))
-KEYS: dict[str, Key] = {item.path: item for item in _FOUND if isinstance(item, Key)}
-"""Dotted path to key, in the order of the models."""
-SECTIONS: dict[str, str] = {item[0]: item[1] for item in _FOUND if isinstance(item, tuple)}
-"""Dotted path of each section to what it is about."""
+_ENTRIES = tuple(_walk(Config))
+KEYS: dict[str, Key] = {item.path: item for item in _ENTRIES if isinstance(item, Key)}
+"""Keys by dotted path, in the order of the models."""
+SECTIONS: dict[str, str] = {item[0]: item[1] for item in _ENTRIES if isinstance(item, tuple)}
+"""Dotted path of each section to its meaning."""

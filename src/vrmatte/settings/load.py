@@ -1,4 +1,4 @@
-"""From defaults, preset, files and command line to one configuration that knows where it came from.
+"""The settings of a run, merged from defaults, preset, files and command line, with their origins.
 
 Later sources win, key by key: default, preset, files in order, `--set`, command line options.
 """
@@ -15,43 +15,53 @@ from typing import cast
 from pydantic import ValidationError
 
 from vrmatte.errors import ConfigError, one_line
-from vrmatte.settings.config import PRESETS, Config
+from vrmatte.settings.config import Config
 from vrmatte.settings.files import parse_value, read_document
 from vrmatte.settings.keys import KEYS, SECTIONS, Key, children, nearest, value_of
 
+PRESETS: Mapping[str, Mapping[str, object]] = {
+    "draft": {"processing.scale_factor": 0.25, "output.quality": 28},
+    "balanced": {},
+    "best": {"processing.scale_factor": 1.0, "output.quality": 16},
+}
+"""Named sets of settings, stronger than the defaults and weaker than files.
+
+They leave `output.preset` alone: its names differ between encoders.
+"""
+
 EARLIER_RUN = "the earlier run"
-"""Who set a key that an earlier run had set or left at its default."""
+"""Origin of a key that an earlier run had set or left at its default."""
 
 _LONGEST_SHOWN = 60
-"""Characters of a wrong value or key that an error repeats."""
+"""Characters of a wrong value or key that an error quotes."""
 
 _MOST_FAULTS = 20
-"""Faults an error lists; a file with more is probably none of ours."""
+"""Faults that an error lists; a file with more is probably not a configuration of vrmatte."""
 _STARTER_WIDTH = 96
 _ORIGIN_COLUMN = 44
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
-    """All settings of a run, and who set them."""
+    """All settings of a run, and their origins."""
 
     config: Config
     origins: Mapping[str, str]
-    """Each dotted key to 'default', 'preset NAME', 'FILE:LINE', '--set' or 'command line'."""
+    """For each dotted key 'default', 'preset NAME', 'FILE:LINE', '--set' or 'command line'."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Settings from one place."""
+class _SettingsSource:
+    """Settings from one source."""
 
     name: str
     tree: Mapping[str, object]
     lines: Mapping[str, int] = field(default_factory=dict[str, int])
     is_typed: bool = False
-    """True where code set the values; what people write is held to the exact type instead."""
+    """The values come from code; values written by people must have the exact type."""
 
     def origin(self, key: str) -> str:
-        """Where a key of this source stands, or its nearest section with a known line."""
+        """Return the file and line of a key, or of its nearest section with a known line."""
         while key and key not in self.lines:
             key = key.rpartition(".")[0]
         return f"{self.name}:{self.lines[key]}" if key else self.name
@@ -71,7 +81,7 @@ def load_config(
         assignments: "dotted.key=value" with a YAML scalar or list; these win over files.
         preset: a name in `PRESETS`; everything else wins over it.
         overrides: dotted keys of command line options; these win over all. None: not given.
-        earlier: settings of an earlier run that is added to; everything else wins over them.
+        earlier: settings of an earlier run that is continued; everything else wins over them.
 
     Raises:
         ConfigError: names every fault of every source, joined by "; ".
@@ -80,13 +90,13 @@ def load_config(
     values: dict[str, object] = {}
     origins = dict.fromkeys(KEYS, "default")
     for source in _sources(files, assignments, preset, overrides or {}, earlier or {}, faults):
-        found: dict[str, object] = {}
+        from_source: dict[str, object] = {}
         for key, value in _read(source, source.tree, "", faults):
-            if key in found:
+            if key in from_source:
                 faults.append(f"{source.origin(key)}: {key} is set twice, keep one")
-            found[key] = value
+            from_source[key] = value
             origins[key] = source.origin(key)
-        values |= found
+        values |= from_source
     if not faults:
         try:
             return ResolvedConfig(Config.model_validate(_nested(values)), origins)
@@ -102,17 +112,17 @@ def _sources(
     overrides: Mapping[str, object],
     earlier: Mapping[str, object],
     faults: list[str],
-) -> Iterator[_Source]:
-    """All sources, the weakest first; unreadable ones become faults."""
-    yield _Source(EARLIER_RUN, earlier, is_typed=True)
+) -> Iterator[_SettingsSource]:
+    """Yield all sources, the weakest first; unreadable ones become faults."""
+    yield _SettingsSource(EARLIER_RUN, earlier, is_typed=True)
     if preset is not None:
         if preset not in PRESETS:
             faults.append(f"unknown preset {_shown(preset)}, choose one of {', '.join(PRESETS)}")
-        yield _Source(f"preset {preset}", PRESETS.get(preset, {}), is_typed=True)
+        yield _SettingsSource(f"preset {preset}", PRESETS.get(preset, {}), is_typed=True)
     for path in files:
         try:
             document = read_document(path)
-            yield _Source(str(path), document.tree, document.lines)
+            yield _SettingsSource(str(path), document.tree, document.lines)
         except ConfigError as error:
             faults.append(str(error))
     for assignment in assignments:
@@ -123,17 +133,17 @@ def _sources(
             )
             continue
         try:
-            yield _Source("--set", {key: parse_value(text)})
+            yield _SettingsSource("--set", {key: parse_value(text)})
         except ConfigError as error:
             faults.append(f"--set {_cut(assignment)}: {error}")
     given = {key: value for key, value in overrides.items() if value is not None}
-    yield _Source("command line", given, is_typed=True)
+    yield _SettingsSource("command line", given, is_typed=True)
 
 
 def _read(
-    source: _Source, tree: Mapping[str, object], above: str, faults: list[str]
+    source: _SettingsSource, tree: Mapping[str, object], above: str, faults: list[str]
 ) -> Iterator[tuple[str, object]]:
-    """Dotted keys and checked values below a section; what can't be used becomes a fault."""
+    """Yield dotted keys and checked values below a section; unusable ones become faults."""
     for name, value in tree.items():
         key = f"{above}.{name}" if above else name
         problem = ""
@@ -143,7 +153,7 @@ def _read(
             except ValidationError:
                 problem = f"{key} can't be {_shown(value)}, it takes {KEYS[key].accepted}"
         elif key not in SECTIONS:
-            # Likeness is dear: a file of nothing but unknown keys would take minutes.
+            # Fuzzy matching is slow: a file of nothing but unknown keys would take minutes.
             hint = _hint(key) if len(faults) < _MOST_FAULTS else ""
             problem = f"unknown key {_cut(key)}{hint}"
         elif isinstance(value, dict):
@@ -156,11 +166,11 @@ def _read(
 
 
 def _checked(key: str, value: object, is_typed: bool) -> object:
-    """The value with the type of its model; rules between keys are judged after merging."""
+    """Return the value with the type of its model; rules between keys are checked after merging."""
     tree = _nested({key: value})
     if is_typed:
         return value_of(Config.model_validate(tree), key)
-    # Strict JSON takes no "yes" for true and no true for 1, but lists for tuples.
+    # Strict JSON accepts neither "yes" for true nor true for 1, but lists for tuples.
     return value_of(Config.model_validate_json(json.dumps(tree, default=str), strict=True), key)
 
 
@@ -175,7 +185,7 @@ def _hint(key: str) -> str:
 
 
 def _joint_faults(error: ValidationError, origins: Mapping[str, str]) -> Iterator[str]:
-    """Faults that no single key has, with all places that set keys of that section."""
+    """Yield faults between keys, with all places that set keys of that section."""
     for detail in error.errors(include_url=False):
         section = ".".join(str(part) for part in detail["loc"])
         places = [origins[key] for key in KEYS if key.startswith(f"{section}.")]
@@ -200,7 +210,7 @@ def _nested(leaves: Mapping[str, object]) -> dict[str, object]:
 
 
 def _shown(value: object) -> str:
-    """A wrong value as the user may have written it."""
+    """Return a wrong value as the user may have written it."""
     return _cut(json.dumps(value, default=str, ensure_ascii=False))
 
 
@@ -209,15 +219,19 @@ def _cut(text: str) -> str:
 
 
 def format_config(resolved: ResolvedConfig, origins: bool = True) -> str:
-    """The whole configuration as YAML that loads to the same settings.
+    """Return the configuration as YAML that loads to the same settings.
+
+    Deprecated keys are left out unless they were set.
 
     Args:
-        resolved: what to write.
-        origins: say behind each key who set it.
+        resolved: the settings.
+        origins: write the origin of each key in a comment.
     """
     values = resolved.config.model_dump(mode="json")
 
     def line(key: Key, indent: str) -> Iterator[str]:
+        if key.is_deprecated and resolved.origins[key.path] == "default":
+            return
         value: object = values
         for part in key.path.split("."):
             value = cast(dict[str, object], value)[part]
@@ -232,12 +246,14 @@ def format_config(resolved: ResolvedConfig, origins: bool = True) -> str:
 
 
 def starter_config() -> str:
-    """A file to begin with: every key with its meaning and default, ready to be uncommented.
+    """Return a file to start from: every key that has an effect, with its meaning and default.
 
-    Keys are commented out, so that the file changes nothing and says nothing until it is edited.
+    Keys are commented out, so that the file changes nothing until it is edited.
     """
 
     def key_lines(key: Key, indent: str) -> Iterator[str]:
+        if key.is_deprecated:
+            return
         yield textwrap.fill(
             f"{key.meaning} ({key.accepted})",
             _STARTER_WIDTH,
@@ -250,7 +266,7 @@ def starter_config() -> str:
         yield f"\n{indent}# {SECTIONS[section]}"
         yield f"{indent}{section.split('.')[-1]}:"
 
-    head = "# Settings of vrmatte. Take away the # before a key to set it; others keep defaults.\n"
+    head = "# Settings of vrmatte. Remove the # before a key to set it; others keep defaults.\n"
     return head + _outline(key_lines, head_lines)
 
 
@@ -258,7 +274,7 @@ def _outline(
     key_lines: Callable[[Key, str], Iterable[str]],
     head_lines: Callable[[str, str], Iterable[str]],
 ) -> str:
-    """All keys in order, indented below the heads of their sections."""
+    """Return all keys in order, indented below the heads of their sections."""
     lines: list[str] = []
     current = ""
     for key in KEYS.values():
@@ -271,5 +287,5 @@ def _outline(
 
 
 def _yaml(value: object) -> str:
-    """JSON is YAML, and quotes every text, so that no name turns into a number."""
+    """Return a value as YAML; JSON is YAML and quotes all text, so no name becomes a number."""
     return json.dumps(value, ensure_ascii=False)

@@ -1,8 +1,4 @@
-"""Notices about settings that have no effect, or less than expected, given before a run starts.
-
-Every key is in exactly one of two tables: `EFFECTIVE` if it always does what it says, `LIMITS` if
-it does not.
-"""
+"""Notices about keys that have no effect, or not the expected one, before a run starts."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from dataclasses import dataclass
 
 from vrmatte.deliverable_kinds import DeliverableKind, Encoding, View, kinds_of
 from vrmatte.settings.config import Config
-from vrmatte.settings.keys import value_of
+from vrmatte.settings.keys import KEYS, value_of
 from vrmatte.settings.load import ResolvedConfig
 
 _Condition = Callable[[str, Config], bool]
@@ -20,7 +16,7 @@ _KindTest = Callable[[DeliverableKind], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class KeyLimit:
     """A condition under which a key has less effect than it promises, and the reason."""
 
     key: str
@@ -30,12 +26,18 @@ class Limit:
 
 
 def notices(resolved: ResolvedConfig) -> list[str]:
-    """Return one line for each key the user set that has no effect, or not the expected one."""
+    """Return a line for each key set by the user that has no effect, or not the expected one."""
     config, origins = resolved.config, resolved.origins
+    reasons = [
+        (key.path, f"has no effect: {key.meaning}")
+        for key in KEYS.values()
+        if key.is_deprecated and _changed(key.path, config)
+    ]
+    reasons += [(limit.key, limit.reason) for limit in LIMITS if limit.applies(limit.key, config)]
     return [
-        f"{origins[limit.key]}: {limit.key} = {_shown(value_of(config, limit.key))} {limit.reason}"
-        for limit in LIMITS
-        if origins[limit.key] != "default" and limit.applies(limit.key, config)
+        f"{origins[key]}: {key} = {_shown(value_of(config, key))} {reason}"
+        for key, reason in reasons
+        if origins[key] != "default"
     ]
 
 
@@ -155,144 +157,88 @@ _NOT_PACKED = "has no effect here: no alpha-packed file is made"
 _NO_FOREGROUND = "has no effect here: no deliverable with foreground colours is made"
 
 LIMITS = (
-    Limit(
+    KeyLimit(
         "processing.chunk_size",
         "lets vrmatte choose the chunk length, which memory does not depend on",
         _set_to(0),
     ),
-    Limit(
-        "processing.memory_pipeline",
-        "has no effect: frames are always streamed; one half-scale float frame takes 54 MiB",
-        _set_to(True),
-    ),
-    Limit(
-        "processing.streaming_output",
-        "has no effect: chunks are always written as they finish, so that stopping loses none",
-        _set_to(False),
-    ),
-    Limit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
-    Limit("detection.interval_frames", _NO_MASKS, _changed_without_masks),
-    Limit("matting.mask_model", _NO_MASKS, _changed_without_masks),
-    Limit("matting.refiner", _NO_MASKS, _changed_without_masks),
-    Limit(
+    KeyLimit("detection.model", _OTHER_DETECTOR, _names_absent_detector),
+    KeyLimit("detection.interval_frames", _NO_MASKS, _changed_without_masks),
+    KeyLimit("matting.mask_model", _NO_MASKS, _changed_without_masks),
+    KeyLimit("matting.refiner", _NO_MASKS, _changed_without_masks),
+    KeyLimit(
         "matting.use_disparity_mapping",
         "has no effect here: stereo.consistency_mode = independent mattes each eye by itself",
         _eyes_are_left_apart,
     ),
-    Limit(
+    KeyLimit(
         "matting.memory_offload",
         "has no effect on this device: only CUDA and TensorRT keep state between frames",
         _is_set_off_gpu,
     ),
-    Limit(
+    KeyLimit(
         "matting.fp16",
         "has no effect on this device: only CUDA, TensorRT and CoreML use half precision",
         _is_set_without_half,
     ),
-    Limit("output.format", "has no effect here: output.deliver names the files", _is_overruled),
-    Limit(
+    KeyLimit("output.format", "has no effect here: output.deliver names the files", _is_overruled),
+    KeyLimit(
         "output.alpha_container",
         "has no effect here: it only applies to output.format = alpha",
         _means_nothing,
     ),
-    Limit(
+    KeyLimit(
         "output.name_template",
         "does not apply to the xalpha file: players find it by the name of the source video",
         _changed_beside(lambda kind: kind.named_after_source),
     ),
-    Limit(
+    KeyLimit(
         "output.background_color",
         "has no effect here: no greenscreen file is made",
         _screen_colour_without_use,
     ),
-    Limit(
+    KeyLimit(
         "output.maintain_sbs",
         "does not apply to the alpha-packed file: each frame contains the mattes of both eyes",
         _changed_beside(_is_packed),
     ),
-    Limit(
+    KeyLimit(
         "output.projection",
         "has no effect here: alpha-packed files are always fisheye",
         _changed_while_packed,
     ),
-    Limit(
+    KeyLimit(
         "output.fisheye_fov_deg",
         "has no effect here: no file is made with output.projection = fisheye",
         _changed_without_fisheye,
     ),
-    Limit(
+    KeyLimit(
         "output.prores_alpha_bits",
         "has no effect here: no prores4444 file is made",
         _changed_without(lambda kind: kind.encoding is Encoding.PRORES),
     ),
-    Limit(
+    KeyLimit(
         "output.apple_boxes",
         "has no effect here: no half-equirectangular mp4 or mov file is made",
         _boxes_without_use,
     ),
-    Limit("output.verify_alpha", _NOT_PACKED, _changed_without(_is_packed)),
-    Limit("output.alpha_packed.fov_deg", _NOT_PACKED, _changed_without(_is_packed)),
-    Limit("output.alpha_packed.channel", _NOT_PACKED, _changed_without(_is_packed)),
-    Limit("output.foreground.estimate", _NO_FOREGROUND, _changed_without(_has_foreground)),
-    Limit("output.foreground.despill", _NO_FOREGROUND, _changed_without(_has_foreground)),
-    Limit(
+    KeyLimit("output.verify_alpha", _NOT_PACKED, _changed_without(_is_packed)),
+    KeyLimit("output.alpha_packed.fov_deg", _NOT_PACKED, _changed_without(_is_packed)),
+    KeyLimit("output.alpha_packed.channel", _NOT_PACKED, _changed_without(_is_packed)),
+    KeyLimit("output.foreground.estimate", _NO_FOREGROUND, _changed_without(_has_foreground)),
+    KeyLimit("output.foreground.despill", _NO_FOREGROUND, _changed_without(_has_foreground)),
+    KeyLimit(
         "hardware.max_vram_gb",
         "has no effect on this device: only CUDA and TensorRT accept a memory limit",
         _limits_no_memory,
     ),
-    Limit(
+    KeyLimit(
         "stereo.consistency_mode",
         "has no effect here: matting.use_disparity_mapping = false mattes each eye by itself",
         _mode_without_disparity,
     ),
-    Limit("stereo.warn_threshold", _NOT_COMPARED, _eyes_are_not_compared),
-    Limit("stereo.validation_threshold", _NOT_COMPARED, _eyes_are_not_compared),
-    Limit("stereo.correction_method", _NOT_COMPARED, _eyes_are_not_compared),
+    KeyLimit("stereo.warn_threshold", _NOT_COMPARED, _eyes_are_not_compared),
+    KeyLimit("stereo.validation_threshold", _NOT_COMPARED, _eyes_are_not_compared),
+    KeyLimit("stereo.correction_method", _NOT_COMPARED, _eyes_are_not_compared),
 )
 """In the order of the settings models; a key may have several."""
-
-EFFECTIVE = frozenset(
-    {
-        "input.video_path",
-        "input.layout",
-        "input.projection",
-        "input.lens",
-        "input.start",
-        "input.end",
-        "input.on_damage",
-        "processing.scale_factor",
-        "processing.projection",
-        "processing.overlap_frames",
-        "processing.parallel_eyes",
-        "processing.max_memory_gb",
-        "processing.allow_smaller_scale",
-        "processing.stall_minutes",
-        "detection.confidence_threshold",
-        "people.file",
-        "people.viewer_body",
-        "matting.engine",
-        "output.path",
-        "output.deliver",
-        "output.codec",
-        "output.encoder",
-        "output.quality",
-        "output.preset",
-        "output.report",
-        "output.edge.choke_px",
-        "output.edge.feather_px",
-        "hardware.device",
-        "hardware.require_device",
-        "hardware.threads",
-        "audio.preserve_audio",
-        "audio.verify_sync",
-        "audio.audio_codec",
-        "quality.scores",
-        "performance.overlap",
-        "performance.profile_enabled",
-        "performance.preserve_intermediates",
-        "debugging.log_intermediate_workflow",
-        "debugging.save_detection_visualization",
-        "debugging.frame_count_validation",
-    }
-)
-"""Keys that always do what they say; a missing device is reported when it is first needed."""

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from vrmatte.errors import ConfigError
 from vrmatte.models import devices
-from vrmatte.models.devices import available_providers, disagreement, refusal, verdicts
+from vrmatte.models.devices import disagreement, refusal, verdicts
+from vrmatte.models.ort import available_providers, provider_options
 from vrmatte.models.runtime import open_session
 
 CPU = "CPUExecutionProvider"
@@ -71,7 +72,7 @@ def test_a_device_that_agrees_is_used(play):
     assert (session.device, session.notes, session.notices) == ("coreml", (), ())
 
 
-def test_a_device_that_computes_otherwise_is_left_with_a_notice(play):
+def test_a_device_that_disagrees_is_not_used_and_reported(play):
     play("coreml", CPU)
 
     def trial(session):
@@ -81,9 +82,9 @@ def test_a_device_that_computes_otherwise_is_left_with_a_notice(play):
     session = open_session(one_node("Relu"), "coreml", trial=trial)
     assert session.device == "cpu"
     (notice,) = session.notices
-    assert notice.startswith("device coreml: it refuses the network: it computes otherwise than")
+    assert notice.startswith("device coreml: it refuses the network: it disagrees with the CPU: ")
     assert session.notes[0] in notice
-    with pytest.raises(ConfigError, match="computes otherwise than the CPU"):
+    with pytest.raises(ConfigError, match="disagrees with the CPU"):
         open_session(one_node("Relu"), "coreml", require_device=True, trial=trial)
 
 
@@ -121,25 +122,23 @@ def test_agreement():
 
 
 def test_every_device_has_a_verdict():
-    told = verdicts()
-    assert set(told) == {"cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"}
-    assert told["cpu"] is None
-    for device, reason in told.items():
+    reasons = verdicts()
+    assert set(reasons) == {"cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"}
+    assert reasons["cpu"] is None
+    for device, reason in reasons.items():
         provider = devices.PROVIDER[device]
         assert provider in available_providers() if reason is None else provider in reason
 
 
 def test_memory_limits_reach_the_providers():
-    options = devices.session_options(threads=3, severity=4)
+    def options_of(device, limit):
+        return provider_options(devices.PROVIDER[device], 3, limit)
 
-    def told(device, limit):
-        return devices._provider_options(devices.PROVIDER[device], options, limit)
-
-    assert told("cuda", 2_000_000_000)["gpu_mem_limit"] == "2000000000"
-    assert "gpu_mem_limit" not in told("cuda", None)
-    assert told("tensorrt", 5)["trt_max_workspace_size"] == "5"
-    assert told("openvino", None)["num_of_threads"] == "3"
-    assert told("cpu", 5) == {}
+    assert options_of("cuda", 2_000_000_000)["gpu_mem_limit"] == "2000000000"
+    assert "gpu_mem_limit" not in options_of("cuda", None)
+    assert options_of("tensorrt", 5)["trt_max_workspace_size"] == "5"
+    assert options_of("openvino", None)["num_of_threads"] == "3"
+    assert options_of("cpu", 5) == {}
 
 
 @pytest.mark.skipif(refusal("openvino") is not None, reason=f"no OpenVINO: {refusal('openvino')}")

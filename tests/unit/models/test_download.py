@@ -44,7 +44,7 @@ def test_a_right_stream_becomes_the_file(tmp_path):
     ("content", "reason"),
     [
         (CONTENT[:-1], "only 1048575 of 1048576 bytes"),
-        (CONTENT + b"x", "more of 1048576 bytes"),
+        (CONTENT + b"x", "more than 1048576 bytes"),
         (b"x" + CONTENT[1:], f"expected {SHA256}"),
         (b"", "only 0 of"),
     ],
@@ -60,7 +60,7 @@ def test_a_wrong_stream_leaves_what_was_there(tmp_path, content, reason):
 
 def test_no_more_is_read_than_one_byte_past_the_promise(tmp_path):
     endless = io.BytesIO(CONTENT * 3)
-    with pytest.raises(WeightsError, match="more of"):
+    with pytest.raises(WeightsError, match="more than"):
         save(endless, tmp_path / "net.onnx")
     assert endless.tell() == len(CONTENT) + 1
 
@@ -70,7 +70,7 @@ def test_a_stream_that_breaks_off_is_named(tmp_path):
         def read(self, size=-1):
             raise ConnectionResetError(errno.ECONNRESET, "connection reset by peer")
 
-    with pytest.raises(WeightsError, match="here broke off: connection reset"):
+    with pytest.raises(WeightsError, match="here ended early: connection reset"):
         save(Breaking(), tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
 

@@ -106,7 +106,7 @@ def test_a_graph_of_another_structure_is_not_halved(cut):
     for node in model.graph.node:
         if node.op_type == "ReduceMean":
             node.op_type = "ReduceMax"
-    with pytest.raises(UnknownGraphError, match="means of the picture"):
+    with pytest.raises(UnknownGraphError, match="means of the image"):
         halved_rvm(model.SerializeToString())
 
 

@@ -7,12 +7,8 @@ from onnx import TensorProto, helper
 
 from vrmatte.errors import ConfigError, VrmatteError, WeightsError
 from vrmatte.models import devices
-from vrmatte.models.devices import (
-    available_providers,
-    cpu_threads,
-    refusal,
-    resolve_device,
-)
+from vrmatte.models.devices import cpu_threads, refusal, resolve_device
+from vrmatte.models.ort import available_providers
 from vrmatte.models.runtime import open_session
 
 CPU = "CPUExecutionProvider"

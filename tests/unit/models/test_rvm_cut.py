@@ -100,7 +100,7 @@ def state_from_the_full_picture(graph):
 @pytest.mark.parametrize(
     ("edit", "reason"),
     [
-        (swap_split, "second part"),
+        (swap_split, "second output"),
         (shrink_twice, "2 times"),
         (guide_of_another_order, "guide"),
         (state_from_the_full_picture, "full-size"),

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from support.local_server import serving
-from support.local_wheel import MEMBER, use_wheels, write_wheel
 from vrmatte.errors import ConfigError, WeightsError
-from vrmatte.models import registry, weights
-from vrmatte.models.registry import WheelMember, find_weights
+from vrmatte.models import registry
+from vrmatte.models.registry import find_weights
 from vrmatte.models.weights import (
+    PACKAGED_DIR,
     cache_dir,
     get_weights,
     import_weights,
@@ -40,7 +40,6 @@ def site(monkeypatch):
     file = replace(find_weights(NAME), size_bytes=len(CONTENT), sha256=SHA256)
     known = (file, *registry.WEIGHTS[1:])
     monkeypatch.setattr(registry, "WEIGHTS", known)
-    monkeypatch.setattr(weights, "WEIGHTS", known)
     with serving() as server:
         server.files[f"/nets/{NAME}"] = CONTENT
         monkeypatch.setenv("VRMATTE_MIRROR_URL", f"{server.url}/nets/")
@@ -57,7 +56,9 @@ def state_of(rows) -> dict[str, str]:
 
 def test_nothing_is_found_in_an_empty_cache(cache):
     assert locate_weights(NAME) is None
-    assert set(state_of(verify_weights()).values()) == {"missing"}
+    states = state_of(verify_weights())
+    assert states.pop("selfie_segmentation.tflite") == "verified"
+    assert set(states.values()) == {"missing"}
     assert not cache.exists()
 
 
@@ -108,7 +109,7 @@ def test_without_a_mirror_only_encrypted_addresses_are_fetched(site, monkeypatch
     ("content", "reason"),
     [
         (b"x" + CONTENT[1:], "has SHA-256"),
-        (CONTENT + b"x", "more of"),
+        (CONTENT + b"x", "more than 700000 bytes"),
         (CONTENT[:-1], "only 699999 of 700000 bytes"),
         (None, "404"),
     ],
@@ -152,10 +153,27 @@ def test_offline_a_cached_file_serves(site, monkeypatch):
     assert get_weights(NAME) == fetched
 
 
-def test_offline_the_wheel_is_named(monkeypatch):
+def test_the_packaged_network_needs_no_internet(monkeypatch, cache):
     monkeypatch.setenv("VRMATTE_OFFLINE", "1")
-    with pytest.raises(WeightsError, match=r"mediapipe 0\.10\.21 wheel"):
-        get_weights("selfie_segmentation.tflite")
+    packaged = get_weights("selfie_segmentation.tflite")
+    assert packaged.verified
+    assert packaged.path.parent == PACKAGED_DIR
+    assert (PACKAGED_DIR / "LICENSE.mediapipe").is_file()
+    assert not cache.exists()
+
+
+def test_every_packaged_network_is_registered_and_nothing_else():
+    licences = {"LICENSE.mediapipe"}
+    files = {path.name for path in PACKAGED_DIR.iterdir()} - licences
+    assert files == {file.name for file in registry.WEIGHTS if file.is_packaged}
+
+
+def test_a_damaged_packaged_network_is_not_used(monkeypatch):
+    damaged = replace(find_weights("selfie_segmentation.tflite"), sha256="0" * 64)
+    monkeypatch.setattr(registry, "WEIGHTS", (damaged,))
+    assert state_of(verify_weights()) == {damaged.name: "damaged"}
+    with pytest.raises(WeightsError, match="reinstall vrmatte"):
+        get_weights(damaged.name)
 
 
 def test_a_wrong_cached_file_is_set_aside_and_fetched_again(site, cache):
@@ -255,7 +273,7 @@ def test_import_refuses_a_name_with_another_digest_unless_allowed(site, tmp_path
 
 def test_import_refuses_strangers_and_absent_files(tmp_path):
     (tmp_path / "cat.jpg").write_bytes(b"miaow")
-    with pytest.raises(WeightsError, match="none of the networks"):
+    with pytest.raises(WeightsError, match="not a network that vrmatte knows"):
         import_weights(tmp_path / "cat.jpg", allow_unverified=True)
     with pytest.raises(WeightsError, match="can't read"):
         import_weights(tmp_path / "absent.onnx")
@@ -266,22 +284,3 @@ def test_list_says_what_is_here_without_judging(site, cache):
     (cache / NAME).write_bytes(b"rotten")
     assert state_of(list_weights())[NAME] == "present"
     assert state_of(list_weights())["yolox_nano.onnx"] == "missing"
-
-
-def test_a_wheels_file_is_checked_like_any_other(tmp_path, monkeypatch, cache):
-    write_wheel(tmp_path, CONTENT)
-    use_wheels(monkeypatch, tmp_path)
-    right = replace(
-        find_weights("selfie_segmentation.tflite"),
-        size_bytes=len(CONTENT),
-        sha256=SHA256,
-        wheel=WheelMember("tiny-nets", "1.0", MEMBER),
-    )
-    wrong = replace(right, name="wrong.tflite", sha256="0" * 64)
-    monkeypatch.setattr(registry, "WEIGHTS", (right, wrong))
-    events = []
-    assert get_weights(right.name, events.append).path.read_bytes() == CONTENT
-    assert [type(event) for event in events] == [Notice, Started, Finished]
-    with pytest.raises(WeightsError, match="expected 0000"):
-        get_weights(wrong.name)
-    assert names(cache) == [right.name]

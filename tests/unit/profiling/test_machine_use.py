@@ -7,25 +7,57 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import pynvml
 import pytest
 
-from vrmatte.profiling.machine_use import MachineMeter, bytes_written_since
+from vrmatte.profiling.machine_use import MachineMeter, bytes_written_since, free_gpu_bytes
 
-posix = pytest.mark.skipif(sys.platform == "win32", reason="stands in for a program by a script")
+NOT_FOUND, NOT_SUPPORTED = 6, 3  # NVML's own numbers
+
+
+class Driver:
+    """A driver's library as NVML's Python binding calls it: cards in slots 0 and 3."""
+
+    def __init__(self) -> None:
+        self.slots: list[int] = []
+        self.free_bytes = 9876 << 20
+        self.samples = [(20, 100 << 20), (60, 300 << 20)]
+        self.supported = True
+        self.open = 0
+
+    def nvmlInitWithFlags(self, _flags):
+        self.open += 1
+        return 0
+
+    def nvmlShutdown(self):
+        self.open -= 1
+        return 0
+
+    def nvmlDeviceGetHandleByIndex_v2(self, index, _device):
+        self.slots.append(index.value)
+        return 0 if index.value in (0, 3) else NOT_FOUND
+
+    def nvmlDeviceGetHandleByUUID(self, name, _device):
+        return 0 if name.value == b"GPU-1234" else NOT_FOUND
+
+    def nvmlDeviceGetMemoryInfo(self, _device, memory):
+        memory._obj.free = self.free_bytes
+        memory._obj.used = self.samples[0][1]
+        return 0 if self.supported else NOT_SUPPORTED
+
+    def nvmlDeviceGetUtilizationRates(self, _device, rates):
+        rates._obj.gpu = self.samples[0][0]
+        return 0 if self.supported else NOT_SUPPORTED
 
 
 @pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Stands a script in for nvidia-smi."""
-
-    def stand_in(script: str) -> None:
-        path = tmp_path / "bin" / "nvidia-smi"
-        path.parent.mkdir()
-        path.write_text(f"#!{sys.executable}\nimport sys, time\n{script}\n")
-        path.chmod(0o755)
-        monkeypatch.setenv("PATH", str(path.parent))
-
-    return stand_in
+def driver(monkeypatch):
+    """Lets NVML's binding find a driver on machines without one."""
+    driver = Driver()
+    monkeypatch.setattr(pynvml, "nvmlLib", driver)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return driver
 
 
 def until(condition, seconds=10.0):
@@ -36,8 +68,8 @@ def until(condition, seconds=10.0):
 
 
 @pytest.fixture
-def no_card(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
+def no_card(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
 
 
 @pytest.mark.usefixtures("no_card")
@@ -89,39 +121,66 @@ def test_a_system_that_does_not_count_bytes_gives_none(monkeypatch):
     assert (meter.use.read_bytes, meter.use.written_bytes) == (None, None)
 
 
-@posix
-def test_a_card_s_share_of_time_and_highest_memory_count(program, monkeypatch, tmp_path):
-    told = tmp_path / "told"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1")
-    program(
-        f"print('20, 100', '[N/A], 5', '60, 300', sep='\\n', flush=True)\n"
-        f"open({str(told)!r}, 'w').write(sys.argv[2])\ntime.sleep(60)"
-    )
-    with MachineMeter() as meter:
-        until(lambda: told.exists() and told.read_text())
-        until(lambda: len(meter._card._shares) == 2)
-    assert told.read_text() == "3"
-    assert meter.use.gpu_seconds == pytest.approx(0.4 * meter.use.wall_seconds)
-    assert meter.use.vram_peak_bytes == 300 << 20
+@pytest.mark.parametrize(("visible", "slot"), [(None, 0), ("3,1", 3), ("0", 0)])
+def test_free_memory_is_that_of_the_first_visible_card(driver, monkeypatch, visible, slot):
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert free_gpu_bytes() == 9876 << 20
+    assert driver.slots == [slot]
+    assert driver.open == 0
 
 
-@posix
-@pytest.mark.parametrize("script", ["sys.exit(9)", "print('no devices were found')"])
-def test_a_card_that_does_not_answer_is_none(program, script):
-    program(script)
+def test_a_card_is_found_by_its_name(driver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1234")
+    assert free_gpu_bytes() == 9876 << 20
+
+
+@pytest.mark.parametrize("visible", ["7", "-1", "GPU-none"])
+def test_a_card_that_is_not_there_has_no_figures(driver, monkeypatch, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert free_gpu_bytes() is None
+    assert driver.open == 0
+
+
+def test_a_card_that_reports_nothing_has_no_figures(driver):
+    driver.supported = False
+    assert free_gpu_bytes() is None
     with MachineMeter() as meter:
-        meter._card._process.wait(10)
+        pass
     assert (meter.use.gpu_seconds, meter.use.vram_peak_bytes) == (None, None)
 
 
-@posix
-def test_a_failing_stretch_of_work_leaves_nothing_running(program):
-    program("print('20, 100', flush=True)\ntime.sleep(60)")
+@pytest.mark.parametrize("missing", ["driver", "binding"])
+def test_without_a_driver_or_its_binding_there_are_no_figures(monkeypatch, missing):
+    if missing == "binding":
+        monkeypatch.setitem(sys.modules, "pynvml", None)
+    elif Path("/dev/nvidiactl").exists():
+        pytest.skip("this machine has a driver")
+    assert free_gpu_bytes() is None
+    with MachineMeter() as meter:
+        pass
+    assert (meter.use.gpu_seconds, meter.use.vram_peak_bytes) == (None, None)
+
+
+def test_the_busy_share_is_a_mean_and_the_memory_a_peak(driver):
+    with MachineMeter() as meter:
+        assert meter._busy_shares == [0.2]
+        driver.samples = driver.samples[1:]
+        until(lambda: len(meter._busy_shares) > 1)
+    shares = meter._busy_shares
+    assert set(shares[1:]) == {0.6}
+    mean = sum(shares) / len(shares)
+    assert meter.use.gpu_seconds == pytest.approx(mean * meter.use.wall_seconds)
+    assert meter.use.vram_peak_bytes == 300 << 20
+    assert driver.open == 0
+
+
+def test_failing_work_leaves_nothing_running(driver):
     meter = MachineMeter()
     with pytest.raises(KeyError), meter:
         raise KeyError
-    assert meter._card._process.returncode is not None
-    assert not meter._sampler.is_alive()
+    assert driver.open == 0
+    assert not meter._watcher.is_alive()
 
 
 def test_only_files_written_since_count(tmp_path: Path):

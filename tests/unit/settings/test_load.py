@@ -15,11 +15,17 @@ from hypothesis import strategies as st
 
 from support.paths import REPOSITORY
 from vrmatte.errors import ConfigError
-from vrmatte.settings.config import PRESETS, Config, OutputConfig
+from vrmatte.settings.config import Config, OutputConfig
 from vrmatte.settings.files import MAX_BYTES, parse_value, read_document
 from vrmatte.settings.keys import KEYS, SECTIONS, nearest, value_of
-from vrmatte.settings.load import ResolvedConfig, format_config, load_config, starter_config
-from vrmatte.settings.notices import EFFECTIVE, LIMITS, notices
+from vrmatte.settings.load import (
+    PRESETS,
+    ResolvedConfig,
+    format_config,
+    load_config,
+    starter_config,
+)
+from vrmatte.settings.notices import LIMITS, notices
 
 SPEC_BASE = """\
 input:
@@ -236,10 +242,11 @@ def test_encoder_presets_may_be_numbers(write: WriteFile) -> None:
     assert load_config([write("output:\n  preset: 8\n")]).config.output.preset == "8"
 
 
-def test_presets_hold_effective_keys_only() -> None:
+def test_presets_set_only_keys_that_have_an_effect() -> None:
     assert load_config(preset="balanced").config == Config()
+    limited = {limit.key for limit in LIMITS}
     for name, values in PRESETS.items():
-        assert set(values) <= EFFECTIVE
+        assert limited.isdisjoint(values)
         assert notices(load_config(preset=name)) == []
 
 
@@ -282,13 +289,13 @@ def test_faults_of_all_sources_at_once(write: WriteFile) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("- a", "run.yaml: must hold sections such as 'processing:', not a list"),
+        ("- a", "run.yaml: must contain sections such as 'processing:', not a list"),
         ("words", "not a single value"),
         ("processing: 5", "run.yaml:1: processing can't be 5, it is a section with the keys scale"),
         ("a: &x [1]\nb: *x", "run.yaml:1: anchors and aliases (& and *) are not accepted"),
         ("a: !!python/object:os.system x", "run.yaml:1: tags are not accepted (tag:yaml.org"),
         ("a: !x 1", "tags are not accepted (!x)"),
-        ("a: 1\nb: 2\na: 3", "run.yaml:3: a stands here and in line 1, keep one"),
+        ("a: 1\nb: 2\na: 3", "run.yaml:3: a is set here and in line 1, keep one"),
         ("processing:\n  chunk_size: 1\n  chunk_size: 2", "run.yaml:3: processing.chunk_size"),
         ("processing.chunk_size: 1\nprocessing: {chunk_size: 2}", "run.yaml:2: processing.chunk"),
         ("a: b: c", "run.yaml:1: mapping values are not allowed here"),
@@ -452,7 +459,7 @@ def test_starter_with_every_key_taken_in_is_the_defaults(write: WriteFile) -> No
     everything = re.sub(r"^( +)#(\w)", r"\1\2", starter_config(), flags=re.MULTILINE)
     resolved = load_config([write(everything)])
     assert resolved.config == Config()
-    assert "default" not in resolved.origins.values()
+    assert {key for key, origin in resolved.origins.items() if origin == "default"} == DEPRECATED
 
 
 # --- the table of keys, notices, and the page ------------------------------------------------
@@ -467,10 +474,22 @@ def test_every_key_is_described() -> None:
     assert all(SECTIONS.values())
 
 
-def test_every_key_takes_effect_or_has_a_limit() -> None:
-    limited = {limit.key for limit in LIMITS}
-    assert limited | EFFECTIVE == set(KEYS)
-    assert limited & EFFECTIVE == set()
+DEPRECATED = {"processing.memory_pipeline", "processing.streaming_output", "audio.audio_codec"}
+
+
+def test_deprecated_keys_are_accepted_and_hidden(write: WriteFile) -> None:
+    assert {key.path for key in KEYS.values() if key.is_deprecated} == DEPRECATED
+    assert DEPRECATED.isdisjoint(limit.key for limit in LIMITS)
+    schema = Config.model_json_schema()["$defs"]
+    assert schema["ProcessingConfig"]["properties"]["memory_pipeline"]["deprecated"] is True
+    extended = load_config([write(SPEC_EXTENDED)])
+    assert "memory_pipeline" in format_config(extended)
+    for text in (starter_config(), format_config(load_config())):
+        assert not any(f"{key.rpartition('.')[2]}:" in text for key in DEPRECATED)
+
+
+def test_limits_are_about_known_keys() -> None:
+    assert {limit.key for limit in LIMITS} <= set(KEYS)
 
 
 def test_notices_of_the_spec_files(write: WriteFile) -> None:
@@ -642,7 +661,8 @@ def test_page_of_keys_is_up_to_date(make_docs: ModuleType) -> None:
     assert make_docs.main(["--check"]) == 0, "run python scripts/make_docs.py"
     page = make_docs.PAGE.read_text(encoding="utf-8")
     for key in KEYS.values():
-        assert f"| `{key.name}` | {key.accepted} |" in page
+        name = key.path if key.is_deprecated else key.name
+        assert f"| `{name}` | {key.accepted} |" in page
 
 
 def test_stale_or_missing_page_fails_the_check(
