@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vrmatte.settings.config import PRESETS
+from vrmatte.settings.choices import PRESETS
 from vrmatte.settings.files import MAX_BYTES, MAX_DEPTH
 from vrmatte.settings.keys import KEYS, SECTIONS, Key
 from vrmatte.settings.notices import LIMITS

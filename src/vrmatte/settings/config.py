@@ -6,7 +6,6 @@ is `settings/load.py`'s work; what a key can't do on this machine is said by `se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -371,7 +370,14 @@ class DebuggingConfig(_Section):
 
 
 class Config(_Section):
-    """All settings of a run."""
+    """All settings of a run.
+
+    Example:
+        >>> config = vrmatte.Config()
+        >>> config.deliverables
+        ('alpha-packed',)
+        >>> config = vrmatte.Config.model_validate({"output": {"deliver": ["greenscreen"]}})
+    """
 
     input: InputConfig = InputConfig()
     processing: ProcessingConfig = ProcessingConfig()
@@ -394,14 +400,3 @@ class Config(_Section):
         if self.output.format == "alpha":
             return (self.output.alpha_container,)
         return ("alpha-packed",) if self.output.format is None else ("greenscreen",)
-
-
-PRESETS: Mapping[str, Mapping[str, object]] = {
-    "draft": {"processing.scale_factor": 0.25, "output.quality": 28},
-    "balanced": {},
-    "best": {"processing.scale_factor": 1.0, "output.quality": 16},
-}
-"""Named sets of settings between the defaults and the user's files; "balanced" is the defaults.
-
-`output.preset` stays out: its words differ between encoders, and a set must suit each of them.
-"""
