@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.run import REPORT_FILE, run_benches
 from benchmarks.scope import Scope, parse_sizes, quick
 from benchmarks.values import BenchReport, Goal, Row, Spread
-from vrmatte.cli.render import terminal_progress
+from vrmatte.cli.terminal import terminal_progress
 from vrmatte.errors import ConfigError, VrmatteError, one_line
 from vrmatte.settings.choices import Device
 

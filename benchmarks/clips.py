@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from benchmarks.scope import Scope, Size
 from vrmatte.demo.clip import write_clip
-from vrmatte.demo.scene import Person, Scene
+from vrmatte.demo.scene import DemoPerson, Scene
 from vrmatte.errors import output_error
 from vrmatte.frames import ColorTags, PlanarFrame, Plane
 from vrmatte.media.decode import read_frames
@@ -97,7 +97,7 @@ class ClipMaker:
             except OSError as error:
                 raise output_error(error, self.folder) from error
             part = path.with_name(f"part-{path.name}")
-            people = Person(-0.35, 1.2, phase_seconds=0.4), Person(0.4, 1.6)
+            people = DemoPerson(-0.35, 1.2, phase_seconds=0.4), DemoPerson(0.4, 1.6)
             scene = Scene(people=people, noise=0.0)
             self.observer(Started("render", frames, path.name))
             write_clip(

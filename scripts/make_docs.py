@@ -12,9 +12,9 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from vrmatte.settings.choices import PRESETS
 from vrmatte.settings.files import MAX_BYTES, MAX_DEPTH
 from vrmatte.settings.keys import KEYS, SECTIONS, Key
-from vrmatte.settings.load import PRESETS
 from vrmatte.settings.notices import LIMITS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "config.md"

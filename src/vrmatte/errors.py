@@ -25,71 +25,160 @@ from typing import ClassVar
 
 
 class VrmatteError(Exception):
-    """Base class of all errors that vrmatte raises on purpose."""
+    """Base class of all errors that vrmatte raises on purpose.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.VrmatteError as error:
+        ...     sys.exit(error.exit_code)
+    """
 
     exit_code: ClassVar[int] = 1
 
 
 class ConfigError(VrmatteError):
-    """A setting, option or configuration file is wrong."""
+    """A setting, option or configuration file is wrong.
+
+    Example:
+        >>> try:
+        ...     vrmatte.load_config(assignments=["output.qualty=17"])
+        ... except vrmatte.ConfigError as error:
+        ...     print(error)
+        --set: unknown key output.qualty, did you mean output.quality?
+    """
 
     exit_code = 2
 
 
 class InputError(VrmatteError):
-    """The source video can't be used."""
+    """The source video can't be used.
+
+    Example:
+        >>> try:
+        ...     vrmatte.probe("missing.mp4")
+        ... except vrmatte.InputError as error:
+        ...     print(error)
+        missing.mp4: no such file. Check the path of the source video
+    """
 
     exit_code = 3
 
 
 class DamagedInputError(InputError):
-    """The source video is truncated or corrupt."""
+    """The source video is truncated or corrupt.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.DamagedInputError:
+        ...     config = vrmatte.load_config(assignments=["input.on_damage=hold"]).config
+    """
 
 
 class ChunkError(VrmatteError):
-    """A chunk could not be processed; finished chunks are kept."""
+    """A chunk could not be processed; finished chunks are kept.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.ChunkError:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out", retry_failed=True)
+    """
 
     exit_code = 4
 
 
 class DiskFullError(VrmatteError):
-    """No space is left on the disk of the output."""
+    """No space is left on the disk of the output.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.DiskFullError:
+        ...     ask_user_to_free_space()
+    """
 
     exit_code = 5
 
 
 class OutputLockedError(VrmatteError):
-    """Another run is writing to the same output."""
+    """Another run is writing to the same output.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.OutputLockedError:
+        ...     time.sleep(60)
+    """
 
     exit_code = 6
 
 
 class OutputError(VrmatteError):
-    """The output can't be written."""
+    """The output can't be written.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.OutputError:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "another-directory")
+    """
 
     exit_code = 7
 
 
 class WeightsError(VrmatteError):
-    """Network weights are missing, can't be fetched, or have the wrong digest."""
+    """Network weights are missing, can't be fetched, or have the wrong digest.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.WeightsError:
+        ...     subprocess.run(["vrmatte", "models", "pull"], check=True)
+    """
 
     exit_code = 8
 
 
 class VerificationError(VrmatteError):
-    """A finished file differs from the source or the stored mattes."""
+    """A finished file differs from the source or the stored mattes.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.VerificationError as error:
+        ...     print(f"{error}; check the disk")
+    """
 
     exit_code = 9
 
 
 class StalledError(VrmatteError):
-    """The run made no progress for a long time. Never raised: a hanging thread can't be resumed."""
+    """The run made no progress for a long time; finished chunks are kept.
+
+    A library call raises it at the next chunk or file. The command line ends its process instead:
+    a thread that hangs in native code can't be resumed.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")
+        ... except vrmatte.StalledError:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out")  # continues
+    """
 
     exit_code = 75
 
 
 class StoppedError(VrmatteError):
-    """The run was stopped on request; finished work is kept."""
+    """The run was stopped on request; finished work is kept.
+
+    Example:
+        >>> try:
+        ...     vrmatte.matte_video("clip_LR_180.mp4", "out", stop=button.is_pressed)
+        ... except vrmatte.StoppedError:
+        ...     print("continue with the same call")
+    """
 
     exit_code = 130
 

@@ -112,6 +112,18 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def make_folder(path: Path) -> None:
+    """Create a directory and its parents where they are missing.
+
+    Raises:
+        OutputError, DiskFullError: it can't be created.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, path) from error
+
+
 def _publish(draft: Path, path: Path, *, sync_folder: bool) -> None:
     with draft.open("rb+") as file:
         os.fsync(file.fileno())

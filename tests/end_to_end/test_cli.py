@@ -53,6 +53,18 @@ def test_help_loads_nothing_heavy():
     assert "Usage" in done.stdout
 
 
+def test_a_command_imports_no_other_command():
+    code = (
+        "import sys; sys.argv = ['vrmatte', 'run', '--help']\n"
+        "from vrmatte.cli.main import COMMANDS, main\n"
+        "try: main()\n"
+        "finally: print([m for m in COMMANDS.values() if f'vrmatte.cli.{m}' in sys.modules], "
+        "file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "['run']"
+
+
 def test_help_tells_every_exit_code(tmp_path):
     told = vrmatte(tmp_path, "--help").output
     for code in EXIT_CODES:
@@ -99,12 +111,12 @@ def test_probe(tmp_path, clip):
     assert "stream 1" in told
 
 
-def test_verify_finds_everything_as_promised(tmp_path, clip):
+def test_verify_passes_a_finished_run(tmp_path, clip):
     out = tmp_path / "out"
     vrmatte(tmp_path, "run", clip, "--out", out, "--deliver", "greenscreen,matte-lossless")
     checked = as_json(tmp_path, "verify", out)
     assert [piece["problem"] for piece in checked] == [None] * 3
-    assert "as promised" in vrmatte(tmp_path, "verify", out).output
+    assert "verified" in vrmatte(tmp_path, "verify", out).output
 
 
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
@@ -122,7 +134,7 @@ def test_verify_finds_a_changed_byte(tmp_path, clip, file, place):
     assert len(wrong) == 1
     assert wrong[0]["name"] in file
     told = vrmatte(tmp_path, "verify", out, code=9).errors
-    assert told.splitlines()[-1].startswith(f"vrmatte: {out}: 1 not as promised: ")
+    assert told.splitlines()[-1].startswith(f"vrmatte: {out}: 1 FAILED: ")
 
 
 def test_verify_finds_a_file_gone(tmp_path, clip):
@@ -157,7 +169,7 @@ def test_verify_where_nothing_was_made(tmp_path):
 def test_doctor(tmp_path):
     findings = as_json(tmp_path, "doctor", "--out", tmp_path / "new", "--size", "512x256")
     assert {"memory", "networks", "HEVC, software"} <= {f["what"] for f in findings}
-    assert all(finding["found"] for finding in findings)
+    assert all(finding["result"] for finding in findings)
 
 
 def test_models_list(tmp_path):

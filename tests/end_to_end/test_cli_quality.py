@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
@@ -11,7 +12,15 @@ from typer.testing import CliRunner
 from support.brightness import BRIGHTNESS_OPTIONS
 from support.deliverable_runs import run, write_source
 from vrmatte.cli.main import app
+from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import ConfigError
+from vrmatte.settings.choices import (
+    PRESETS,
+    EngineName,
+    MatteKind,
+    OnDamage,
+    PresetName,
+)
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +80,43 @@ def test_a_sample_prints_its_estimate(outs, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("score", "a", "b", "--as", "video"), "none of auto"),
-        (("run", "a.mp4", "-o", "x", "--sample", "0s"), "no sample"),
-        (("run", "a.mp4", "-o", "x", "--sample", "soon"), "no time"),
-        (("run", "a.mp4", "--sample", "5s"), "needs INPUT and --out"),
+        (("run", "a.mp4", "-o", "x", "--sample", "0s"), "longer than 0 s"),
+        (("run", "a.mp4", "-o", "x", "--sample", "soon"), "'soon' is not a time"),
+        (("run", "a.mp4", "--sample", "5s"), "no output directory"),
+        (("run", "-o", "x", "--sample", "5s"), "no source video"),
     ],
 )
-def test_what_cant_be_meant_is_said(words, said):
+def test_wrong_values_are_refused(words, said):
     with pytest.raises(ConfigError, match=said):
         CliRunner().invoke(app, list(words), catch_exceptions=False)
+
+
+CHOICES = [
+    ("run", "--engine", EngineName),
+    ("run", "--on-damage", OnDamage),
+    ("run", "--preset", PresetName),
+    ("preview", "--engine", EngineName),
+    ("demo", "--engine", EngineName),
+    ("score", "--as", MatteKind),
+]
+
+
+@pytest.mark.parametrize(("command", "option", "choices"), CHOICES)
+def test_help_and_errors_list_every_choice_of_the_settings(command, option, choices):
+    """The names come from the settings, so a new engine needs no new help text."""
+    runner = CliRunner()
+    texts = [runner.invoke(app, [command, "--help"], env={"COLUMNS": "200"}).output]
+    refused = runner.invoke(app, [command, "a", "b", option, "nonsense"], env={"COLUMNS": "200"})
+    assert refused.exit_code == 2
+    for text in (*texts, refused.output):
+        assert all(name in text for name in get_args(choices))
+
+
+def test_help_lists_every_deliverable():
+    for command in ("run", "render"):
+        text = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "400"}).output
+        assert all(name in text for name in get_args(DeliverableName))
+
+
+def test_preset_names_are_those_of_the_presets():
+    assert get_args(PresetName) == tuple(PRESETS)

@@ -91,7 +91,7 @@ def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path, monkeypatc
     monkeypatch.setattr("vrmatte.commands.preview.open_detector", lambda *_: Nobody())
     told: list[object] = []
     found = preview_frame(clip, 0, tmp_path / "p.png", settings_of(**VIEWPORTS), told.append)
-    assert any("nobody was found" in str(event) for event in told)
+    assert any("no people were detected" in str(event) for event in told)
     assert found.people.people == ()
     assert found.covered > 0
 

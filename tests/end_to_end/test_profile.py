@@ -11,7 +11,7 @@ import pytest
 
 from support.brightness import brightness_config
 from support.media_fixtures import write_clip
-from vrmatte.cli.render import print_report
+from vrmatte.cli.terminal import print_report
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.jobs import memory
@@ -149,5 +149,5 @@ def test_the_table_names_stages_memory_and_speed(tmp_path, clip, capsys, monkeyp
     printed = capsys.readouterr().out
     for words in ("CPU ms/frame", "wall ms/frame", "waits ms/frame", "share of wall", "fps"):
         assert words in printed
-    for words in ("decode", "greenscreen", "close files", "whole process", "memory up to"):
+    for words in ("decode", "greenscreen", "close files", "whole process", "peak memory"):
         assert words in printed

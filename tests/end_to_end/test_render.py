@@ -13,7 +13,7 @@ import pytest
 
 from support.deliverable_runs import ALL, FRAMES, STEM, contents, run, settings_of, write_source
 from support.faults import around
-from vrmatte.cli.run import render_command
+from vrmatte.cli.render import render as render_command
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
@@ -144,8 +144,8 @@ def test_several_jobs_of_one_directory(clip, tmp_path):
 def test_json_is_one_document(clip, tmp_path, capsys):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST)
-    told = ["output.edge.choke_px=1", "output.verify_alpha=false"]
-    render_command(out, "greenscreen,matte", [], told, as_json=True)
+    settings = ["output.edge.choke_px=1", "output.verify_alpha=false"]
+    render_command(out, "greenscreen,matte", [], settings, json=True)
     (report,) = json.loads(capsys.readouterr().out)
     assert [file["deliverable"] for file in report["files"]] == ["greenscreen", "matte"]
     assert report["settings"]["output"]["edge"]["choke_px"] == 1
@@ -154,9 +154,9 @@ def test_json_is_one_document(clip, tmp_path, capsys):
 def test_what_a_key_cant_do_is_told_once(clip, tmp_path, capsys):
     out = tmp_path / "out"
     run(clip, out, output__deliver=FIRST, output__quality=30)
-    render_command(out, "matte", [], ["output.apple_boxes=false"], as_json=False)
+    render_command(out, "matte", [], ["output.apple_boxes=false"])
     assert "has no effect" not in capsys.readouterr().err
-    render_command(out, "matte", [], ["output.background_color=[1, 2, 3]"], as_json=False)
+    render_command(out, "matte", [], ["output.background_color=[1, 2, 3]"])
     assert capsys.readouterr().err.count("output.background_color") == 1
 
 

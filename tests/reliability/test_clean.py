@@ -102,7 +102,7 @@ def test_leftovers_go_and_the_rest_stays(out, source):
     dry = clean_output(out, dry_run=True)
     assert all(path.exists() for path in (*halves, orphan, aside))
     assert clean_output(out) == dry
-    assert freed(dry) == {"half-written": 2, "set aside by --fresh": 1, "chunks no file needs": 1}
+    assert freed(dry) == {"half-written": 2, "set aside by --fresh": 1, "unused chunks": 1}
     assert sum(each.bytes for each in dry[0].freed) == 4000
     assert strangers.exists()
     strangers.unlink()
@@ -119,7 +119,7 @@ def test_chunks_kept_beside_finished_files_go(source, tmp_path):
     config = settings("greenscreen", performance={"preserve_intermediates": True})
     matte_video(source, out, config)
     assert "greenscreen.mp4" in chunk_files(out)
-    assert freed(clean_output(out)) == {"chunks no file needs": 3}
+    assert freed(clean_output(out)) == {"unused chunks": 3}
     assert {"matte.mkv", "state.npz"} <= chunk_files(out)
     assert "greenscreen.mp4" not in chunk_files(out)
     assert all(piece.problem is None for piece in verify_output(out))
@@ -130,7 +130,7 @@ def test_mattes_of_another_part_of_the_video_go(out, source):
     beyond = [p for p in job_folder(out).glob("chunks/*/*") if p.parent.name != "000000"]
     report = matte_video(source, out, part)
     assert report.frames == 5
-    assert freed(clean_output(out)) == {"chunks no file needs": len(beyond)}
+    assert freed(clean_output(out)) == {"unused chunks": len(beyond)}
     assert len(list(job_folder(out).glob("chunks/*"))) == 1
     assert all(piece.problem is None for piece in verify_output(out))
 
@@ -140,7 +140,7 @@ def test_mattes_go_where_asked_for_and_files_stay(out, source):
     stored = len(list(job_folder(out).glob("chunks/*/*")))
     (job,) = clean_output(out, "mattes")
     assert freed((job,)) == {"mattes": stored}
-    assert "`render` makes no further files" in job.notices[0]
+    assert "`render` can't write further files" in job.notices[0]
     assert chunk_files(out) == set()
     assert {path: path.read_bytes() for path in out.glob("*.m*")} == finished
     assert all(piece.problem is None for piece in verify_output(out))
@@ -168,7 +168,7 @@ def test_an_unfinished_job_keeps_what_a_run_goes_on_from(source, tmp_path, scope
     assert {"matte.mkv", "state.npz", "greenscreen.mp4"} <= kept
     (job,) = clean_output(out, scope)
     assert job.unfinished == ("clip_LR_180_greenscreen.mp4",)
-    assert "what a run goes on from is kept" in job.notices[0]
+    assert "everything a run needs to continue is kept" in job.notices[0]
     assert chunk_files(out) == kept
     made = {path: path.stat().st_mtime_ns for path in job_folder(out).glob("chunks/*/matte.mkv")}
     matte_video(source, out, settings("greenscreen"))
@@ -267,11 +267,11 @@ def vrmatte(tmp_path: Path, *arguments: object, code: int = 0) -> JobProcess:
 def test_the_command_line_tells_what_goes(out, tmp_path):
     (job_folder(out) / "chunks" / "000000" / "matte.mkv.part").write_bytes(b"x" * 2_000_000)
     dry = vrmatte(tmp_path, "clean", out, "--dry-run").output
-    assert "would be freed" in " ".join(dry.split())  # tables wrap the names of deep folders
+    assert "would be deleted" in " ".join(dry.split())  # tables wrap the names of deep folders
     assert "2.0 MB" in dry
     (job,) = json.loads(vrmatte(tmp_path, "clean", out, "--json").output)
     assert job["freed"] == [{"job": STEM, "what": "half-written", "files": 1, "bytes": 2000000}]
-    assert "nothing to free" in vrmatte(tmp_path, "clean", out).output
+    assert "nothing to delete" in vrmatte(tmp_path, "clean", out).output
     told = vrmatte(tmp_path, "clean", out, "--mattes", "--all", code=2).errors
     assert told.startswith("vrmatte: --mattes and --all")
 

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from support.media_fixtures import write_clip, write_faststart_clip
 from support.paths import SUPPORT
-from vrmatte.cli.run import parse_time
+from vrmatte.cli.options import parse_time
 from vrmatte.deliverable_kinds import KINDS
 from vrmatte.deliverables.names import output_name, refuse_shared_names
 from vrmatte.errors import OutputError, VrmatteError
@@ -160,7 +160,7 @@ def test_settings_of_the_command_line(key, text):
 @fuzzed
 @given(text=st.text(max_size=20) | st.text("0123456789:.,e-+ naif_", max_size=20))
 def test_times(text):
-    seconds = accepts(parse_time, text, "input.start")
+    seconds = accepts(parse_time, text)
     if seconds is not None:
         accepts(load_config, (), (), None, {"input.start": seconds})
 

@@ -381,8 +381,8 @@ def test_verify_and_render_speak_of_the_failure(run, poison, tmp_path):
         run()
     problems = {piece.name: piece.problem for piece in verify_output(out)}
     assert problems["chunks"] is None
-    assert "could not be made in 3 tries: RuntimeError: boom" in problems["chunk 2"]
-    assert problems["clip_LR_180_greenscreen.mp4"] == "lacks chunk 2, which failed"
+    assert "failed 3 times: RuntimeError: boom" in problems["chunk 2"]
+    assert problems["clip_LR_180_greenscreen.mp4"] == "is missing: chunk 2 failed"
     with pytest.raises(ChunkError, match=r"chunk 2 .*RuntimeError: boom.*--retry-failed"):
         render_output(out, lambda config: config)
 

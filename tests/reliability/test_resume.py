@@ -366,7 +366,7 @@ CHANGES = [
         {"greenscreen": CHUNKS, "alpha-packed": CHUNKS},
         "0.5 -> 0.25",
     ),
-    ({"processing__chunk_size": 9}, 0, {}, "processing.chunk_size=9 is for new outputs"),
+    ({"processing__chunk_size": 9}, 0, {}, "processing.chunk_size=9 applies to new outputs"),
     ({"audio__preserve_audio": False}, 0, {"greenscreen": 0, "alpha-packed": 0}, None),
 ]
 

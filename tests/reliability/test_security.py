@@ -29,8 +29,8 @@ from support.brightness import MATTES_ALONE, brightness_config
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from support.paths import SOURCES
-from vrmatte.cli.inspect import probe_command
-from vrmatte.cli.run import parse_time
+from vrmatte.cli.inspect import probe as probe_command
+from vrmatte.cli.options import parse_time
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import (
@@ -161,7 +161,7 @@ def test_any_name_is_just_a_name(tmp_path, monkeypatch, name, capsys):
     monkeypatch.chdir(tmp_path)
     for path in (tmp_path / name, Path(name), Path("sub") / ".." / name):
         assert probe(path).width == 256
-    probe_command(Path(name), count=False, as_json=False)
+    probe_command(Path(name))
     assert "\x1b" not in capsys.readouterr().out
 
 
@@ -330,7 +330,7 @@ def test_hostile_documents_of_people_are_refused_in_bounded_memory_and_time(tmp_
 @pytest.mark.parametrize("text", ["inf", "nan", "-5", "1:-5", "1e400", "", ":"])
 def test_times_that_are_none(text):
     with pytest.raises(ConfigError):
-        load_config(overrides={"input.start": parse_time(text, "input.start")})
+        load_config(overrides={"input.start": parse_time(text)})
 
 
 # --- job files -----------------------------------------------------------------------------------
@@ -487,7 +487,7 @@ def test_verify_says_what_a_changed_manifest_lacks(tmp_path):
         manifest.set_fact("config:hologram", manifest.fact("config"))
         manifest.set_fact("chunk_frames", -3)
     problems = {piece.name: piece.problem for piece in verify_output(out)}
-    assert "promised" in str(problems["hologram"])
+    assert "not among the files" in str(problems["hologram"])
 
 
 def test_files_have_modes_of_their_own_folder(tmp_path, monkeypatch):

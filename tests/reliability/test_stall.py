@@ -13,13 +13,15 @@ import av
 import pytest
 
 from support.brightness import QUICK_OPTIONS
+from support.deliverable_runs import run
 from support.faults import Fault, around
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
+from vrmatte.errors import StalledError
 from vrmatte.jobs import stall
 from vrmatte.jobs.run_log import RunLog
 from vrmatte.jobs.stall import StallWatch
-from vrmatte.progress import Advanced, Finished, Started, ignore
+from vrmatte.progress import Advanced, Event, Finished, Notice, Started, ignore
 
 pytestmark = pytest.mark.faults
 
@@ -90,31 +92,27 @@ def test_a_run_that_hangs_ends_itself_and_can_be_continued(clip, tmp_path, hangs
 
 
 @pytest.fixture
-def ended(monkeypatch) -> threading.Event:
-    """Set instead of the process being ended."""
-    event = threading.Event()
-
-    def end(watch: StallWatch) -> None:
-        event.set()
-        watch._done.set()
-
-    monkeypatch.setattr(StallWatch, "_end", end)
-    return event
+def stalled() -> threading.Event:
+    return threading.Event()
 
 
-def test_frames_are_progress(tmp_path, ended):
-    with StallWatch(0.5 / 60, RunLog(tmp_path)) as watch:
+def watching(minutes: float, folder: Path, stalled: threading.Event) -> StallWatch:
+    return StallWatch(minutes, RunLog(folder), lambda _: stalled.set())
+
+
+def test_frames_are_progress(tmp_path, stalled):
+    with watching(0.5 / 60, tmp_path, stalled) as watch:
         observer = watch.listening(ignore)
         observer(Started("matte", 9))
         for done in range(15):
             observer(Advanced("matte", done))
-            assert not ended.wait(0.1)
-        assert ended.wait(30)
+            assert not stalled.wait(0.1)
+        assert stalled.wait(30)
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_moving_files_are_progress_but_not_while_chunks_are_made(
-    tmp_path, ended, monkeypatch, in_chunks
+    tmp_path, stalled, monkeypatch, in_chunks
 ):
     """A finished file of 100 GB is read for long without a word; an encoder that hangs reads none,
     but the one who looks for memory in use does."""
@@ -126,12 +124,12 @@ def test_moving_files_are_progress_but_not_while_chunks_are_made(
         return moved
 
     monkeypatch.setattr(stall, "_moved_bytes", counted)
-    with StallWatch(0.5 / 60, RunLog(tmp_path)) as watch:
+    with watching(0.5 / 60, tmp_path, stalled) as watch:
         observer = watch.listening(ignore)
         observer(Started("matte", 9))
         if not in_chunks:
             observer(Finished("matte"))
-        assert ended.wait(30 if in_chunks else 2) == in_chunks
+        assert stalled.wait(30 if in_chunks else 2) == in_chunks
 
 
 def test_reading_counts_as_moving(tmp_path):
@@ -143,15 +141,36 @@ def test_reading_counts_as_moving(tmp_path):
     assert stall._moved_bytes() - before >= 6 << 20
 
 
-def test_zero_watches_nothing(tmp_path, ended):
-    with StallWatch(0, RunLog(tmp_path)):
-        assert not ended.wait(0.3)
+def test_zero_watches_nothing(tmp_path, stalled):
+    with watching(0, tmp_path, stalled):
+        assert not stalled.wait(0.3)
 
 
-def test_a_suspended_process_has_not_hung(tmp_path, ended, monkeypatch):
+def test_a_suspended_process_has_not_hung(tmp_path, stalled, monkeypatch):
     """The clock goes on meanwhile; looks don't."""
     clock = itertools.count(step=1_000_000.0)
     for name in ("monotonic", "time", "perf_counter"):
         monkeypatch.setattr(time, name, lambda: next(clock))
-    with StallWatch(2 / 60, RunLog(tmp_path)):
-        assert not ended.wait(0.6)
+    with watching(2 / 60, tmp_path, stalled):
+        assert not stalled.wait(0.6)
+
+
+def test_a_library_call_raises_a_stall_at_the_next_chunk_and_can_be_continued(clip, tmp_path):
+    """The process goes on: pytest itself would end with it."""
+    notices: list[Notice] = []
+    reported = threading.Event()
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Notice) and event.text.startswith("no progress for"):
+            notices.append(event)
+            reported.set()
+        elif event == Advanced("matte", 2):
+            assert reported.wait(60), "the stall watch must report from a thread of its own"
+
+    settings: dict[str, Any] = {"output__deliver": ("matte-lossless",)}
+    with pytest.raises(StalledError, match="no progress for"):
+        run(clip, tmp_path, observe, **settings, processing__stall_minutes=STALL_SECONDS / 60)
+    assert len(notices) == 1
+    chunks = tmp_path / ".vrmatte" / "clip_LR_180" / "chunks"
+    assert [path.name for path in sorted(chunks.iterdir())] == ["000000"]
+    assert run(clip, tmp_path, **settings).frames == FRAMES

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vrmatte.demo.figure import Look
-from vrmatte.demo.scene import Person, Scene, StereoPicture, render_pair
+from vrmatte.demo.scene import DemoPerson, Scene, StereoPicture, render_pair
 from vrmatte.frames import EYES, YUV420P, ColorTags, Eye, PlanarFrame
 from vrmatte.geometry.projection import Cassini, HalfEquirect
 from vrmatte.geometry.remap import resample, sampling_grid
@@ -21,39 +21,39 @@ _BLUE = Look(hair=(0.1, 0.1, 0.1), hair_length_m=0.02, shirt=(0.25, 0.38, 0.52),
 _GREY = Look(hair=(0.55, 0.42, 0.22), shirt=(0.62, 0.60, 0.55), trousers=(0.2, 0.2, 0.2), seed=9)
 
 SCENES = {
-    "one": Scene(people=(Person(z_m=1.5),)),
+    "one": Scene(people=(DemoPerson(z_m=1.5),)),
     "crossing": Scene(
-        people=(Person(x_m=-0.1, z_m=0.9), Person(x_m=0.32, z_m=1.7, look=_BLUE)), seed=1
+        people=(DemoPerson(x_m=-0.1, z_m=0.9), DemoPerson(x_m=0.32, z_m=1.7, look=_BLUE)), seed=1
     ),
     "several": Scene(
         people=(
-            Person(x_m=-0.15, z_m=0.93),
-            Person(x_m=0.45, z_m=1.7, look=_BLUE, phase_seconds=0.3),
-            Person(x_m=-1.0, z_m=2.1, look=_GREY, phase_seconds=0.6),
+            DemoPerson(x_m=-0.15, z_m=0.93),
+            DemoPerson(x_m=0.45, z_m=1.7, look=_BLUE, phase_seconds=0.3),
+            DemoPerson(x_m=-1.0, z_m=2.1, look=_GREY, phase_seconds=0.6),
         ),
         seed=2,
     ),
     "near and far": Scene(
         people=(
-            Person(x_m=0.2, z_m=0.55, look=_GREY),
-            Person(x_m=-0.35, z_m=1.2, phase_seconds=0.4),
-            Person(x_m=-1.75, z_m=3.0, look=_BLUE),
+            DemoPerson(x_m=0.2, z_m=0.55, look=_GREY),
+            DemoPerson(x_m=-0.35, z_m=1.2, phase_seconds=0.4),
+            DemoPerson(x_m=-1.75, z_m=3.0, look=_BLUE),
         ),
         seed=3,
     ),
     # Beside the near one's outline each eye sees parts of the others that are hidden to the other.
     "half hidden": Scene(
         people=(
-            Person(z_m=0.6),
-            Person(x_m=0.9, z_m=2.2, look=_BLUE, phase_seconds=0.3),
-            Person(x_m=-0.75, z_m=2.2, look=_GREY, phase_seconds=0.6),
+            DemoPerson(z_m=0.6),
+            DemoPerson(x_m=0.9, z_m=2.2, look=_BLUE, phase_seconds=0.3),
+            DemoPerson(x_m=-0.75, z_m=2.2, look=_GREY, phase_seconds=0.6),
         ),
         seed=5,
     ),
     "walking": Scene(
         people=(
-            Person(x_m=-0.45, z_m=1.0, x_speed_m_s=0.3),
-            Person(x_m=0.85, z_m=1.4, x_speed_m_s=-0.2, look=_BLUE, phase_seconds=0.3),
+            DemoPerson(x_m=-0.45, z_m=1.0, x_speed_m_s=0.3),
+            DemoPerson(x_m=0.85, z_m=1.4, x_speed_m_s=-0.2, look=_BLUE, phase_seconds=0.3),
         ),
         seed=4,
     ),

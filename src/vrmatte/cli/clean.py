@@ -1,51 +1,69 @@
-"""The command `clean`: what was freed, or would be, and what the user must know of it."""
+"""`vrmatte clean`: delete what a run left behind."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from vrmatte.cli.render import size_text
-from vrmatte.commands.clean import CleanedJob, Scope, clean_output
+from vrmatte.cli.options import JobDirectory, Json
+from vrmatte.cli.terminal import new_table, print_json, print_path, size_text
 from vrmatte.errors import ConfigError, one_line
 
+if TYPE_CHECKING:
+    from vrmatte.commands.clean import CleanedJob
 
-def clean_command(
-    directory: Path, *, mattes: bool, everything: bool, dry_run: bool, as_json: bool
+app = typer.Typer()
+
+
+@app.command()
+def clean(
+    directory: JobDirectory,
+    mattes: Annotated[
+        bool,
+        typer.Option(
+            "--mattes", help="Also the mattes, which `render` and the alpha check of `verify` need."
+        ),
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything except finished files; disables `verify`.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would be deleted.")] = False,
+    json: Json = False,
 ) -> None:
-    """Free what is asked for; print a table, or a JSON list of jobs."""
+    """Delete what a run left behind: half-written files, work set aside, chunks no file needs.
+
+    Finished files are kept, and so is everything an unfinished run needs to continue.
+    """
+    from vrmatte.commands.clean import clean_output
+
     if mattes and everything:
-        raise ConfigError("--mattes and --all: give one of them; --all frees the mattes too")
-    scope: Scope = "all" if everything else "mattes" if mattes else "leftovers"
+        raise ConfigError("--mattes and --all: give one of them; --all deletes the mattes too")
+    scope = "all" if everything else "mattes" if mattes else "leftovers"
     jobs = clean_output(directory, scope, dry_run=dry_run)
-    if as_json:
-        typer.echo(json.dumps([asdict(job) for job in jobs], indent=1))
-        return
-    _print(jobs, directory, dry_run=dry_run)
+    if json:
+        print_json([asdict(job) for job in jobs])
+    else:
+        _print(jobs, directory, dry_run=dry_run)
 
 
 def _print(jobs: Sequence[CleanedJob], directory: Path, *, dry_run: bool) -> None:
     console = Console(markup=False)
-    freed = [each for job in jobs for each in job.freed]
-    total = size_text(sum(each.bytes for each in freed))
-    if freed:
-        verb = "would be freed" if dry_run else "freed"
-        table = Table(title=f"{one_line(str(directory))}: {total} {verb}")
-        for name in ("job", "what", "files", "size"):
-            numeric = name in ("files", "size")
-            table.add_column(name, overflow="fold", justify="right" if numeric else "left")
-        for each in freed:
-            size = size_text(each.bytes)
-            table.add_row(one_line(each.job), each.what, str(each.files), size)
+    deleted = [each for job in jobs for each in job.freed]
+    if deleted:
+        total = size_text(sum(each.bytes for each in deleted))
+        verb = "would be deleted" if dry_run else "deleted"
+        title = f"{one_line(str(directory))}: {total} {verb}"
+        table = new_table("job", "kind", "files", "size", title=title, right=("files", "size"))
+        for each in deleted:
+            table.add_row(one_line(each.job), each.what, str(each.files), size_text(each.bytes))
         console.print(table)
     else:
-        console.print(f"{one_line(str(directory))}: nothing to free", soft_wrap=True)
+        print_path("", f"{directory}: nothing to delete")
     for job in jobs:
         for text in job.notices:
             console.print(f"{one_line(job.job)}: {one_line(text)}", style="dim", soft_wrap=True)

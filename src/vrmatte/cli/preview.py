@@ -1,52 +1,59 @@
-"""The command `preview`: one frame, before a long run."""
+"""`vrmatte preview`: matte one frame before a long run."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from vrmatte.cli.render import terminal_progress
-from vrmatte.cli.run import parse_time
-from vrmatte.errors import one_line
-from vrmatte.progress import Notice
-from vrmatte.settings.load import load_config
-from vrmatte.settings.notices import notices
+from vrmatte.cli.options import (
+    Assignments,
+    ConfigFiles,
+    Engine,
+    Json,
+    Preset,
+    Video,
+    load_settings,
+    time_option,
+)
+from vrmatte.cli.terminal import (
+    PERSON_COLUMNS,
+    new_table,
+    person_cells,
+    print_json,
+    print_path,
+    terminal_progress,
+)
 
 if TYPE_CHECKING:
     from vrmatte.commands.preview import Previewed
 
+app = typer.Typer()
 
-def preview_command(
-    video: Path,
-    at: str,
-    out: Path | None,
-    files: Sequence[Path],
-    assignments: Sequence[str],
-    preset: str | None,
-    options: Mapping[str, Any],
-    *,
-    as_json: bool,
+
+@app.command()
+def preview(
+    video: Video,
+    at: Annotated[float, time_option("Time of the frame, in seconds or h:mm:ss.")] = 0.0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="PNG file to write.")] = None,
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    preset: Preset = None,
+    engine: Engine = None,
+    json: Json = False,
 ) -> None:
-    """Write the picture, print who was found, or a JSON document."""
+    """Matte one frame as a run would, and draw the people, the matte and the cutout."""
     from vrmatte.commands.preview import preview_frame
 
-    given = {key: value for key, value in options.items() if value is not None}
-    resolved = load_config(files, assignments, preset, given)
-    seconds = parse_time(at, "--at")
-    picture = out or Path(f"{video.stem}_preview_{seconds:g}s.png")
-    with terminal_progress(quiet=as_json) as observer:
-        for text in notices(resolved):
-            observer(Notice(text))
-        previewed = preview_frame(video, seconds, picture, resolved.config, observer)
-    if as_json:
-        typer.echo(json.dumps(_facts(previewed), indent=1))
+    settings = load_settings(config, assign, preset, {"matting.engine": engine})
+    picture = out or Path(f"{video.stem}_preview_{at:g}s.png")
+    with terminal_progress(quiet=json, notices=settings.notices) as observer:
+        previewed = preview_frame(video, at, picture, settings.config, observer)
+    if json:
+        print_json(_facts(previewed))
     else:
         _print(previewed)
 
@@ -69,25 +76,14 @@ def _facts(previewed: Previewed) -> dict[str, object]:
 
 
 def _print(previewed: Previewed) -> None:
-    console = Console(markup=False)
     people = previewed.people.people
-    table = Table(
-        title=f"{len(people)} people at {previewed.at_seconds:.3f} s, {previewed.engine}, "
-        f"{previewed.seconds:.1f} s"
-    )
-    for name in ("id", "kind", "kept", "confidence", "stands at", "eyes agree"):
-        table.add_column(name)
+    title = f"{len(people)} people at {previewed.at_seconds:.3f} s, {previewed.engine}, "
+    title += f"{previewed.seconds:.1f} s"
+    table = new_table(*PERSON_COLUMNS, "stereo agreement", title=title)
     scores = {finding.person: finding.agreement.score for finding in previewed.findings}
     for person in people:
-        yaw, pitch = person.boxes[0].boxes[0].center
         score = scores.get(person.id)
-        table.add_row(
-            str(person.id),
-            person.kind.replace("_", " "),
-            "yes" if person.keep else "no",
-            f"{person.confidence:.2f}",
-            f"{yaw:.0f}, {pitch:.0f}",
-            "-" if score is None else f"{score:.3f}",
-        )
-    console.print(table)
-    console.print(one_line(str(previewed.picture)), soft_wrap=True)
+        agreement = "-" if score is None else f"{score:.3f}"
+        table.add_row(*person_cells(person, person.boxes[0]), agreement)
+    Console(markup=False).print(table)
+    print_path("", previewed.picture)

@@ -1,69 +1,69 @@
-"""The command `scout`: who is in a video, and through which viewports they would be matted."""
+"""`vrmatte scout`: find the people of a video without matting it."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import json as json_format
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from vrmatte.cli.render import terminal_progress
-from vrmatte.errors import one_line
-from vrmatte.people.document import as_json
-from vrmatte.progress import Notice
-from vrmatte.settings.load import load_config
-from vrmatte.settings.notices import notices
-from vrmatte.subjects import People
+from vrmatte.cli.options import Assignments, ConfigFiles, Json, Video, load_settings
+from vrmatte.cli.terminal import (
+    PERSON_COLUMNS,
+    new_table,
+    person_cells,
+    print_path,
+    terminal_progress,
+)
+
+if TYPE_CHECKING:
+    from vrmatte.subjects import People
+
+app = typer.Typer()
 
 
-def scout_command(
-    video: Path, out: Path, files: Sequence[Path], assignments: Sequence[str], *, as_document: bool
+@app.command()
+def scout(
+    video: Video,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Directory for the files.")],
+    config: ConfigFiles = None,
+    assign: Assignments = None,
+    json: Json = False,
 ) -> None:
-    """Write document and contact sheet, print the table or the document."""
+    """Find the people of a video; write NAME_people.json, for editing, and a contact sheet."""
     from vrmatte.commands.scout import scout_video
+    from vrmatte.people.document import as_json
 
-    resolved = load_config(files, assignments)
-    with terminal_progress(quiet=as_document) as observer:
-        for text in notices(resolved):
-            observer(Notice(text))
-        scouted = scout_video(video, out, resolved.config, observer)
-    if as_document:
-        typer.echo(json.dumps(json.loads(as_json(scouted.people))))
+    settings = load_settings(config, assign)
+    with terminal_progress(quiet=json, notices=settings.notices) as observer:
+        scouted = scout_video(video, out, settings.config, observer)
+    if json:
+        typer.echo(json_format.dumps(json_format.loads(as_json(scouted.people))))
         return
     console = Console(markup=False)
     console.print(_people_table(scouted.people))
     console.print(_viewport_table(scouted.people, scouted.px_per_deg))
-    console.print(
-        f"{one_line(str(scouted.document))} (edit it, and a run uses it as it is)", soft_wrap=True
-    )
-    console.print(f"{one_line(str(scouted.sheet))}", soft_wrap=True)
+    print_path("People (edit to change what a run mattes): ", scouted.document)
+    print_path("Contact sheet: ", scouted.sheet)
 
 
 def _people_table(people: People) -> Table:
     cuts = len(people.shots) - 1
-    table = Table(title=f"{len(people.people)} people, {cuts} cuts, {people.source.frames} frames")
-    for name in ("id", "kind", "kept", "frames", "confidence", "stands at"):
-        table.add_column(name)
+    title = f"{len(people.people)} people, {cuts} cuts, {people.source.frames} frames"
+    table = new_table(*PERSON_COLUMNS, "frames", title=title)
     for person in people.people:
-        middle = person.boxes[len(person.boxes) // 2].boxes[0].center
-        table.add_row(
-            str(person.id),
-            person.kind.replace("_", " "),
-            "yes" if person.keep else "no",
-            f"{person.first}-{person.last - 1}",
-            f"{person.confidence:.2f}",
-            f"{middle[0]:.0f}, {middle[1]:.0f}",
-        )
+        middle = person.boxes[len(person.boxes) // 2]
+        table.add_row(*person_cells(person, middle), f"{person.first}-{person.last - 1}")
     return table
 
 
 def _viewport_table(people: People, px_per_deg: float) -> Table:
-    table = Table(title="viewports (degrees; pixels at the source's density)")
-    for name in ("name", "frames", "yaw, pitch", "field of view", "pixels", "turns"):
-        table.add_column(name)
+    title = "viewports (degrees; pixels at the density of the source)"
+    columns = ("name", "frames", "yaw, pitch", "field of view", "pixels", "turns")
+    table = new_table(*columns, title=title)
     for path in people.viewports:
         view = path.at(path.first)
         width, height = view.size_for(px_per_deg)

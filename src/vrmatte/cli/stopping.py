@@ -1,8 +1,8 @@
-"""What signals do: the first Ctrl-C lets the chunk in work be finished, anything more stops now.
+"""Signals and stalls: the first Ctrl-C finishes the current chunk, any further signal stops now.
 
-Signals reach the main thread only when it leaves native code, and several become one. So a thread
-of its own reads each of them as it comes, says what will happen, interrupts the main thread where
-that is wanted, and ends the process where the main thread does not follow.
+Signals reach the main thread only when it leaves native code, and several become one. A separate
+thread therefore reads each signal as it arrives, prints what will happen, interrupts the main
+thread if it must stop, and ends the process if the main thread doesn't respond.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Self
 
+from vrmatte.errors import StalledError, one_line
 from vrmatte.platform_support import (
     STOP_SIGNALS,
     handled_stop_signals,
     wake_main_thread,
+    without_path_prefix,
 )
 from vrmatte.progress import Advanced, Event, Finished, Observer, Started
 
 PATIENCE_SECONDS = 8.0
-"""How long a run that is to stop now may take to put its things away."""
+"""Time for a run that must stop now to clean up."""
 _AGAIN = "press again to stop now"
 
 
 class StopNow(BaseException):
-    """Ctrl-C or a request to end. No KeyboardInterrupt, because Typer answers that one itself."""
+    """Ctrl-C or a request to end; not a KeyboardInterrupt, which Typer handles itself."""
 
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number
@@ -41,15 +43,15 @@ class StopNow(BaseException):
 
 
 def stop_at_once(number: int, _frame: FrameType | None) -> None:
-    """Answer a signal where nothing is worth finishing."""
+    """Handle a signal outside of runs, where no chunk has to be finished."""
     raise StopNow(number)
 
 
 class ChunkClock:
-    """Hears the events of a run: whether a chunk is being made, and how long it still takes."""
+    """Observer that knows if a chunk is being processed, and estimates its remaining time."""
 
     def __init__(self, observer: Observer, chunk_frames: int) -> None:
-        """Take who else listens, and the length of chunks where it is known (0: it isn't)."""
+        """Pass events on to `observer`; `chunk_frames` is the length of chunks, 0 if unknown."""
         self._observer = observer
         self._chunk_frames = chunk_frames
         self.in_chunk = False
@@ -57,7 +59,7 @@ class ChunkClock:
         self._since = 0.0
 
     def __call__(self, event: Event) -> None:
-        """Take note of an event and pass it on."""
+        """Record an event and pass it on."""
         if isinstance(event, Started | Finished):
             self.in_chunk = isinstance(event, Started) and event.stage == "matte"
         if isinstance(event, Started) and self.in_chunk:
@@ -69,12 +71,12 @@ class ChunkClock:
         self._observer(event)
 
     def begin_chunk(self) -> None:
-        """The chunk before is finished."""
+        """Record that the previous chunk is finished."""
         self._chunk_frames = max(self._chunk_frames, self._done - self._begun_at)
         self._begun_at = self._done
 
     def seconds_left(self) -> float | None:
-        """Until the chunk in work is finished, at most; None: not known."""
+        """Return an upper bound until the current chunk is finished; None: unknown."""
         made = self._done - self._skipped
         if not made or not self._chunk_frames:
             return None
@@ -83,10 +85,16 @@ class ChunkClock:
 
 
 class Stopping:
-    """Answers signals while its `with` block runs; `wanted` is what a run asks between chunks."""
+    """Handles signals while its `with` block runs; a run calls `wanted` between chunks."""
 
     def __init__(self, observer: Observer, *, chunk_frames: int, folder: Path | None) -> None:
-        """Take who listens, the length of chunks, and where its half-written files lie."""
+        """Prepare to stop a run.
+
+        Args:
+            observer: receives the events of the run.
+            chunk_frames: length of its chunks; 0: unknown.
+            folder: of the job, where half-written files are deleted; None: nowhere.
+        """
         self.observer = ChunkClock(observer, chunk_frames)
         self._folder = folder
         self._is_asked = False
@@ -97,7 +105,7 @@ class Stopping:
         self._put_back: list[Callable[[], object]] = []
 
     def wanted(self) -> bool:
-        """Whether the run is to stop here; called where a chunk begins."""
+        """Return True if the run must stop here; called where a chunk begins."""
         self.observer.begin_chunk()
         return self._is_asked
 
@@ -118,7 +126,7 @@ class Stopping:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave signals as they were; once a stop is under way it stays so until the end."""
+        """Restore the signal handlers, unless the run is being stopped."""
         if self._stop_now is not None:
             return
         for put_back in reversed(self._put_back):
@@ -126,7 +134,7 @@ class Stopping:
         self._ends[0].close()  # which ends the watcher
 
     def _in_main_thread(self, _number: int, _frame: FrameType | None) -> None:
-        """Python runs this in the main thread; what is to be done the watcher has decided."""
+        """Raise `StopNow` in the main thread if the watcher has decided so."""
         if self._stop_now is not None and not self._is_raised:
             self._is_raised = True
             raise self._stop_now
@@ -137,12 +145,12 @@ class Stopping:
             selector.register(end, selectors.EVENT_READ)
             while self._stop_now is None:
                 selector.select()
-                told = end.recv(1)
-                if not told:
+                received = end.recv(1)
+                if not received:
                     end.close()
                     return
-                if told[0] in STOP_SIGNALS:
-                    self._decide(told[0])
+                if received[0] in STOP_SIGNALS:
+                    self._decide(received[0])
         time.sleep(PATIENCE_SECONDS)
         self._end_process(self._stop_now)
 
@@ -156,12 +164,11 @@ class Stopping:
         wake_main_thread(number)
 
     def _end_process(self, stop: StopNow) -> None:
-        """The main thread is stuck in native code: what it would put away is put away here."""
+        """Clean up for a main thread that is stuck in native code."""
         with contextlib.suppress(OSError):  # Windows deletes no open file; the next run does
-            for part in self._folder.rglob("*.part") if self._folder else ():
-                part.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the terminal may be closed
-            os.write(2, f"vrmatte: {stop}\n".encode())  # a stuck thread may hold sys.stderr
+            for draft in self._folder.rglob("*.part") if self._folder else ():
+                draft.unlink(missing_ok=True)
+        _write_stderr(str(stop))
         os._exit(stop.exit_code)
 
 
@@ -170,6 +177,18 @@ def _about(seconds: float | None) -> str:
         return ""
     whole = round(seconds)
     return f" (about {whole} s)" if whole < 120 else f" (about {whole // 60} min)"
+
+
+def end_stalled_process(error: StalledError) -> None:
+    """End the process of a run that makes no progress: a thread that hangs can't be stopped."""
+    _write_stderr(without_path_prefix(one_line(str(error))))
+    os._exit(error.exit_code)
+
+
+def _write_stderr(text: str) -> None:
+    """Write one line to stderr although a stuck thread may hold `sys.stderr`."""
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        os.write(2, f"vrmatte: {text}\n".encode())
 
 
 def print_error(text: str) -> None:

@@ -1,1 +1,1 @@
-"""One file per command: what the command line and Python callers run."""
+"""Commands of vrmatte, one module each, for the command line and for Python callers."""

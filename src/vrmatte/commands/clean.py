@@ -1,8 +1,8 @@
-"""`vrmatte clean DIR`: frees what a directory's jobs hold beyond need, never a finished file.
+"""`vrmatte clean DIR`: delete files that no job of a directory needs, never a finished file.
 
-What a run would go on from stays, and so do the mattes that `render` and `verify` read, unless they
-are asked for by name. Rows leave the manifest before their files, so a kill in between costs
-nothing.
+Everything a run needs to continue is kept, and so are the mattes that `render` and `verify` read,
+unless the scope includes them. Rows leave the manifest before their files are deleted, so a kill in
+between does no harm.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from vrmatte.jobs.manifest import Manifest, StoredPiece
 from vrmatte.jobs.run_log import RunLog
 from vrmatte.platform_support import is_link, remove_file
 
-Scope = Literal["leftovers", "mattes", "all"]
-"""How far cleaning goes: what nobody needs, the matte store too, or all that was kept."""
+CleaningScope = Literal["leftovers", "mattes", "all"]
+"""Files to delete: those nobody needs, the matte store too, or everything but finished files."""
 
-_OF_FILES = "file:"
-"""How names of pieces begin that are joined to files; all others lie beside the matte."""
+_FILE_PREFIX = "file:"
+"""Prefix of pieces that files are joined from; all other pieces belong to the matte."""
 _SET_ASIDE = re.compile(r"(.+)-\d+")
-_UNPLANNED = "all of it: nothing was planned yet"
+_UNPLANNED = "all files: no run was planned yet"
 
 
 @dataclass(frozen=True, slots=True)
-class Freed:
-    """Files of one kind that are gone, or would be."""
+class DeletedFiles:
+    """Files of one kind that were deleted, or would be."""
 
     job: str
     what: str
@@ -50,19 +50,19 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class CleanedJob:
-    """What became of one job."""
+    """Result for one job."""
 
     job: str
     unfinished: tuple[str, ...]
-    """Files that are promised and not there; none: all are finished."""
-    freed: tuple[Freed, ...]
+    """Names of files that are not finished."""
+    freed: tuple[DeletedFiles, ...]
     notices: tuple[str, ...]
-    """What the user must know of what was freed, or was not."""
+    """Consequences the user should know."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Heap:
-    """What goes, by its paths; and the rows of the manifest that go first."""
+class _Deletion:
+    """Files of one kind to delete, and the rows of the manifest to delete before them."""
 
     what: str
     files: tuple[Path, ...]
@@ -70,52 +70,57 @@ class _Heap:
 
 
 def clean_output(
-    output: Path | str, scope: Scope = "leftovers", *, dry_run: bool = False
+    output: Path | str, scope: CleaningScope = "leftovers", *, dry_run: bool = False
 ) -> tuple[CleanedJob, ...]:
-    """Free what the jobs in `output` don't need; all of them are locked before anything goes.
+    """Delete files the jobs in `output` don't need; all jobs are locked first.
 
     Args:
-        output: `--out` of earlier runs.
-        scope: how far to go. Unfinished jobs keep all that a run goes on from, except with "all".
-        dry_run: only tell what would go.
+        output: directory of earlier runs.
+        scope: files to delete. Unfinished jobs keep everything a run needs to continue, except
+            with "all".
+        dry_run: only return what would be deleted.
 
     Raises:
         InputError: the directory holds no vrmatte job.
-        OutputLockedError: a run is working there.
-        OutputError: a link stands in the way, or a file can't be deleted.
+        OutputLockedError: a run is writing there.
+        OutputError: a link is in the way, or a file can't be deleted.
     """
     output = Path(output)
     stems = sorted({*job_stems(output), *(stem for stem, _ in _set_aside(output))})
     if not stems:
-        begun_jobs(output)  # says so
+        begun_jobs(output)  # raises InputError
     with ExitStack() as locks:
         places = [locks.enter_context(locked_job(output, stem)) for stem in stems]
         return tuple(_clean_job(place, scope, dry_run=dry_run) for place in places)
 
 
-def _clean_job(place: JobFolder, scope: Scope, *, dry_run: bool) -> CleanedJob:
+def _clean_job(place: JobFolder, scope: CleaningScope, *, dry_run: bool) -> CleanedJob:
     job = place.folder.name
     with ExitStack() as stack:
         manifest = _manifest(place, scope, stack)
         unfinished = () if manifest is None else _unfinished(manifest)
-        heaps = [heap for heap in _heaps(place, manifest, scope, unfinished) if heap.files]
-        freed = tuple(_freed(job, heap) for heap in heaps)
+        deletions = [
+            deletion
+            for deletion in _deletions(place, manifest, scope, unfinished)
+            if deletion.files
+        ]
+        freed = tuple(_summary(job, deletion) for deletion in deletions)
         if scope == "all":
-            stack.close()  # its own files are among those that go
+            stack.close()  # its own files are among those to delete
             manifest = None
         if not dry_run:
-            _free(manifest, heaps)
+            _delete(manifest, deletions)
     if not dry_run:
         if freed and scope != "all":
-            told = {each.what: each.bytes for each in freed}
+            sizes = {each.what: each.bytes for each in freed}
             with suppress(DiskFullError):
-                RunLog(place.folder).note("cleaned", scope=scope, freed_bytes=told)
+                RunLog(place.folder).note("cleaned", scope=scope, freed_bytes=sizes)
         _remove_empty_folders(place, scope)
     return CleanedJob(job, unfinished, freed, tuple(_notices(scope, unfinished)))
 
 
-def _manifest(place: JobFolder, scope: Scope, stack: ExitStack) -> Manifest | None:
-    """The job's manifest; None: there is none, or it is to go and can't be read."""
+def _manifest(place: JobFolder, scope: CleaningScope, stack: ExitStack) -> Manifest | None:
+    """Return the job's manifest; None: missing, or unreadable and to be deleted."""
     if not (place.folder / "manifest.sqlite").is_file():
         return None
     try:
@@ -127,7 +132,7 @@ def _manifest(place: JobFolder, scope: Scope, stack: ExitStack) -> Manifest | No
 
 
 def _unfinished(manifest: Manifest) -> tuple[str, ...]:
-    """Names of files that are promised and not in place."""
+    """Return the names of files that runs have promised but not finished."""
     promised = manifest.fact("promised")
     if not isinstance(promised, dict):
         return (_UNPLANNED,)
@@ -139,66 +144,66 @@ def _unfinished(manifest: Manifest) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _heaps(
-    place: JobFolder, manifest: Manifest | None, scope: Scope, unfinished: tuple[str, ...]
-) -> Iterator[_Heap]:
-    """What goes, kind by kind."""
+def _deletions(
+    place: JobFolder, manifest: Manifest | None, scope: CleaningScope, unfinished: tuple[str, ...]
+) -> Iterator[_Deletion]:
+    """Yield the files to delete, kind by kind."""
     aside = [path for stem, path in _set_aside(place.output) if stem == place.folder.name]
     for path in aside:
         refuse_links(path)
-    yield _Heap("set aside by --fresh", tuple(file for path in aside for file in _files(path)))
+    yield _Deletion("set aside by --fresh", tuple(file for path in aside for file in _files(path)))
     if scope == "all":
         parts = tuple(_finals_parts(place, manifest, ()))
-        yield _Heap("all that was kept", (*parts, *_files(place.folder)))
+        yield _Deletion("everything kept", (*parts, *_files(place.folder)))
         return
     parts = tuple(path for path in _files(place.folder) if path.suffix == ".part")
-    yield _Heap("half-written", (*parts, *_finals_parts(place, manifest, unfinished)))
+    yield _Deletion("half-written", (*parts, *_finals_parts(place, manifest, unfinished)))
     if manifest is None or unfinished:
         return
     kept = tuple(_pieces_of_last_run(manifest))
     kept_files = {piece.path for piece in kept}
     chunks = [path for path in _files(place.folder / "chunks") if path not in parts]
-    yield _Heap(
-        "chunks no file needs",
+    yield _Deletion(
+        "unused chunks",
         tuple(path for path in chunks if path not in kept_files),
         tuple(piece for piece in manifest.all_pieces() if piece not in kept),
     )
     if scope == "mattes":
-        yield _Heap("mattes", tuple(path for path in chunks if path in kept_files), kept)
+        yield _Deletion("mattes", tuple(path for path in chunks if path in kept_files), kept)
 
 
 def _pieces_of_last_run(manifest: Manifest) -> Iterator[StoredPiece]:
-    """The mattes that `render` and `verify` read, with what lies beside them."""
+    """Yield the pieces that `render` and `verify` read: mattes, and files that belong to them."""
     keys = manifest.fact("matte_keys")
     for piece in manifest.all_pieces():
         is_wanted = not isinstance(keys, list) or piece.key in keys
-        if is_wanted and not piece.name.startswith(_OF_FILES):
+        if is_wanted and not piece.name.startswith(_FILE_PREFIX):
             yield piece
 
 
 def _finals_parts(
     place: JobFolder, manifest: Manifest | None, unfinished: tuple[str, ...]
 ) -> Iterator[Path]:
-    """Half-joined files beside the finished ones, by the names that were promised.
+    """Yield half-joined files, by the names of the finished ones.
 
-    A folder of pictures is gone on from, so it stays while its job is unfinished.
+    A folder of images can be continued, so it is kept while its job is unfinished.
     """
     promised = None if manifest is None else manifest.fact("promised")
     if manifest is None or not isinstance(promised, dict):
         return
     for name in promised:
-        told = str(manifest.fact(f"file_name:{name}") or "")
-        part = place.output / f"{told}.part"
-        if not told or part.parent != place.output or is_link(part):
+        file_name = str(manifest.fact(f"file_name:{name}") or "")
+        draft = place.output / f"{file_name}.part"
+        if not file_name or draft.parent != place.output or is_link(draft):
             continue
-        if part.is_file():
-            yield part
+        if draft.is_file():
+            yield draft
         elif not unfinished:
-            yield from _files(part)
+            yield from _files(draft)
 
 
 def _set_aside(output: Path) -> Iterator[tuple[str, Path]]:
-    """Work that --fresh moved aside: the job's name, the folder."""
+    """Yield the folders that --fresh set aside, each with the name of its job."""
     folder = output / WORK_FOLDER / ASIDE_FOLDER
     for path in sorted(folder.glob("*")) if not is_link(folder) else ():
         match = _SET_ASIDE.fullmatch(path.name)
@@ -207,34 +212,34 @@ def _set_aside(output: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """All files of a folder that holds no links, sorted."""
-    found = [Path(place, name) for place, _, names in os.walk(folder) for name in names]
-    return sorted(found)
+    """Return all files below a folder that holds no links, sorted."""
+    return sorted(Path(place, name) for place, _, names in os.walk(folder) for name in names)
 
 
-def _freed(job: str, heap: _Heap) -> Freed:
-    return Freed(job, heap.what, len(heap.files), sum(path.stat().st_size for path in heap.files))
+def _summary(job: str, deletion: _Deletion) -> DeletedFiles:
+    size = sum(path.stat().st_size for path in deletion.files)
+    return DeletedFiles(job, deletion.what, len(deletion.files), size)
 
 
-def _free(manifest: Manifest | None, heaps: Iterable[_Heap]) -> None:
-    """Rows first: a file without a row is nobody's, a row without its file is damage."""
-    for heap in heaps:
-        for piece in heap.rows:
+def _delete(manifest: Manifest | None, deletions: Iterable[_Deletion]) -> None:
+    """Delete rows first: a file without a row is unused, a row without its file is damage."""
+    for deletion in deletions:
+        for piece in deletion.rows:
             assert manifest is not None
             manifest.forget_piece(piece.chunk, piece.name)
-        for path in heap.files:
+        for path in deletion.files:
             try:
                 remove_file(path)
             except OSError as error:
                 raise output_error(error, path) from error
 
 
-def _remove_empty_folders(place: JobFolder, scope: Scope) -> None:
-    """Folders that nothing is left in; with "all" also what tells that a job was here."""
+def _remove_empty_folders(place: JobFolder, scope: CleaningScope) -> None:
+    """Remove empty folders; with "all" also the lock and owner files of the job."""
     work = place.folder.parent
     if scope == "all":
         for suffix in (".owner", ".lock"):
-            with suppress(OSError):  # a lock that is held can't go everywhere
+            with suppress(OSError):  # not every system deletes a lock that is held
                 place.folder.with_name(place.folder.name + suffix).unlink(missing_ok=True)
     below = [place.folder / "chunks", *(path for _, path in _set_aside(place.output))]
     if scope == "all":
@@ -248,18 +253,18 @@ def _remove_empty_folders(place: JobFolder, scope: Scope) -> None:
             folder.rmdir()
 
 
-def _notices(scope: Scope, unfinished: tuple[str, ...]) -> Iterator[str]:
+def _notices(scope: CleaningScope, unfinished: tuple[str, ...]) -> Iterator[str]:
     if unfinished and scope != "all":
         yield (
-            f"not finished: {', '.join(unfinished)}; what a run goes on from is kept "
-            "(--all frees it)"
+            f"not finished: {', '.join(unfinished)}; everything a run needs to continue is kept "
+            "(--all deletes it)"
         )
     elif unfinished:
-        yield f"not finished: {', '.join(unfinished)}; a run begins anew"
+        yield f"not finished: {', '.join(unfinished)}; a run starts over"
     elif scope == "mattes":
         yield (
-            "without mattes `render` makes no further files, `verify` compares no alpha, and "
-            "another run mattes anew"
+            "without mattes `render` can't write further files, `verify` can't compare alpha, and "
+            "another run mattes the video again"
         )
     if scope == "all":
-        yield "`verify` and `render` know nothing of the finished files any more"
+        yield "`verify` and `render` no longer work for the finished files"

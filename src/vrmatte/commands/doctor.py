@@ -1,4 +1,4 @@
-"""Examines the machine: everything is tried, nothing is taken from a list."""
+"""`vrmatte doctor`: check the machine by trying everything instead of trusting lists."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib.metadata import PackageNotFoundError, version
@@ -33,8 +33,11 @@ from vrmatte.models.weights import verify_weights
 from vrmatte.profiling.machine_use import free_gpu_bytes
 from vrmatte.settings.config import OutputConfig
 
-State = Literal["ok", "warning", "missing"]
-"""It works; it works, but read the advice; it isn't there, or doesn't work."""
+CheckState = Literal["ok", "warning", "missing"]
+"""Works; works, but with advice; is missing or doesn't work."""
+
+TryCodec = Callable[[EncoderSpec, int, int], CodecTrial]
+"""Tries an encoder, and the decoder of its codec, at a width and height."""
 
 GIB = 1 << 30
 DEFAULT_SIZE = 6144, 3072
@@ -55,82 +58,87 @@ _EXTRAS = {
     "nicegui": "a page in the browser",
     "ray": "several machines",
 }
-"""Packages the default job does without, and what they are for."""
+"""Optional packages and their purpose."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was examined."""
+class MachineCheck:
+    """Result of one check."""
 
     group: str
     what: str
-    state: State
-    found: str
+    state: CheckState
+    result: str
     advice: str = ""
     needed: bool = False
-    """The default job can't run while it is missing."""
+    """Runs with default settings can't work without it."""
 
 
-def can_run(findings: list[Finding]) -> bool:
-    """Whether the default job can."""
-    return not any(f.needed and f.state == "missing" for f in findings)
+def missing_needs(checks: Sequence[MachineCheck]) -> list[MachineCheck]:
+    """Return what runs with default settings need, but is missing."""
+    return [check for check in checks if check.needed and check.state == "missing"]
 
 
-def examine(folder: Path = Path(), size: tuple[int, int] = DEFAULT_SIZE) -> list[Finding]:
-    """Examine versions, machine, networks, codecs at `size`, weights, and the disk of `folder`."""
+def examine(folder: Path = Path(), size: tuple[int, int] = DEFAULT_SIZE) -> list[MachineCheck]:
+    """Check versions, machine, networks, codecs, weights, and the disk of a folder.
+
+    Args:
+        folder: an output directory, which may not exist yet.
+        size: width and height the codecs are tried with.
+    """
     return [
         *_versions(),
         *_machine(folder),
         *_networks(),
-        *_codecs(size),
+        *check_codecs(size),
         *_hardware(size),
         *_weights(),
         *_extras(),
     ]
 
 
-def _versions() -> Iterator[Finding]:
+def _versions() -> Iterator[MachineCheck]:
     group = "versions"
-    yield Finding(group, "vrmatte", "ok", version("vrmatte"))
-    state: State = "ok" if sys.version_info >= _OLDEST_PYTHON else "missing"
-    yield Finding(group, "Python", state, platform.python_version(), needed=True)
+    yield MachineCheck(group, "vrmatte", "ok", version("vrmatte"))
+    state: CheckState = "ok" if sys.version_info >= _OLDEST_PYTHON else "missing"
+    yield MachineCheck(group, "Python", state, platform.python_version(), needed=True)
     libraries = ", ".join(
         f"{name} {'.'.join(map(str, number))}"
         for name, number in av.library_versions.items()
         if name in ("libavcodec", "libavformat")
     )
-    yield Finding(group, "FFmpeg", "ok", f"{libraries} (PyAV {av.__version__})")
+    yield MachineCheck(group, "FFmpeg", "ok", f"{libraries} (PyAV {av.__version__})")
     yield _runtime()
-    yield Finding(group, "OpenCV", "ok", _version("opencv-python-headless") or "another build")
-    yield Finding(group, "Numba", "ok", _version("numba") or "unknown")
-    yield Finding(group, "system", "ok", platform.platform())
+    yield MachineCheck(group, "OpenCV", "ok", _version("opencv-python-headless") or "another build")
+    yield MachineCheck(group, "Numba", "ok", _version("numba") or "unknown")
+    yield MachineCheck(group, "system", "ok", platform.platform())
 
 
-def _runtime() -> Finding:
+def _runtime() -> MachineCheck:
     """Check that exactly one build of ONNX Runtime is installed, and loads."""
     builds = ", ".join(str(build) for build in installed_builds()) or "not installed"
     try:
         load_runtime()
     except VrmatteError as error:
-        return Finding("versions", "ONNX Runtime", "missing", builds, str(error), needed=True)
-    return Finding("versions", "ONNX Runtime", "ok", builds, needed=True)
+        return MachineCheck("versions", "ONNX Runtime", "missing", builds, str(error), needed=True)
+    return MachineCheck("versions", "ONNX Runtime", "ok", builds, needed=True)
 
 
 def _version(package: str) -> str | None:
-    """Of an installed package, without importing it."""
+    """Return the version of an installed package, without importing it."""
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _machine(folder: Path) -> Iterator[Finding]:
+def _machine(folder: Path) -> Iterator[MachineCheck]:
     group, memory = "machine", psutil.virtual_memory()
     cores = f"{cpu_threads()} of {psutil.cpu_count() or 1} for networks"
-    yield Finding(group, "processor cores", "ok", f"{cores}, {platform.machine()}")
+    yield MachineCheck(group, "processor cores", "ok", f"{cores}, {platform.machine()}")
     free = memory.available / GIB
     enough = free >= _MEMORY_GIB
-    yield Finding(
+    yield MachineCheck(
         group,
         "memory",
         "ok" if enough else "warning",
@@ -140,50 +148,52 @@ def _machine(folder: Path) -> Iterator[Finding]:
     yield _disk(folder)
     gpu = free_gpu_bytes()
     if gpu is not None:
-        state: State = "ok" if gpu >= _GPU_GIB * GIB else "warning"
+        state: CheckState = "ok" if gpu >= _GPU_GIB * GIB else "warning"
         advice = "" if state == "ok" else "close other programs that use the GPU"
-        yield Finding(group, "GPU memory", state, f"{gpu / GIB:.1f} GiB free", advice)
+        yield MachineCheck(group, "GPU memory", state, f"{gpu / GIB:.1f} GiB free", advice)
 
 
-def _disk(folder: Path) -> Finding:
-    """Of an output directory, or of the folder it would be made in."""
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    what = f"disk of {there}"
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        return Finding(
-            "machine", what, "missing", "can't be written to", "choose another --out", needed=True
+def _disk(folder: Path) -> MachineCheck:
+    """Check the disk of an output directory, or of the folder it would be created in."""
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    name = f"disk of {existing}"
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        return MachineCheck(
+            "machine", name, "missing", "can't be written to", "choose another --out", needed=True
         )
-    free = shutil.disk_usage(there).free
-    state: State = "ok" if free >= _DISK_GIB * GIB else "warning"
+    free = shutil.disk_usage(existing).free
+    state: CheckState = "ok" if free >= _DISK_GIB * GIB else "warning"
     if free < RESERVE_BYTES:
         state = "missing"
-    advice = "an hour of 6K video needs some 20-80 GiB per file: free some or choose another --out"
-    told = f"{free / GIB:.1f} GiB free"
-    return Finding("machine", what, state, told, "" if state == "ok" else advice, needed=True)
+    advice = "an hour of 6K video takes 20-80 GiB per file: free space or choose another --out"
+    result = f"{free / GIB:.1f} GiB free"
+    return MachineCheck(
+        "machine", name, state, result, "" if state == "ok" else advice, needed=True
+    )
 
 
-def _networks() -> Iterator[Finding]:
+def _networks() -> Iterator[MachineCheck]:
     """Where they run, and what each device said when a tiny one was run there."""
     try:
         choice = resolve_device("auto")
     except VrmatteError:
         advice = "see ONNX Runtime above"
-        yield Finding("networks", "networks", "missing", "can't run", advice, needed=True)
+        yield MachineCheck("networks", "networks", "missing", "can't run", advice, needed=True)
         return
     advice = ""
     if choice.device == "cpu":
         advice = f"a GPU is many times faster; with an NVIDIA card run {install_commands('cuda')}"
     found = f"run on {choice.device}, {cpu_threads()} CPU threads"
-    yield Finding("networks", "networks", "ok", found, advice, needed=True)
+    yield MachineCheck("networks", "networks", "ok", found, advice, needed=True)
     for device, reason in verdicts().items():
-        found = "ran a network, which agreed with the CPU" if device != "cpu" else "always there"
-        yield Finding("networks", device, "missing" if reason else "ok", reason or found)
+        result = "ran a network; results match the CPU" if device != "cpu" else "always available"
+        yield MachineCheck("networks", device, "missing" if reason else "ok", reason or result)
 
 
-def _codecs(size: tuple[int, int]) -> Iterator[Finding]:
-    """Each software encoder at the size, and the decoder of what it made."""
+def check_codecs(size: tuple[int, int], try_codec: TryCodec = try_codec) -> Iterator[MachineCheck]:
+    """Check each software encoder at a size, and the decoder on the encoder's output."""
     default = choose_encoder(OutputConfig(encoder="software"), *size, 8, _RATE).spec
     store = try_codec(MATTE_STORE, *size)
     encoders = [_encoder("FFV1 (matte store)", size, store, needed=True)]
@@ -196,7 +206,7 @@ def _codecs(size: tuple[int, int]) -> Iterator[Finding]:
 
 
 def _specs(size: tuple[int, int]) -> Iterator[tuple[str, str, EncoderSpec | str]]:
-    """Encoder and codec by name, with its real settings, or why there are none."""
+    """Yield encoder and codec by name, with the settings of a run, or why there are none."""
     for codec, title in _CODECS:
         output = OutputConfig(codec=codec, encoder="software")
         try:
@@ -211,25 +221,25 @@ def _specs(size: tuple[int, int]) -> Iterator[tuple[str, str, EncoderSpec | str]
             yield f"{title} with alpha", title, str(error)
 
 
-def _encoder(name: str, size: tuple[int, int], trial: CodecTrial, *, needed: bool) -> Finding:
-    found = f"coded and read back {size[0]}x{size[1]} in {trial.seconds:.1f} s"
+def _encoder(name: str, size: tuple[int, int], trial: CodecTrial, *, needed: bool) -> MachineCheck:
+    result = f"encoded and decoded {size[0]}x{size[1]} in {trial.seconds:.1f} s"
     advice = "reinstall PyAV, or choose another output.codec" if trial.encoding else ""
-    state: State = "missing" if trial.encoding else "ok"
-    return Finding("encoders", name, state, trial.encoding or found, advice, needed)
+    state: CheckState = "missing" if trial.encoding else "ok"
+    return MachineCheck("encoders", name, state, trial.encoding or result, advice, needed)
 
 
-def _decoder(title: str, size: tuple[int, int], trial: CodecTrial) -> Finding:
+def _decoder(title: str, size: tuple[int, int], trial: CodecTrial) -> MachineCheck:
     needed = title in _CAMERA_CODECS
     if trial.encoding:
-        return Finding("decoders", title, "warning", "not tried: the encoder made no picture")
-    found = f"decoded {size[0]}x{size[1]} to the same picture"
+        return MachineCheck("decoders", title, "warning", "not tried: the encoder failed")
+    result = f"decoded {size[0]}x{size[1]} correctly"
     advice = "reinstall PyAV" if trial.decoding else ""
-    state: State = "missing" if trial.decoding else "ok"
-    return Finding("decoders", title, state, trial.decoding or found, advice, needed)
+    state: CheckState = "missing" if trial.decoding else "ok"
+    return MachineCheck("decoders", title, state, trial.decoding or result, advice, needed)
 
 
-def _hardware(size: tuple[int, int]) -> Iterator[Finding]:
-    """Hardware encoders by family; none is needed."""
+def _hardware(size: tuple[int, int]) -> Iterator[MachineCheck]:
+    """Check hardware encoders, family by family; none is needed."""
     for family in _HARDWARE:
         works: list[str] = []
         reasons: list[str] = []
@@ -239,37 +249,41 @@ def _hardware(size: tuple[int, int]) -> Iterator[Finding]:
                 works.append(title)
             else:
                 reasons += choice.notices
-        found = f"coded pictures of {size[0]}x{size[1]}: {', '.join(works)}"
+        encoded = f"encoded {size[0]}x{size[1]}: {', '.join(works)}"
         refused = reasons[0].partition(": using")[0] if reasons else ""
-        yield Finding("encoders", family, "ok" if works else "missing", found if works else refused)
+        state: CheckState = "ok" if works else "missing"
+        yield MachineCheck("encoders", family, state, encoded if works else refused)
 
 
-def _weights() -> Iterator[Finding]:
-    """Every file that is here, by its digest, and those the default job needs."""
+def _weights() -> Iterator[MachineCheck]:
+    """Check the digest of every weights file on this machine, and of those a run needs."""
     try:
         rows = verify_weights()
     except VrmatteError as error:
-        yield Finding("weights", "weights", "missing", str(error), needed=True)
+        yield MachineCheck("weights", "weights", "missing", str(error), needed=True)
         return
     offline = os.environ.get("VRMATTE_OFFLINE", "").lower() in ("1", "true", "yes", "on")
     for row in rows:
         name, needed = row.file.name, row.file.name in _DEFAULT_WEIGHTS
-        told = f"{row.file.licence}, for {row.file.used_by}"
+        about = f"{row.file.licence}, for {row.file.used_by}"
         if row.state == "verified":
-            yield Finding("weights", name, "ok", f"digest as registered; {told}", needed=needed)
+            yield MachineCheck("weights", name, "ok", f"digest verified; {about}", needed=needed)
         elif row.state == "unverified":
-            advice = "not the registered file: used all the same, and said so"
-            yield Finding("weights", name, "warning", f"another digest; {told}", advice, needed)
+            advice = "not the registered file: used anyway, with a notice"
+            yield MachineCheck(
+                "weights", name, "warning", f"different digest; {about}", advice, needed
+            )
         elif needed or row.state == "damaged":
-            state: State = "missing" if offline and needed else "warning"
-            advice = f"fetched at the first run, or now: vrmatte models pull {name}"
+            state: CheckState = "missing" if offline and needed else "warning"
+            advice = f"downloaded by the first run, or now by: vrmatte models pull {name}"
             if offline:
-                advice = f"VRMATTE_OFFLINE forbids fetching: vrmatte models import {name}"
-            yield Finding("weights", name, state, f"{row.state}; {told}", advice, needed)
+                advice = f"VRMATTE_OFFLINE forbids downloads: vrmatte models import {name}"
+            yield MachineCheck("weights", name, state, f"{row.state}; {about}", advice, needed)
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[MachineCheck]:
     for package, purpose in _EXTRAS.items():
-        told = _version(package)
-        advice = "" if told else f"only needed for {purpose}"
-        yield Finding("extras", package, "ok" if told else "missing", told or "not here", advice)
+        number = _version(package)
+        advice = "" if number else f"only needed for {purpose}"
+        state: CheckState = "ok" if number else "missing"
+        yield MachineCheck("extras", package, state, number or "not installed", advice)

@@ -1,4 +1,4 @@
-"""What a whole run will take, from what samples of it took: time, files, room on disk."""
+"""Estimates of time, file sizes and disk space of a whole run, extrapolated from samples."""
 
 from __future__ import annotations
 
@@ -9,70 +9,70 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class SampleCost:
-    """What one sample took."""
+    """Measured cost of one sample."""
 
     frames: int
     chunks: int
     seconds: float
-    """From beginning to end, what it shares with the whole run (reading times, people) left out."""
+    """Wall time, without what a run does once (reading frame times, detecting people)."""
     frame_seconds: float
-    """Between the first matte and the last."""
+    """From the first matte to the last."""
     chunk_seconds: float
-    """Opening and closing files and saving state, all chunks together."""
+    """Opening and closing files and saving state, sum of all chunks."""
     finish_seconds: float
     """Joining and verifying."""
     file_bytes: Mapping[str, int]
     """Finished files by deliverable."""
     store_bytes: int
-    """The matte store, which is kept."""
+    """Size of the matte store, which is kept."""
     chunk_bytes: int
-    """What else is kept with the chunks: state, findings."""
+    """Size of other files kept with the chunks: state, findings."""
 
 
 @dataclass(frozen=True, slots=True)
 class WholeRun:
-    """What is known of the whole without any sample."""
+    """Facts about the whole run that need no sample."""
 
     frames: int
     chunks: int
     scan_seconds: float
-    """Reading all frame times, as measured."""
+    """Measured time to read all frame times."""
     scout_seconds: float
-    """Looking for people in all of it."""
+    """Time to detect people in the whole video."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a whole run will take."""
+    """Estimated cost of a whole run."""
 
     frames: int
     seconds: float
     """Wall time."""
     parts: Mapping[str, float]
-    """The same by part, in seconds."""
+    """Wall time by part of the run, in seconds."""
     file_bytes: Mapping[str, int]
     """Finished files by deliverable."""
     store_bytes: int
-    """Matte store and what is kept beside it."""
+    """Matte store, with the other files kept with it."""
     kept_bytes: int
-    """On disk in the end."""
+    """On disk after the run."""
     peak_bytes: int
-    """On disk just before the end: chunks wait for all of a file to be joined from them."""
+    """On disk just before the end: a file and the chunks it is joined from exist together."""
 
     @property
     def frames_per_second(self) -> float:
-        """Speed over all."""
+        """Overall speed."""
         return self.frames / self.seconds if self.seconds else 0.0
 
 
 def estimate(samples: Sequence[SampleCost], whole: WholeRun) -> Estimate:
-    """Fixed cost once, chunk cost by chunks, the rest by frames.
+    """Extrapolate samples: fixed cost once, cost of chunks by chunks, the rest by frames.
 
     Raises:
-        ValueError: no sample.
+        ValueError: there is no sample.
     """
     if not samples:
-        raise ValueError("nothing to estimate from")
+        raise ValueError("no samples to estimate from")
     frames = sum(sample.frames for sample in samples)
     chunks = sum(sample.chunks for sample in samples)
     of_frame = sum(s.frame_seconds for s in samples) / max(1, sum(s.frames - 1 for s in samples))
@@ -86,8 +86,8 @@ def estimate(samples: Sequence[SampleCost], whole: WholeRun) -> Estimate:
         for s in samples
     )
     parts = {
-        "reading times": whole.scan_seconds,
-        "looking for people": whole.scout_seconds,
+        "reading frame times": whole.scan_seconds,
+        "detecting people": whole.scout_seconds,
         "starting": fixed,
         "matting and encoding": of_frame * whole.frames,
         "opening and closing chunks": of_chunk * whole.chunks,
@@ -97,8 +97,8 @@ def estimate(samples: Sequence[SampleCost], whole: WholeRun) -> Estimate:
     names = list(dict.fromkeys(name for sample in samples for name in sample.file_bytes))
     files = {n: round(share * sum(s.file_bytes.get(n, 0) for s in samples)) for n in names}
     mattes = share * sum(s.store_bytes for s in samples)
-    beside = whole.chunks / chunks * sum(s.chunk_bytes for s in samples)
-    store = round(mattes + beside)
+    others = whole.chunks / chunks * sum(s.chunk_bytes for s in samples)
+    store = round(mattes + others)
     kept = store + sum(files.values())
     return Estimate(
         frames=whole.frames,

@@ -1,4 +1,4 @@
-"""`vrmatte preview`: one frame, matted as a run would, to look at before a long run."""
+"""`vrmatte preview`: one frame, matted as a run would, to check before a long run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.compose.view import Preparation
 from vrmatte.deliverable_kinds import KINDS
 from vrmatte.deliverables.decide import source_view
-from vrmatte.errors import ConfigError, DamagedInputError, output_error
+from vrmatte.errors import ConfigError, DamagedInputError
+from vrmatte.files import make_folder
 from vrmatte.frames import Matte, PlanarFrame, Rgb, Timeline
 from vrmatte.matting.build import build_matting, sized_paths, whole_sphere
 from vrmatte.matting.engines.choose import choose_engine, load_engine
@@ -40,13 +41,13 @@ from vrmatte.stereo.lenses import align, matches_in
 from vrmatte.subjects import WHOLE_EYES, People, Person, Shot, SourceIdentity, Subjects, TimedBox
 
 _MOST_EYE_PX = 640
-"""Width of an eye in the picture; four of them make 2560."""
+"""Width of an eye in the picture; four of them make 2560 pixels."""
 _DEFAULT_RATE = Fraction(30)
 
 
 @dataclass(frozen=True, slots=True)
 class Previewed:
-    """What a run would make of a frame, and where the picture of it lies."""
+    """Result of matting one frame, and the picture that shows it."""
 
     picture: Path
     at_seconds: float
@@ -54,20 +55,20 @@ class Previewed:
     people: People
     engine: str
     findings: tuple[StereoFinding, ...]
-    """How the eyes agreed, person by person."""
+    """Stereo agreement, person by person."""
     covered: float
-    """Share of the frame that is matted."""
+    """Mean alpha, as a share of the frame."""
     seconds: float
-    """Wall time it took."""
+    """Wall time."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Moment:
-    """One frame of a source, and who is in it."""
+    """One frame of a source, and the people in it."""
 
     frame: PlanarFrame
     index: int
-    """Of the frame, in the timeline that the people's document counts in."""
+    """Number of the frame in the timeline of the people's document."""
     at_seconds: float
     people: People
 
@@ -79,20 +80,21 @@ def preview_frame(
     config: Config | None = None,
     observer: Observer = ignore,
 ) -> Previewed:
-    """Matte one frame by itself and write a picture of it.
+    """Matte a single frame and write a picture of it.
 
-    People are looked for in that frame alone, unless `people.file` names a document; the network
-    settles on it. The file isn't read through, so this is quick however long the video is.
+    People are detected in that frame alone, unless `people.file` names a document; the network
+    settles on that frame. Only the neighbourhood of the frame is read, so the length of the video
+    doesn't matter.
 
     Args:
         video: side-by-side half-equirectangular or fisheye video.
-        at_seconds: which frame; the first at or after that time is taken.
+        at_seconds: time of the frame; the first frame at or after it is used.
         picture: PNG file to write.
-        config: settings as of a run; defaults where None.
+        config: settings of a run; defaults where None.
         observer: receives notices.
 
     Raises:
-        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+        VrmatteError: see `vrmatte.errors` for the subclasses and their exit codes.
     """
     began = time.monotonic()
     video, picture, config = Path(video), Path(picture), config or Config()
@@ -109,10 +111,7 @@ def preview_frame(
         engine, paths, config, source.eye_projection, subjects, on_finding=findings.append
     )
     matte = matting.matte(moment.index, moment.frame)
-    try:
-        picture.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, picture.parent) from error
+    make_folder(picture.parent)
     write_png(_sheet(source, moment, matte, config), picture)
     covered = float(np.mean(matte)) / 255
     taken = round(time.monotonic() - began, 3)
@@ -149,11 +148,11 @@ def _index_at(source: SourceInfo, timeline: Timeline, at_seconds: float) -> int:
 
 
 def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
-    """The first frame at or after a time, decoded from the key frame before it.
+    """Return the first frame at or after a time, decoded from the key frame before it.
 
     Raises:
-        ConfigError: the video ends before that.
-        DamagedInputError: nothing can be decoded there.
+        ConfigError: the video ends before that time.
+        DamagedInputError: no frame can be decoded there.
     """
     wanted = round(Fraction(at_seconds) / source.time_base)
     last: int | None = None
@@ -168,8 +167,8 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
                     return to_planar(frame, source.layout, source.color)
     if last is None:
         raise DamagedInputError(
-            f"{source.path}: nothing can be decoded at {at_seconds:g} s; choose another --at, or "
-            "copy the file again"
+            f"{source.path}: no frame can be decoded at {at_seconds:g} s; choose another --at, "
+            "or copy the file again"
         )
     raise _too_late(source, at_seconds, float(last * source.time_base))
 
@@ -184,7 +183,7 @@ def _too_late(source: SourceInfo, at_seconds: float, last_seconds: float) -> Con
 def _people_in(
     frame: PlanarFrame, source: SourceInfo, config: Config, observer: Observer
 ) -> People:
-    """Who is in a frame, as a document of that frame alone."""
+    """Return the people in a frame, as a document of that frame alone."""
     eye = source.eye_projection
     rate = source.average_rate or _DEFAULT_RATE
     identity = SourceIdentity("", 1, source.width, source.height, rate)
@@ -195,9 +194,9 @@ def _people_in(
     if detector is None:
         return nobody
     threshold = config.detection.confidence_threshold
-    found = detect_stereo(frame, detector, threshold, CONTINUES_FROM, projection=eye)
+    detections = detect_stereo(frame, detector, threshold, CONTINUES_FROM, projection=eye)
     people: list[Person] = []
-    for number, pair in enumerate(found, 1):
+    for number, pair in enumerate(detections, 1):
         left, right = (None if e is None else rounded(e.box) for e in (pair.left, pair.right))
         boxes = (TimedBox(0, left, right, round(pair.score, 3)),)
         people.append(Person(number, kind_of(boxes), True, boxes[0].score, boxes))
@@ -216,8 +215,8 @@ def _subjects(source: SourceInfo, people: People, config: Config, observer: Obse
         return Subjects.of(people)
     observer(
         Notice(
-            f"{source.path}: nobody was found in this frame, so whole eyes are matted; if somebody "
-            "is there, lower detection.confidence_threshold"
+            f"{source.path}: no people were detected in this frame, so whole eyes are matted; if "
+            "there are people, lower detection.confidence_threshold"
         )
     )
     return WHOLE_EYES
@@ -232,8 +231,8 @@ def _sheet(source: SourceInfo, moment: _Moment, matte: Matte, config: Config) ->
         GreenScreen(colour, source.layout, source.color).compose(people, prepared.matte)
         for colour in (config.output.background_color, (0, 0, 0))
     )
-    found = sheet_frame(moment.index, moment.frame, moment.at_seconds, moment.people)
-    found = replace(found, title=f"people found and viewports, at {moment.at_seconds:.3f} s")
+    overview = sheet_frame(moment.index, moment.frame, moment.at_seconds, moment.people)
+    overview = replace(overview, title=f"people and viewports, at {moment.at_seconds:.3f} s")
     eye_px = min(source.height, _MOST_EYE_PX)
-    shown = PreviewFrame(found, prepared.matte, *grounds)
+    shown = PreviewFrame(overview, prepared.matte, *grounds)
     return preview_sheet(shown, eye_px, source.eye_projection)

@@ -1,10 +1,10 @@
-"""Reads the matte out of any file that holds one: grey, with alpha, alpha-packed, PNG folder."""
+"""Reading mattes from files: grey videos, videos with alpha, alpha-packed videos, PNG folders."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Literal
 
 import av
 import av.error
@@ -20,39 +20,40 @@ from vrmatte.media.naming import projection_from_name
 from vrmatte.media.opening import open_input
 from vrmatte.media.planes import plane_view, to_planar
 from vrmatte.quality.truth.field_metrics import Alpha
-
-MatteKind = Literal["auto", "matte", "alpha-packed"]
-"""How a file holds its matte; auto: straight alpha if it has any, packed if its name says so."""
+from vrmatte.settings.choices import MatteKind
+from vrmatte.threads import Prefetcher
 
 _FULL_RANGE = 2
 _DEFAULT_FOV_DEG = 190.0
 
 
 def matte_count(path: Path) -> int | None:
-    """How many frames a file says it has; None: it doesn't say.
+    """Return the number of frames according to a file's header; None: unknown.
 
     Raises:
-        InputError: it isn't there, or no video.
+        InputError: the file is missing, or not a video.
     """
     if path.is_dir():
         return len(_pictures(path))
     with open_input(path) as container:
         if not container.streams.video:
-            raise InputError(f"{path}: has no video; accepted are videos and folders of PNG files")
+            raise InputError(
+                f"{path}: has no video stream; accepted are videos and folders of PNG files"
+            )
         return container.streams.video[0].frames or None
 
 
 def read_mattes(path: Path, kind: MatteKind = "auto") -> Generator[Alpha]:
-    """Yield every matte of a file, shape (H, W), 0..1, in the order of showing.
+    """Yield every matte of a file, shape (H, W), 0..1, in display order.
 
     Args:
         path: a video with straight alpha, a grey one (its luma is read, in the range it is tagged
-            with), an alpha-packed one, or a folder of PNG files in the order of their names.
-        kind: what the file is, where its name or its frames don't tell.
+            with), an alpha-packed one, or a folder of PNG files, sorted by name.
+        kind: how the file stores its matte, where neither its name nor its frames show that.
 
     Raises:
-        InputError: it can't be read, or holds no matte.
-        DamagedInputError: it can't be decoded to its end.
+        InputError: the file can't be read, or holds no matte.
+        DamagedInputError: the file can't be decoded to its end.
     """
     if path.is_dir():
         for picture in _pictures(path):
@@ -63,7 +64,9 @@ def read_mattes(path: Path, kind: MatteKind = "auto") -> Generator[Alpha]:
     fov_deg = hint.fov_deg or _DEFAULT_FOV_DEG
     with open_input(path) as container:
         if not container.streams.video:
-            raise InputError(f"{path}: has no video; accepted are videos and folders of PNG files")
+            raise InputError(
+                f"{path}: has no video stream; accepted are videos and folders of PNG files"
+            )
         try:
             for frame in decode_with_alpha(container, container.streams.video[0]):
                 if kind != "matte" and _has_alpha(frame):
@@ -74,19 +77,54 @@ def read_mattes(path: Path, kind: MatteKind = "auto") -> Generator[Alpha]:
                     yield _luma(frame)
         except av.error.FFmpegError as error:
             raise DamagedInputError(
-                f"{path}: can't be decoded to its end ({error}). Copy or make it again"
+                f"{path}: can't be decoded to its end ({error}). Copy it again or create it again"
             ) from error
 
 
+def read_in_step(
+    mattes: Sequence[tuple[Path, Generator[Alpha]]],
+) -> Iterator[tuple[Alpha, ...]]:
+    """Yield the mattes of several files frame by frame, each file read by a thread.
+
+    Args:
+        mattes: each file, for errors, and its mattes.
+
+    Raises:
+        InputError: a file ends before the others.
+    """
+    with ExitStack() as stack:
+        readers: list[Iterator[Alpha]] = []
+        for path, alphas in mattes:
+            stack.enter_context(closing(alphas))
+            readers.append(iter(stack.enter_context(Prefetcher(alphas, 1, path.name))))
+        frames = 0
+        while True:
+            step = [next(reader, None) for reader in readers]
+            present = tuple(alpha for alpha in step if alpha is not None)
+            if not present:
+                return
+            if len(present) < len(step):
+                pairs = zip(mattes, step, strict=True)
+                ended = next(path for (path, _), alpha in pairs if alpha is None)
+                raise InputError(
+                    f"{ended}: ends after {frames} frames, before the others; only videos of the "
+                    "same frames can be compared"
+                )
+            yield present
+            frames += 1
+
+
 def _pictures(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.png"))
-    if not found:
-        raise InputError(f"{folder}: holds no PNG files; accepted are videos and folders of them")
-    return found
+    pictures = sorted(folder.glob("*.png"))
+    if not pictures:
+        raise InputError(
+            f"{folder}: holds no PNG files; accepted are videos and folders of PNG files"
+        )
+    return pictures
 
 
 def _picture_matte(path: Path) -> Alpha:
-    """Alpha, or the grey of a picture without colours."""
+    """Return the alpha channel, or the grey levels of an image without colours."""
     try:  # OpenCV itself opens no name outside the code page of Windows
         content = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -94,7 +132,7 @@ def _picture_matte(path: Path) -> Alpha:
     picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
     channels = 0 if picture is None else 1 if picture.ndim == 2 else picture.shape[2]
     if picture is None or channels not in (1, 2, 4):
-        raise InputError(f"{path}: isn't a PNG file that is grey or has alpha")
+        raise InputError(f"{path}: is not a PNG file that is grey or has alpha")
     plane = picture if picture.ndim == 2 else picture[..., -1]
     return _scaled(plane, 0, 255 if plane.dtype == np.uint8 else 65535)
 
@@ -104,7 +142,7 @@ def _has_alpha(frame: VideoFrame) -> bool:
 
 
 def _alpha(frame: VideoFrame) -> Alpha:
-    """Alpha knows no limited range."""
+    """Return the alpha plane, which always has full range."""
     if len(frame.planes) != len(frame.format.components):
         return _scaled(frame.to_ndarray(format="rgba")[..., 3], 0, 255)
     bits = frame.format.components[-1].bits
@@ -113,7 +151,7 @@ def _alpha(frame: VideoFrame) -> Alpha:
 
 
 def _luma(frame: VideoFrame) -> Alpha:
-    """Luma in the frame's range; of RGB its grey."""
+    """Return the luma, scaled from the frame's range; the grey levels of RGB."""
     first = frame.format.components[0]
     if frame.format.is_rgb or not first.is_luma or len(frame.planes) < _planes_of(frame):
         return _scaled(frame.to_ndarray(format="gray"), 0, 255)
@@ -130,19 +168,19 @@ def _planes_of(frame: VideoFrame) -> int:
 
 
 def _is_full_range(frame: VideoFrame) -> bool:
-    """Grey formats hold full range unless they say otherwise; "yuvj" always does."""
+    """Return True for full range: "yuvj" always has it, grey formats unless tagged otherwise."""
     name = frame.format.name
     return name.startswith(("gray", "yuvj")) or int(frame.color_range) == _FULL_RANGE
 
 
 def _unpacked(frame: VideoFrame, fov_deg: float, path: Path) -> Alpha:
-    """What players see, as a half-equirectangular matte."""
+    """Return the matte as players unpack it, in half-equirectangular projection."""
     layout = YUV420P if frame.format.components[0].bits == 8 else YUV420P10
     tags = ColorTags(matrix=int(frame.colorspace), full_range=_is_full_range(frame))
     try:
         matte = unpack_alpha(to_planar(frame, layout, tags), fov_deg)
     except ValueError as error:
-        raise InputError(f"{path}: is no alpha-packed video ({error})") from error
+        raise InputError(f"{path}: is not an alpha-packed video ({error})") from error
     return _scaled(matte, 0, 255)
 
 

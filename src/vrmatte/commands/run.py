@@ -1,4 +1,4 @@
-"""Runs a plan on this machine: skip what is made, make what is missing, join, verify, report."""
+"""`vrmatte run`: process the missing chunks of a video, join, verify and report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vrmatte.jobs.job_folder import (
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
-from vrmatte.jobs.stall import StallWatch
+from vrmatte.jobs.stall import OnStall, StallWatch
 from vrmatte.jobs.stopping import Stop, never
 from vrmatte.masks.sam2_loading import torch_on_gpu
 from vrmatte.matting.base import EngineChoice
@@ -59,29 +59,39 @@ def matte_video(
     stored: EngineChoice | None = None,
     observer: Observer = ignore,
     stop: Stop = never,
+    on_stall: OnStall | None = None,
 ) -> RunReport:
-    """Matte a VR180 video: make every deliverable of `config` in the directory `output`.
+    """Matte a VR180 video and write every deliverable of `config` into the directory `output`.
 
-    Continues an earlier run in the same directory: pieces made from the same input and settings
-    are kept, everything else is made anew. `fresh` sets earlier work aside first. A chunk that
-    fails in every try is left out, with the files that need it; all else is made before the run
-    ends with `ChunkError`.
+    An earlier run in the same directory is continued: pieces made from the same input and settings
+    are kept, everything else is processed again. A chunk that fails three times is skipped, with
+    the files that need it; the rest is still processed before the run ends with `ChunkError`.
 
-    The process ends itself with exit code 75 if nothing moves for `processing.stall_minutes`.
+    The call never exits the process. If nothing progresses for `processing.stall_minutes`, the
+    observer receives a notice, and `StalledError` is raised as soon as the run gets to the next
+    chunk or file. A thread that hangs in native code never gets there: a caller that must survive
+    this runs the call in a process of its own and kills that one from `on_stall`.
 
     Args:
         video: side-by-side half-equirectangular or fisheye video, 8 or 10 bit.
-        output: directory for the finished files; made when missing.
+        output: directory for the finished files; created if missing.
         config: settings; defaults where None.
-        fresh: start over.
-        retry_failed: try chunks again that were left out in an earlier run.
-        stored: the engine that made all mattes in an earlier run; no network runs then, and mattes
-            that are not there are refused. None: choose one as settings say.
+        fresh: start over; earlier work is set aside.
+        retry_failed: try chunks again that an earlier run skipped.
+        stored: engine that made all mattes in an earlier run: no network runs, and missing mattes
+            are an error. None: choose one according to the settings.
         observer: receives progress events and notices.
-        stop: asked between chunks and before files are joined; true ends the run there.
+        stop: called between chunks and before files are joined; returns True to end the run there.
+        on_stall: called instead, from another thread, if nothing progresses.
 
     Raises:
-        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+        VrmatteError: see `vrmatte.errors` for the subclasses and their exit codes.
+
+    Example:
+        >>> config = vrmatte.load_config(assignments=["output.deliver=[greenscreen]"]).config
+        >>> report = vrmatte.matte_video("clip_LR_180.mp4", "out", config)
+        >>> [file.path for file in report.files]
+        ['out/clip_LR_180_greenscreen.mp4']
     """
     limit_malloc_arenas()
     video, config = Path(video), config or Config()
@@ -94,9 +104,10 @@ def matte_video(
         open_run_log(place.folder, config, observer) as run_log,
         report_unexpected_errors(place.folder / RUN_LOG_FILE),
         Manifest(place.folder, output) as manifest,
-        StallWatch(config.processing.stall_minutes, run_log) as watch,
+        StallWatch(config.processing.stall_minutes, run_log, on_stall) as watch,
     ):
         listener = _NoticeKeeper(watch.listening(observer), run_log)
+        stop = watch.stopping(stop)
         plan = _laid_out(source, place, manifest, config, stored, listener)
         runs = stored is None
         _note_plan(run_log, plan, runs=runs)
@@ -114,7 +125,7 @@ def _laid_out(
     stored: EngineChoice | None,
     observer: Observer,
 ) -> Plan:
-    """The plan of a run; whatever can be refused is refused before people are looked for."""
+    """Return the plan of a run; checks everything that can fail before people are detected."""
     identity = _check_identity(manifest, source.path)
     timeline = _timeline(source, identity, manifest, config, observer)
     config = _before_damage(source, timeline, config, observer)
@@ -126,7 +137,7 @@ def _laid_out(
     for text in (*engine.notices, *plan.notices, *machine):
         observer(Notice(text))
     if not runs and not knows_subjects(place.output, source, config):
-        return plan  # whoever may not infer may not scout
+        return plan  # detecting people takes a network too
     return plan.of(find_subjects(place.output, source, identity, timeline, config, observer))
 
 
@@ -144,7 +155,7 @@ def _note_plan(run_log: RunLog, plan: Plan, *, runs: bool) -> None:
 
 
 def _device(plan: Plan) -> str:
-    """Where the matting network runs."""
+    """Return the device of the matting network."""
     if plan.engine.name in ("selfie", "brightness"):
         return "cpu"
     return resolve_device(plan.config.hardware.device).device
@@ -159,7 +170,7 @@ def _carried_out(
     began: float,
     stop: Stop,
 ) -> RunReport:
-    """Chunks, files, report."""
+    """Process chunks, finish files, write the report."""
     pieces = work.pieces
     pieces.refuse_missing_mattes()
     refuse_taken_names(pieces.plan, manifest)
@@ -168,7 +179,7 @@ def _carried_out(
     if pieces.drop_broken_pieces():
         work.make_chunks()
     plan, failures = pieces.plan, pieces.failures
-    # Memory and failures may have changed it.
+    # Fallbacks and failures may have changed the plan.
     _remember(manifest, plan, pieces.promised, pieces.matte_keys)
     products = finish_deliverables(
         plan, place, manifest, pieces.matte_keys, listener, stop, unfinishable(plan, failures)
@@ -181,20 +192,20 @@ def _carried_out(
     report = RunReport.of(
         plan, products, manifest, findings, listener.notices, time.time() - began, failures
     )
-    report = _told(report, plan, place, findings, listener)
+    report = _write_reports(report, plan, place, findings, listener)
     refuse_failures(plan, failures, [product.name for product in products], began)
     run_log.note("run ended", seconds=report.seconds, frames=report.frames, exit_code=0)
     return report
 
 
-def _told(
+def _write_reports(
     report: RunReport,
     plan: Plan,
     place: JobFolder,
     findings: Sequence[StereoFinding],
     listener: _NoticeKeeper,
 ) -> RunReport:
-    """Write the report and its page; a notice that the page brings stands in the report too."""
+    """Write the report and its page; the report includes notices about the page."""
     path = place.output / f"{plan.source.path.stem}_report.json"
     write_report(report, path)
     write_page(report, plan, place, findings, listener)
@@ -207,35 +218,35 @@ def _told(
 def _timeline(
     source: SourceInfo, identity: str, manifest: Manifest, config: Config, observer: Observer
 ) -> Timeline:
-    """All frames of the source; what was found damaged before is not looked for again."""
-    told = manifest.fact("damage")
-    about = {"input": identity, "version": DAMAGE_VERSION}
+    """Return all frames of the source; damage that an earlier run found is not searched again."""
+    stored = manifest.fact("damage")
+    subject = {"input": identity, "version": DAMAGE_VERSION}
     known: list[HeldSpan] | None = None
-    if isinstance(told, dict) and {k: told.get(k) for k in about} == about:
-        known = [HeldSpan(*span) for span in told["held"]]
+    if isinstance(stored, dict) and {k: stored.get(k) for k in subject} == subject:
+        known = [HeldSpan(*span) for span in stored["held"]]
     timeline = read_timeline(source, config.input.on_damage, observer, known)
     if config.input.on_damage != "stop" and known is None:
         held = [[span.first, span.last, span.shown] for span in timeline.held]
-        manifest.set_fact("damage", {**about, "held": held})
+        manifest.set_fact("damage", {**subject, "held": held})
     return timeline
 
 
 def _before_damage(
     source: SourceInfo, timeline: Timeline, config: Config, observer: Observer
 ) -> Config:
-    """The same settings, ending before the first damaged frame where that is asked for."""
+    """Return the settings, ending before the first damaged frame if `on_damage` is "partial"."""
     if config.input.on_damage != "partial":
         return config
-    told = config.input
-    end = end_before_damage(source, timeline, told.start, told.end)
-    if end == told.end:
+    limits = config.input
+    end = end_before_damage(source, timeline, limits.start, limits.end)
+    if end == limits.end:
         return config
-    observer(Notice(f"{source.path}: made up to {end:.3f} s, before the first damaged frame"))
-    return config.model_copy(update={"input": told.model_copy(update={"end": end})})
+    observer(Notice(f"{source.path}: processed up to {end:.3f} s, before the first damaged frame"))
+    return config.model_copy(update={"input": limits.model_copy(update={"end": end})})
 
 
 def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
-    """What this machine can't do as asked; networks matter where one runs."""
+    """Yield notices about limits of this machine."""
     if runs:
         yield from _network_notices(plan)
     warning = check_memory(plan)
@@ -244,7 +255,7 @@ def _machine_notices(plan: Plan, *, runs: bool) -> Iterator[str]:
 
 
 def _network_notices(plan: Plan) -> Iterator[str]:
-    """Where networks run instead of where they should, and whether the GPU's memory will do."""
+    """Yield notices about networks on another device than asked for, and about GPU memory."""
     hardware, engine = plan.config.hardware, plan.engine
     mattes = masks = False
     if engine.name == "rvm" or engine.refiner == "rvm":
@@ -259,7 +270,7 @@ def _network_notices(plan: Plan) -> Iterator[str]:
 
 
 class _NoticeKeeper:
-    """Passes events on; keeps the notices for the report and writes them into the journal."""
+    """Observer that passes events on, and keeps notices for the report and the run log."""
 
     def __init__(self, observer: Observer, run_log: RunLog) -> None:
         self._observer = observer
@@ -276,23 +287,23 @@ class _NoticeKeeper:
 
 
 def _check_identity(manifest: Manifest, video: Path) -> str:
-    """The source's identity; refuses a directory that holds work on another video of that name.
+    """Return the source's identity.
 
     Raises:
-        OutputError: the input was replaced since the earlier run.
+        OutputError: the directory holds work on another video of that name.
     """
     identity = fingerprint(video)
     known = manifest.fact("input")
     if known is not None and known != identity:
         raise OutputError(
-            f"{video}: is another video than the one this output was begun with (same name, other "
-            "content). Choose another --out, or start over with --fresh"
+            f"{video}: the output belongs to another video (same name, different content). Choose "
+            "another --out, or start over with --fresh"
         )
     return identity
 
 
 def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:
-    """Chunks are cut as in the earlier run, so that another chunk_size throws nothing away."""
+    """Return the chunk length of an earlier run, so that a new chunk_size discards nothing."""
     known = manifest.fact("chunk_frames")
     if not isinstance(known, int) or known < 1:
         return None
@@ -300,8 +311,8 @@ def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -
     if wanted not in (0, known):
         observer(
             Notice(
-                f"processing.chunk_size={wanted} is for new outputs; this one goes on with chunks "
-                f"of {known} frames (--fresh cuts anew)",
+                f"processing.chunk_size={wanted} applies to new outputs; this one continues with "
+                f"chunks of {known} frames (--fresh starts over)",
                 "info",
             )
         )
@@ -311,9 +322,13 @@ def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -
 def _remember(
     manifest: Manifest, plan: Plan, promised: Mapping[str, str], matte_keys: Sequence[str]
 ) -> None:
-    """What `verify`, `clean` and later runs need to know.
+    """Store what `verify`, `clean` and later runs need.
 
-    `promised` are the keys of the files to come, `matte_keys` those of the mattes they are made of.
+    Args:
+        manifest: stores it.
+        plan: of the run.
+        promised: key of each file the run will write, by deliverable.
+        matte_keys: key of the matte of each chunk.
     """
     if manifest.fact("input") is None:
         manifest.set_fact("input", plan.fingerprint)
@@ -323,9 +338,9 @@ def _remember(
     manifest.set_fact("config", settings)
     manifest.set_fact("engine", asdict(plan.engine))
     manifest.set_fact("matte_keys", list(matte_keys))
-    # Files of earlier runs in this directory are promised still, under the settings they had.
-    before = manifest.fact("promised")
-    manifest.set_fact("promised", {**(before if isinstance(before, dict) else {}), **promised})
+    # Files of earlier runs in this directory stay promised, under the settings of those runs.
+    earlier = manifest.fact("promised")
+    manifest.set_fact("promised", {**(earlier if isinstance(earlier, dict) else {}), **promised})
     for name in promised:
         manifest.set_fact(f"config:{name}", settings)
     for deliverable in plan.deliverables:

@@ -1,11 +1,11 @@
-"""Scouts a video without matting it: writes people.json and a contact sheet to look at."""
+"""`vrmatte scout`: find the people of a video; write people.json and a contact sheet."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from vrmatte.errors import output_error
+from vrmatte.files import make_folder
 from vrmatte.jobs.job_folder import reachable_output
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.scan import fingerprint
@@ -19,37 +19,34 @@ from vrmatte.subjects import People
 
 @dataclass(frozen=True, slots=True)
 class Scouted:
-    """What scouting found and where it lies."""
+    """People of a video, and the files that show them."""
 
     people: People
-    """As a run uses them: who isn't kept is marked so."""
+    """As a run uses them; `keep` is False for people whose matte is removed."""
     document: Path
     sheet: Path
     px_per_deg: float
-    """Density of the source's eyes."""
+    """Resolution of the source's eyes."""
 
 
 def scout_video(
     video: Path | str, output: Path | str, config: Config | None = None, observer: Observer = ignore
 ) -> Scouted:
-    """Find the people of a video, or read an edited document of them, and draw both.
+    """Find the people of a video, or read their edited document, and draw a contact sheet.
 
     Args:
         video: side-by-side half-equirectangular or fisheye video.
-        output: directory for the document and the sheet; made when missing.
+        output: directory for the document and the sheet; created if missing.
         config: settings; defaults where None.
         observer: receives progress events and notices.
 
     Raises:
-        VrmatteError: see `vrmatte.errors` for the tree and the exit codes.
+        VrmatteError: see `vrmatte.errors` for the subclasses and their exit codes.
     """
     video, config = Path(video), config or Config()
     output = reachable_output(Path(output), video.stem)
     source = open_source(video, config.input)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise output_error(error, output) from error
+    make_folder(output)
     timeline = read_timeline(source, config.input.on_damage, observer)
     document = config.people.file or people_file(video, output)
     people = load_or_scout(document, source, fingerprint(video), timeline, config, observer)

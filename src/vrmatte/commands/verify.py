@@ -1,4 +1,4 @@
-"""`vrmatte verify DIR`: checks everything an output directory holds, without a network."""
+"""`vrmatte verify DIR`: check all chunks and files of an output directory, without a network."""
 
 from __future__ import annotations
 
@@ -22,21 +22,25 @@ from vrmatte.subjects import WHOLE_EYES
 
 @dataclass(frozen=True, slots=True)
 class CheckedPiece:
-    """One thing that was checked."""
+    """A file or chunk that was checked."""
 
     job: str
     name: str
-    """A finished file's name, or "chunks"."""
+    """Name of the file, or "chunks" for all chunks together."""
     problem: str | None
-    """What is wrong; None: nothing."""
+    """Reason why the check failed; None: it passed."""
 
 
 def verify_output(output: Path | str, observer: Observer = ignore) -> list[CheckedPiece]:
-    """Recheck every chunk and finished file of `output` against manifest and source.
+    """Check every chunk and finished file of `output` against the manifest and the source.
 
     Raises:
         InputError: the directory holds no vrmatte job, or the source is gone.
-        OutputLockedError: a run is working there.
+        OutputLockedError: a run is writing there.
+
+    Example:
+        >>> [piece.name for piece in vrmatte.verify_output("out") if piece.problem]
+        []
     """
     output = Path(output)
     checked: list[CheckedPiece] = []
@@ -57,7 +61,7 @@ def _check_chunks(stem: str, manifest: Manifest) -> list[CheckedPiece]:
         return [CheckedPiece(stem, "chunks", None)]
     return [
         CheckedPiece(
-            stem, file, "is missing or differs from its digest; `vrmatte run` makes it anew"
+            stem, file, "is missing or differs from its digest; `vrmatte run` processes it again"
         )
         for _, _, file in broken
     ]
@@ -68,7 +72,7 @@ def _check_failures(stem: str, manifest: Manifest) -> list[CheckedPiece]:
         CheckedPiece(
             stem,
             failure.where,
-            f"could not be made in {failure.tries} tries: {failure.error}; {RETRY} tries it again",
+            f"failed {failure.tries} times: {failure.error}; {RETRY} tries again",
         )
         for failure in Failures(manifest).all
     ]
@@ -79,19 +83,19 @@ def _check_products(
 ) -> list[CheckedPiece]:
     promised = manifest.fact("promised")
     if not isinstance(promised, dict):
-        raise OutputError("the manifest remembers no run; run `vrmatte run` first")
+        raise OutputError(f"{place.folder}: no run was planned; run `vrmatte run` first")
     plans: dict[str, Plan] = {}
     checked: list[CheckedPiece] = []
     for name, key in promised.items():
         run = earlier_run(manifest, name)
-        told = run.config.model_dump_json()
-        if told not in plans:
-            plans[told] = _stored_plan(manifest, run, observer)
-        deliverable = next((d for d in plans[told].deliverables if d.id == name), None)
+        settings = run.config.model_dump_json()
+        if settings not in plans:
+            plans[settings] = _stored_plan(manifest, run, observer)
+        deliverable = next((d for d in plans[settings].deliverables if d.id == name), None)
         if deliverable is None:
-            checked.append(CheckedPiece(stem, name, "is promised, but not by the settings kept"))
+            checked.append(CheckedPiece(stem, name, "is not among the files of its own settings"))
             continue
-        problem = _problem(plans[told], place, manifest, deliverable, key, observer)
+        problem = _problem(plans[settings], place, manifest, deliverable, key, observer)
         checked.append(CheckedPiece(stem, deliverable.file_name, problem))
     return checked
 
@@ -104,13 +108,13 @@ def _problem(
     key: str,
     observer: Observer,
 ) -> str | None:
-    """What is wrong with a file; None: nothing."""
+    """Return why a file fails the check; None: it passes."""
     product = manifest.product(deliverable.id)
     if product is None or product.key != key:
         needed = ("matte", piece_name(deliverable))
         chunks = {f.chunk for f in Failures(manifest).all if f.piece in needed}
         if chunks:
-            return f"lacks {', '.join(f'chunk {chunk}' for chunk in sorted(chunks))}, which failed"
+            return f"is missing: {', '.join(f'chunk {c}' for c in sorted(chunks))} failed"
         return "was not finished; run the same command again"
     if not product.path.is_file():
         return "is gone; run the same command again"
@@ -119,7 +123,7 @@ def _problem(
     carried = product.checks.get("carried_streams", [])
     streams = [stream.index for stream in plan.source.streams]
     if not isinstance(carried, list) or not all(index in streams for index in carried):
-        return "is said to carry streams that the source hasn't; run the same command again"
+        return "lists copied streams that the source doesn't have; run the same command again"
     where = product.path if deliverable.sequence is None else product.path.parent
     try:
         mattes = place if _has_mattes(plan, manifest, deliverable, key) else None
@@ -130,17 +134,17 @@ def _problem(
 
 
 def _has_mattes(plan: Plan, manifest: Manifest, deliverable: Deliverable, key: str) -> bool:
-    """Whether the stored mattes are those a file was made of; a later run may have made others."""
+    """Return True if a file was made from the stored mattes; a later run may have replaced them."""
     stored = manifest.piece_keys("matte")
     keys = [stored.get(chunk.index, "") for chunk in plan.chunks]
     return product_key(plan, deliverable, keys) == key
 
 
 def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Plan:
-    """The plan of a run, laid out again from what the manifest remembers."""
+    """Return the plan of a run, computed again from the manifest."""
     identity = fingerprint(run.video)
     if identity != manifest.fact("input"):
-        raise InputError(f"{run.video}: is another video than the one this output was made from")
+        raise InputError(f"{run.video}: the output belongs to another video")
     source = open_source(run.video, run.config.input)
     chunk_frames = manifest.fact("chunk_frames")
     return make_plan(

@@ -1,1 +1,1 @@
-"""A made-up VR180 clip whose mattes are known exactly: for `vrmatte demo` and for the tests."""
+"""Rendered VR180 clips with exact mattes, for `vrmatte demo`, benchmarks and tests."""

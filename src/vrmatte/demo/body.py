@@ -1,4 +1,4 @@
-"""Anatomy and motion: which limbs a waving person has at a moment, and the relief of one limb.
+"""Anatomy and motion: the limbs of a waving person at a moment, and the relief of one limb.
 
 Body coordinates are metres of a person 1.75 m tall: x to the viewer's right, `up` above the floor,
 `out` towards the viewer. A limb is a bone with a radius that changes along it, seen from the front.
@@ -30,24 +30,24 @@ class Limb:
     radii_m: tuple[float, ...]
     """Radius at evenly spaced places from start to end, smoothly joined."""
     out_m: float = 0.0
-    """How far the bone lies towards the viewer."""
+    """Distance of the bone towards the viewer."""
     depth_ratio: float = 1.0
     """Depth of the tube as a share of its width."""
     caps: tuple[float, float] = (1.0, 1.0)
-    """How far each end bulges, as a share of the radius: 1 round, nearly 0 cut off."""
+    """Bulge of each end, as a share of the radius: 1 round, nearly 0 cut off."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """What the front of a limb looks like on a grid; all in metres, all of the grid's shape."""
+    """Front surface of a limb on a grid; all fields in metres and of the grid's shape."""
 
     inside: Field
     """Distance to the outline, positive inside."""
     height: Field
-    """How far the surface comes out towards the viewer."""
+    """Distance of the surface towards the viewer."""
     along: Field
     across: Field
-    """Place on the limb's skin, so that a texture moves with it."""
+    """Position on the limb's skin, so that a texture moves with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +57,14 @@ class Part:
     material: Material
     limbs: tuple[Limb, ...]
     blend_m: float = 0.02
-    """How softly neighbouring limbs melt together."""
+    """Width over which neighbouring limbs blend."""
     opening: Limb | None = None
     """Cut out of the cloth: the neckline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Everything below the chin, ordered back to front, and where the head is."""
+    """All parts below the chin, ordered back to front, and the position of the head."""
 
     parts: tuple[Part, ...]
     head: Point
@@ -74,7 +74,7 @@ class Body:
 
 
 def relief_of(limb: Limb, x: Field, up: Field) -> Relief:
-    """Outline, surface and skin coordinates of a limb on a grid of body coordinates."""
+    """Return outline, surface and skin coordinates of a limb on a grid of body coordinates."""
     (start_x, start_up), (end_x, end_up) = limb.start, limb.end
     length = math.hypot(end_x - start_x, end_up - start_up)
     dir_x, dir_up = (end_x - start_x) / length, (end_up - start_up) / length
@@ -99,7 +99,7 @@ def _smooth_profile(radii_m: tuple[float, ...]) -> tuple[Field, Field]:
 
 
 def body_at(seconds: float) -> Body:
-    """The body at a moment: weight shifting from leg to leg, one arm waving, one hanging."""
+    """Return the body at a moment: weight shifts between the legs, one arm waves, one hangs."""
     sway = 0.018 * math.sin(1.9 * seconds)
     hips: Point = (sway, 0.9)
     chest: Point = (0.6 * sway, 1.40)
@@ -147,14 +147,14 @@ def _leg(hips: Point, side: int) -> tuple[Limb, ...]:
 
 
 def _towards(start: Point, angle: float, length_m: float) -> Point:
-    """The point `length_m` away, `angle` radians from straight down, positive to the right."""
+    """Return the point `length_m` away, `angle` radians from straight down, positive right."""
     return start[0] + length_m * math.sin(angle), start[1] - length_m * math.cos(angle)
 
 
 def _arm(
     shoulder: Point, upper_angle: float, lower_angle: float, spread: float
 ) -> tuple[tuple[Limb, ...], tuple[Limb, ...]]:
-    """Skin and sleeve of an arm whose fingers are `spread` radians apart."""
+    """Return skin and sleeve of an arm whose fingers are `spread` radians apart."""
     elbow = _towards(shoulder, upper_angle, 0.29)
     wrist = _towards(elbow, lower_angle, 0.25)
     knuckles = _towards(wrist, lower_angle, 0.085)

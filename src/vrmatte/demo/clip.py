@@ -1,4 +1,4 @@
-"""Writes the demo clip: side-by-side H.264 with sound, and its exact alpha in a second file."""
+"""Writing of the demo clip: side-by-side H.264 with audio, and its exact alpha in a second file."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def write_clip(
     crf: int = 18,
     on_frame: Callable[[int], None] | None = None,
 ) -> None:
-    """Render a scene to `video` (MP4) and its union alpha to `truth` (Matroska, FFV1 grey).
+    """Render a scene to `video` (MP4), and the alpha of all people to `truth` (FFV1 in Matroska).
 
     Args:
         video: side by side, `2 eye_px` x `eye_px`, BT.709 limited range, tagged as such.
-        truth: the same size, full range 0..255, frame for frame; None: not written.
+        truth: grey, same size and frames, full range 0..255; None: not written.
         eye_px: width and height of one eye, even.
-        frames: how many.
-        rate: frames per second; it also sets the pace of the motion.
-        scene: who and where; None: one person a metre away.
-        audio: add a stereo sound that changes all the time (see `tone`).
+        frames: number of frames.
+        rate: frames per second; also sets the pace of the motion.
+        scene: people, room and cameras; None: one person a metre away.
+        audio: add a stereo track that changes all the time (see `tone`).
         crf: H.264 quality, lower is better.
-        on_frame: told how many frames are done.
+        on_frame: called with the number of frames done.
 
     Raises:
         ConfigError: the size or the number of frames is impossible.
@@ -58,11 +58,11 @@ def write_clip(
     try:
         with ExitStack() as files:
             mp4 = files.enter_context(av.open(str(video), "w", format="mp4"))
-            tracks = [_Track(mp4, _h264(mp4, eye_px, rate, crf))]
-            sound = mp4.add_stream("aac", rate=SAMPLE_RATE, layout="stereo") if audio else None
+            tracks = [_OutputTrack(mp4, _h264(mp4, eye_px, rate, crf))]
+            aac = mp4.add_stream("aac", rate=SAMPLE_RATE, layout="stereo") if audio else None
             if truth is not None:
                 mkv = files.enter_context(av.open(str(truth), "w", format="matroska"))
-                tracks.append(_Track(mkv, _ffv1(mkv, eye_px, rate)))
+                tracks.append(_OutputTrack(mkv, _ffv1(mkv, eye_px, rate)))
                 _start(mkv, truth)
             _start(mp4, video)
             for index in range(frames):
@@ -71,23 +71,23 @@ def write_clip(
                     on_frame(index + 1)
             for track in tracks:
                 track.write(None)
-            if sound:
-                _write_sound(_Track(mp4, sound), math.ceil(frames / rate * SAMPLE_RATE))
+            if aac:
+                _write_audio(_OutputTrack(mp4, aac), math.ceil(frames / rate * SAMPLE_RATE))
     except OSError as error:
         raise output_error(error, video) from error
 
 
 def _check(eye_px: int, frames: int, rate: Fraction) -> None:
     if eye_px < 16 or eye_px % 2:
-        raise ConfigError(f"demo eye size {eye_px} px: give an even number, 16 or more")
+        raise ConfigError(f"demo eye size {eye_px} px: choose an even number, 16 or more")
     if frames < 1 or rate <= 0:
         raise ConfigError(
-            f"demo of {frames} frames at {rate} per second: give 1 frame or more, a rate above 0"
+            f"demo of {frames} frames at {rate} per second: choose 1 frame or more, a rate above 0"
         )
 
 
 def _start(container: OutputContainer, path: Path) -> None:
-    """Open the file behind a container now, while it is known which one fails."""
+    """Open the file of a container now, while it is clear which file an error belongs to."""
     try:
         container.start_encoding()
     except OSError as error:
@@ -95,20 +95,20 @@ def _start(container: OutputContainer, path: Path) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Track:
-    """A stream and the file it goes to."""
+class _OutputTrack:
+    """A stream and the file it is written to."""
 
     container: OutputContainer
     stream: VideoStream | AudioStream
 
     def write(self, frame: av.VideoFrame | av.AudioFrame | None) -> None:
-        """Encode and store a frame; None flushes what the encoder still holds."""
-        # The frame's kind is the stream's kind; the two encode methods only differ in that.
+        """Encode and write a frame; None flushes the encoder."""
+        # Video streams get video frames, audio streams audio frames; nothing else differs.
         self.container.mux(self.stream.encode(frame))  # pyright: ignore[reportArgumentType]
 
 
-def _add_frame(tracks: list[_Track], pair: StereoPicture, index: int, rate: Fraction) -> None:
-    """Write one picture, and its alpha where there is a second track for it."""
+def _add_frame(tracks: list[_OutputTrack], pair: StereoPicture, index: int, rate: Fraction) -> None:
+    """Write one frame, and its alpha if there is a second track."""
     pictures = (_as_yuv(pair.side_by_side()), _as_grey(pair.alpha_side_by_side()))
     for track, picture in zip(tracks, pictures, strict=False):
         picture.pts, picture.time_base = index, 1 / rate
@@ -138,7 +138,7 @@ def _ffv1(container: OutputContainer, eye_px: int, rate: Fraction) -> VideoStrea
 
 
 def _as_yuv(rgb: npt.NDArray[np.uint8]) -> av.VideoFrame:
-    # Named on both sides: left to itself the conversion takes BT.601 and says so nowhere.
+    # Both sides are named: by default the conversion silently uses BT.601.
     return av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(
         format="yuv420p",
         src_color_range=ColorRange.JPEG,
@@ -154,9 +154,9 @@ def _as_grey(alpha: npt.NDArray[np.uint8]) -> av.VideoFrame:
 
 
 def tone(samples: int) -> npt.NDArray[np.float32]:
-    """The sound, shape (2, samples): left rises, right falls, so no moment resembles another.
+    """Return the audio, shape (2, samples): left rises, right falls, so that no moment repeats.
 
-    A swap of channels, a shift in time or a cut therefore shows.
+    Swapped channels, shifts in time and cuts can therefore be detected.
     """
     t = np.arange(samples) / SAMPLE_RATE
     left = np.sin(2 * np.pi * (220 * t + 60 * t**2))
@@ -165,7 +165,7 @@ def tone(samples: int) -> npt.NDArray[np.float32]:
     return (0.2 * np.stack((left * beat, right * beat[::-1]))).astype(np.float32)
 
 
-def _write_sound(track: _Track, samples: int) -> None:
+def _write_audio(track: _OutputTrack, samples: int) -> None:
     wave = tone(samples)
     for start in range(0, samples, _AAC_FRAME):
         block = np.ascontiguousarray(wave[:, start : start + _AAC_FRAME])

@@ -1,7 +1,7 @@
-"""Paints a person: limbs with light and cloth, a face, hair whose ends are soft.
+"""Drawing of a person: limbs with light and cloth, a face, hair with soft ends.
 
-The picture is a card: premultiplied RGBA seen straight from the front, for the scene to put
-somewhere. Nothing is read from disk; the same look and moment give the same card.
+The result is a card: premultiplied RGBA seen straight from the front, which the scene places.
+Nothing is read from disk; the same look and moment give the same card.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Look:
     trousers: Rgb = (0.20, 0.27, 0.42)
     shoes: Rgb = (0.22, 0.20, 0.19)
     hair_length_m: float = 0.17
-    """How far the hair hangs below the temples."""
+    """Length of the hair below the temples."""
     seed: int = 1
 
 
@@ -46,7 +46,7 @@ class Card:
     px_per_m: float
 
     def pixels(self, x_m: Field, up_m: Field) -> tuple[Field, Field]:
-        """Continuous pixel coordinates of body coordinates."""
+        """Convert body coordinates to continuous pixel coordinates."""
         x = (x_m - LEFT_M) * self.px_per_m
         y = (TOP_M - up_m) * self.px_per_m
         return x.astype(np.float32), y.astype(np.float32)
@@ -60,24 +60,24 @@ class _Canvas:
     px_per_m: float
 
     def crop(self, left: float, right: float, low: float, high: float) -> _Canvas:
-        """The part between these body coordinates, as views on the same memory."""
+        """Return the region between these body coordinates, as views of the same memory."""
         rows = _bounded((TOP_M - high) * self.px_per_m, (TOP_M - low) * self.px_per_m)
         columns = _bounded((left - LEFT_M) * self.px_per_m, (right - LEFT_M) * self.px_per_m)
-        at = (rows, columns)
-        return _Canvas(self.rgba[at], self.x[at], self.up[at], self.px_per_m)
+        region = (rows, columns)
+        return _Canvas(self.rgba[region], self.x[region], self.up[region], self.px_per_m)
 
     def cover(self, rgb: Field, coverage: Field) -> None:
-        """Lay straight colour over what is there."""
+        """Composite straight colour over the canvas."""
         a = coverage[..., None]
         self.rgba[..., :3] += a * (rgb - self.rgba[..., :3])
         self.rgba[..., 3] += coverage * (1 - self.rgba[..., 3])
 
     def edge(self, inside: Field) -> Field:
-        """Coverage of a shape from its distance to the outline, one pixel soft."""
+        """Return the coverage of a shape from its distance to the outline, one pixel soft."""
         return np.clip(inside * np.float32(self.px_per_m) + 0.5, 0, 1)
 
     def darken_below(self, coverage: Field, strength: float, reach_m: float) -> None:
-        """Contact shadow that a shape about to be laid on casts on what is there."""
+        """Draw the contact shadow of a shape that is drawn next."""
         reach_px = reach_m * self.px_per_m
         shift = np.array(((1, 0, 0.5 * reach_px), (0, 1, 0.7 * reach_px)), np.float32)
         size = (coverage.shape[1], coverage.shape[0])
@@ -90,7 +90,7 @@ def _bounded(low: float, high: float) -> slice:
 
 
 def draw_figure(look: Look, seconds: float, px_per_m: float) -> Card:
-    """The person at a moment, `px_per_m` card pixels for a metre of a 1.75 m tall body."""
+    """Draw the person at a moment, with `px_per_m` card pixels per metre of a 1.75 m tall body."""
     height = round((TOP_M - FOOT_M) * px_per_m)
     width = round((RIGHT_M - LEFT_M) * px_per_m)
     columns = (np.arange(width, dtype=np.float32) + 0.5) / np.float32(px_per_m) + LEFT_M
@@ -128,7 +128,7 @@ def _paint_part(canvas: _Canvas, look: Look, part: Part, number: int) -> None:
 
 
 def _clothed(relief: Relief, seed: int, shift: float) -> Relief:
-    """The limb with folds in its surface; they are part of the surface, so they join smoothly."""
+    """Add folds to the surface of a limb; they join smoothly, as a part of the surface."""
     u, v = relief.along + 0.37 * shift, relief.across + 0.61 * shift
     folds = sample(tile(seed, 2.0), 0.9 * u, 1.6 * v)
     crease = sample(tile(seed + 1, 1.4), 0.7 * u + 0.3 * v, 1.2 * v)
@@ -137,7 +137,7 @@ def _clothed(relief: Relief, seed: int, shift: float) -> Relief:
 
 
 def _opened(relief: Relief, opening: Relief) -> Relief:
-    """The cloth with a hole whose hem stands up a little."""
+    """Cut a hole with a slightly raised hem into the cloth."""
     hem = np.clip((opening.inside + 0.016) / 0.003, 0, 1)
     return replace(
         relief,
@@ -154,7 +154,7 @@ def _box_of(canvas: _Canvas, limbs: tuple[Limb, ...], margin_m: float) -> _Canva
 
 
 def _joined(reliefs: list[Relief], blend_m: float) -> Relief:
-    """Smooth union: outlines and surfaces melt together where they meet."""
+    """Return the smooth union: outlines and surfaces blend where they meet."""
     whole = reliefs[0]
     for limb in reliefs[1:]:
         nearer = limb.height > whole.height
@@ -177,7 +177,7 @@ def _linear(rgb: Rgb) -> Field:
 
 
 def _lit(albedo: Field, height: Field, px_per_m: float, gloss: float) -> Field:
-    """Display colours of a surface under window light from the upper left and room light."""
+    """Return display colours of a surface lit by a window at the upper left and by the room."""
     slope_y, slope_x = np.gradient(height, np.float32(1 / px_per_m))
     scale = 1 / np.sqrt(slope_x**2 + slope_y**2 + 1)
     nx, nup, nout = -slope_x * scale, slope_y * scale, scale
@@ -233,7 +233,7 @@ def _bump(a: Field, b: Field, at: tuple[float, float], width: float, tall: float
 
 
 def _features(a: Field, b: Field) -> Field:
-    """Nose, eye sockets, cheeks, lips and chin as a relief on the skull."""
+    """Return nose, eye sockets, cheeks, lips and chin as a relief on the skull."""
     side = np.abs(a)
     return (
         0.020 * _bump(a, b, (0, -0.043), 0.0085, 0.010)
@@ -299,7 +299,7 @@ _POINTS = 15
 
 @lru_cache(maxsize=16)
 def _strands(seed: int, length_m: float, behind: bool) -> tuple[Field, Field, Field]:
-    """Strands in head coordinates (N, points, 2), how freely each point moves, brightness (N,)."""
+    """Return strands in head coordinates (N, points, 2), freedom of each point, brightness (N,)."""
     rng = np.random.default_rng((seed, int(behind)))
     count = 900 if behind else 1100
     stray = rng.random(count) < (0.20 if behind else 0.14)
@@ -323,7 +323,7 @@ def _strands(seed: int, length_m: float, behind: bool) -> tuple[Field, Field, Fi
 
 
 def _shades(look: Look, bright: Field, behind: bool) -> list[list[tuple[float, ...]]]:
-    """RGBA 0..255 of each piece of each strand: a soft band of sheen below the crown."""
+    """Return RGBA 0..255 of each piece of each strand, with a band of sheen below the crown."""
     place = np.linspace(0.05, 0.95, _POINTS // 2)[None]
     band = 0.36 + 0.12 * np.sin(np.arange(len(bright)) * 2.4)[:, None]
     gain = 0.8 + 0.5 * np.exp(-0.5 * ((place - band) / 0.14) ** 2)
@@ -352,8 +352,8 @@ def _paint_hair(canvas: _Canvas, look: Look, body: Body, seconds: float, *, behi
     shades = _shades(look, bright, behind)
     for strand, colours in zip(fixed, shades, strict=True):
         for piece, colour in enumerate(colours):
-            part = strand[piece * 2 : piece * 2 + 3]
-            cv2.polylines(ink, [part], False, colour, thick, cv2.LINE_AA, 4)
+            points_of_piece = strand[piece * 2 : piece * 2 + 3]
+            cv2.polylines(ink, [points_of_piece], False, colour, thick, cv2.LINE_AA, 4)
     size = (box.x.shape[1], box.x.shape[0])
     layer = np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), np.float32) / 255
     if not behind:

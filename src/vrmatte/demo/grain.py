@@ -1,4 +1,4 @@
-"""Repeatable noise: the grain of cloth, wood and plaster."""
+"""Repeatable noise for the grain of cloth, wood and plaster."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 Field = npt.NDArray[np.floating[Any]]
-"""Numbers on a grid; float32 wherever there are many."""
+"""Numbers on a grid; float32 where there are many."""
 
 TILE_PX = 512
 
 
 @lru_cache(maxsize=32)
 def tile(seed: int, slope: float) -> Field:
-    """A noise picture that repeats without a seam, mean 0, standard deviation 1.
+    """Return a noise image that repeats without a seam, mean 0, standard deviation 1.
 
     Args:
-        seed: which one.
+        seed: of the random numbers.
         slope: fall-off of the spectrum; 0 is white, 1 mottled, 2 cloudy.
     """
     white = np.random.default_rng(seed).standard_normal((TILE_PX, TILE_PX))
@@ -32,7 +32,7 @@ def tile(seed: int, slope: float) -> Field:
 
 
 def sample(noise: Field, u: Field, v: Field) -> Field:
-    """The tile at places (u, v), in tile widths, repeated without end."""
+    """Return the noise at positions (u, v) in tile widths; the tile repeats endlessly."""
     x, y = (np.mod(w, 1).astype(np.float32) * np.float32(TILE_PX) for w in (u, v))
-    seen = cv2.remap(noise, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-    return np.asarray(seen, np.float32)
+    values = cv2.remap(noise, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    return np.asarray(values, np.float32)

@@ -1,4 +1,4 @@
-"""The room behind the people: painted walls and a few boxes of furniture, with true parallax.
+"""Room behind the people: painted walls and a few boxes of furniture, with true parallax.
 
 Room coordinates are metres from the middle between the eyes: x right, y down, z forward.
 """
@@ -28,7 +28,7 @@ class Room:
     """Size and mood of the room; it must hold the window and the furniture.
 
     Raises:
-        ConfigError: it is too small for them.
+        ConfigError: the room is too small for them.
     """
 
     half_width_m: float = 2.6
@@ -46,7 +46,7 @@ class Room:
         if self.half_width_m < 2.1 or self.depth_m < 2.5 or height_m < 2.1:
             raise ConfigError(
                 f"demo room of {2 * self.half_width_m:.1f} x {self.depth_m:.1f} x {height_m:.1f} m:"
-                " give at least 4.2 x 2.5 x 2.1 (width, depth, height)"
+                " choose at least 4.2 x 2.5 x 2.1 (width, depth, height)"
             )
 
 
@@ -62,7 +62,7 @@ class _Block:
 
 @lru_cache(maxsize=8)
 def room_view(room: Room, eye_px: int, eye_x_m: float) -> Picture:
-    """What an eye at x = `eye_x_m` sees of the empty room: shape (H, W, 3), RGB 0..1."""
+    """Return the empty room seen by an eye at x = `eye_x_m`: shape (H, W, 3), RGB 0..1."""
     size = eye_px * _FINER
     centres = np.arange(size, dtype=np.float64) + 0.5
     dx, dy, dz = HalfEquirect(size).directions(centres[None], centres[:, None])
@@ -75,7 +75,7 @@ def room_view(room: Room, eye_px: int, eye_x_m: float) -> Picture:
 
 
 def _walls(room: Room, rays: list[Field], eye_x_m: float) -> tuple[Picture, Field]:
-    """Colour and distance of the walls, floor and ceiling along each ray."""
+    """Return colour and distance of the walls, floor and ceiling along each ray."""
     dx, dy, dz = rays
     with np.errstate(divide="ignore", invalid="ignore"):
         side = np.where(dx > 0, room.half_width_m - eye_x_m, -room.half_width_m - eye_x_m) / dx
@@ -102,15 +102,15 @@ def _walls(room: Room, rays: list[Field], eye_x_m: float) -> tuple[Picture, Fiel
         ),
     )
     colour = np.zeros((*dx.shape, 3), np.float32)
-    for here, paint, u, v in surfaces:
-        seen = cv2.remap(
+    for mask, paint, u, v in surfaces:
+        painted = cv2.remap(
             paint,
             u.astype(np.float32) - 0.5,
             v.astype(np.float32) - 0.5,
             cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        colour[here] = seen[here]
+        colour[mask] = painted[mask]
     return colour, reach.astype(np.float32)
 
 
@@ -244,7 +244,7 @@ def _furniture(room: Room) -> tuple[_Block, ...]:
 def _put_block(
     colour: Picture, reach: Field, rays: list[Field], eye_x_m: float, block: _Block, seed: int
 ) -> None:
-    """Draw a block where it is nearer than what is there; slab test, lit by face."""
+    """Draw a block where it is nearer than everything drawn so far; slab test, lit by face."""
     rows, columns = _seen_at(block, eye_x_m, len(reach))
     dirs = [d[rows, columns] for d in rays]
     eye = (eye_x_m, 0.0, 0.0)
@@ -270,7 +270,7 @@ def _put_block(
 
 
 def _seen_at(block: _Block, eye_x_m: float, size: int) -> tuple[slice, slice]:
-    """Rows and columns a block can touch, from a lattice of its points."""
+    """Return the rows and columns a block can touch, from a lattice of its points."""
     axes = [np.linspace(low, high, 9) for low, high in zip(block.low, block.high, strict=True)]
     x, y, z = np.meshgrid(*axes)
     columns, rows = HalfEquirect(size).pixels(x - eye_x_m, y, z)

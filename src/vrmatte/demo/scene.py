@@ -1,4 +1,4 @@
-"""A stereo picture of people in a room, with the exact alpha of each.
+"""Stereo images of people in a room, with the exact alpha of each person.
 
 Cameras: parallel, half-equirectangular, side by side. Each person is a flat card that faces the
 cameras at a known depth ("billboard stereo"), so disparity and alpha are known, not estimated.
@@ -26,11 +26,11 @@ _CARD_DENSITY = 1.6
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Who stands where."""
+class DemoPerson:
+    """A person: position, motion and look."""
 
     x_m: float = 0.0
-    """To the right of the middle between the eyes."""
+    """Position to the right of the middle between the eyes."""
     z_m: float = 1.0
     """Depth in front of the eyes."""
     height_m: float = HEIGHT_M
@@ -38,17 +38,17 @@ class Person:
     z_speed_m_s: float = 0.0
     look: Look = field(default_factory=Look)
     phase_seconds: float = 0.0
-    """Where in its motion the person is at the first frame."""
+    """Time offset of the person's motion at the first frame."""
     first_frame: int = 0
     last_frame: int | None = None
-    """The person is there from `first_frame` to `last_frame`, both included; None: to the end."""
+    """The person is visible from `first_frame` to `last_frame`, inclusive; None: to the end."""
 
     def place(self, seconds: float) -> tuple[float, float]:
-        """(x, z) in metres at a moment."""
+        """Return the position (x, z) in metres at a moment."""
         return self.x_m + self.x_speed_m_s * seconds, self.z_m + self.z_speed_m_s * seconds
 
     def is_there(self, frame_index: int) -> bool:
-        """Whether the person can be seen in this frame."""
+        """Return True if the person is visible in this frame."""
         return self.first_frame <= frame_index and (
             self.last_frame is None or frame_index <= self.last_frame
         )
@@ -58,7 +58,7 @@ class Person:
 class Scene:
     """People, room and cameras."""
 
-    people: tuple[Person, ...] = field(default_factory=lambda: (Person(),))
+    people: tuple[DemoPerson, ...] = field(default_factory=lambda: (DemoPerson(),))
     room: Room = field(default_factory=Room)
     baseline_m: float = 0.064
     frame_rate: float = 30.0
@@ -67,41 +67,41 @@ class Scene:
     seed: int = 0
 
     def eye_x_m(self) -> tuple[float, float]:
-        """Where the left and the right eye are."""
+        """Return the x of the left and the right eye."""
         return -self.baseline_m / 2, self.baseline_m / 2
 
 
 @dataclass(frozen=True, slots=True)
 class StereoPicture:
-    """One frame of both eyes (left first) and the truth about it."""
+    """One frame of both eyes (left first), and its ground truth."""
 
     rgb: npt.NDArray[np.uint8]
     """Shape (2, H, W, 3)."""
     alpha: Field
-    """Union of all people, shape (2, H, W), 0..1: the very alpha the picture was made with."""
+    """Union of all people, shape (2, H, W), 0..1: the alpha the frame was composited with."""
     person_alpha: Field
-    """Each person's own alpha as if alone, shape (people, 2, H, W); 1 - union = prod(1 - own)."""
+    """Alpha of each person alone, shape (people, 2, H, W); 1 - union = prod(1 - alpha)."""
     depth_m: tuple[float, ...]
     """Depth of each person in this frame."""
     foreground: Field
-    """The people's own colours times `alpha`, before noise, shape (2, H, W, 3), 0..1."""
+    """Colours of the people times `alpha`, before noise, shape (2, H, W, 3), 0..1."""
 
     def side_by_side(self) -> npt.NDArray[np.uint8]:
-        """Both eyes as one picture, shape (H, 2 W, 3)."""
+        """Return both eyes as one image, shape (H, 2 W, 3)."""
         return np.concatenate((self.rgb[0], self.rgb[1]), axis=1)
 
     def alpha_side_by_side(self) -> npt.NDArray[np.uint8]:
-        """The union alpha of both eyes, shape (H, 2 W), 0..255."""
+        """Return the union alpha of both eyes, shape (H, 2 W), 0..255."""
         return np.round(np.concatenate((self.alpha[0], self.alpha[1]), axis=1) * 255).astype(
             np.uint8
         )
 
 
 def render_pair(scene: Scene, eye_px: int, frame_index: int) -> StereoPicture:
-    """Both eyes of one frame, `eye_px` square each.
+    """Render both eyes of one frame, `eye_px` square each.
 
     Raises:
-        ConfigError: a person would stand nearer than 0.2 m in this frame.
+        ConfigError: a person is nearer than 0.2 m in this frame.
     """
     seconds = frame_index / scene.frame_rate
     eyes = scene.eye_x_m()
@@ -127,21 +127,21 @@ def render_pair(scene: Scene, eye_px: int, frame_index: int) -> StereoPicture:
     return StereoPicture(np.stack(noisy), union.astype(np.float32), alphas, depths, fronts)
 
 
-def _card_of(person: Person, eye_px: int, depth_m: float, seconds: float) -> Card:
+def _card_of(person: DemoPerson, eye_px: int, depth_m: float, seconds: float) -> Card:
     density = _CARD_DENSITY * eye_px / math.pi / depth_m * person.height_m / HEIGHT_M
     return draw_figure(person.look, seconds + person.phase_seconds, min(density, 1600))
 
 
 def _place(
     card: Card,
-    person: Person,
+    person: DemoPerson,
     scene: Scene,
     seconds: float,
     eye_x_m: float,
     pictures: tuple[Field, ...],
     alpha: Field,
 ) -> None:
-    """Lay the card over pictures of one eye and into its alpha, inside the card's box only."""
+    """Composite the card over images of one eye and into its alpha, within the card's box only."""
     x_m, z_m = person.place(seconds)
     scale = person.height_m / HEIGHT_M
     eye_px = alpha.shape[0]
@@ -167,11 +167,11 @@ def _place(
 def _box(
     eye_px: int, left: float, right: float, high: float, low: float, z_m: float
 ) -> tuple[slice, slice]:
-    """Columns and rows that an upright rectangle at depth z can touch, seen from the origin."""
+    """Return the columns and rows an upright rectangle at depth z can touch, from the origin."""
     nearest = 0.0 if left < 0 < right else min(abs(left), abs(right))
     farthest = max(abs(left), abs(right))
     lons = (math.atan2(left, z_m), math.atan2(right, z_m))
-    # A level edge bends towards the horizon with distance, so each bound has its own far point.
+    # A level edge bends towards the horizon with distance, so the bounds have different extremes.
     lats = (
         math.atan2(high, math.hypot(nearest if high < 0 else farthest, z_m)),
         math.atan2(low, math.hypot(nearest if low > 0 else farthest, z_m)),
@@ -183,7 +183,7 @@ def _box(
 
 
 def _with_noise(picture: Field, scene: Scene, frame_index: int, eye: int) -> npt.NDArray[np.uint8]:
-    """8-bit picture with the sensor's noise: repeatable, different in every frame and eye."""
+    """Return the 8-bit image with sensor noise: repeatable, different in every frame and eye."""
     rng = np.random.default_rng((scene.seed, frame_index, eye))
     noise = rng.standard_normal(picture.shape, dtype=np.float32) * np.float32(scene.noise)
     return np.round(np.clip(picture + noise, 0, 1) * 255).astype(np.uint8)

@@ -1,50 +1,67 @@
-"""Exit a process that makes no progress any more: a deadlocked encoder, a lost GPU.
+"""Detection of a run that makes no progress: an encoder that deadlocked, a GPU that is gone.
 
-A thread that hangs in native code can't be stopped. So the whole process exits, with a code that
-means that running again is worth it; every finished chunk is kept.
+A thread that hangs in native code can't be interrupted from Python. The command line therefore ends
+the whole process; every finished chunk is kept. A library must not end its caller's process: by
+default a stall is reported as a notice, and `StalledError` is raised once the run gets to its next
+chunk or file. A caller that wants more, such as killing a worker process, passes `on_stall`.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
 import psutil
 
-from vrmatte.errors import StalledError, one_line
+from vrmatte.errors import StalledError
 from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog
-from vrmatte.progress import Event, Finished, Observer, Started
+from vrmatte.jobs.stopping import Stop
+from vrmatte.progress import Event, Finished, Notice, Observer, Started, ignore
+
+OnStall = Callable[[StalledError], None]
+"""Called once, from a thread other than that of the run."""
 
 _CHECKS = 10
 """Checks within the time allowed."""
 _LONGEST_INTERVAL_SECONDS = 15.0
 _MOVING_BYTES_PER_SECOND = 1 << 20
-"""Read or written by the process: verifying a large file shows no other progress."""
-_REPORT_SECONDS = 10.0
-"""A disk that hangs must not keep the process alive."""
+"""Read or written by the process: large files are verified without any other sign of progress."""
+_LOG_SECONDS = 10.0
+"""Longest wait for the run log: a disk that hangs must not delay `on_stall`."""
 
 
 class StallWatch:
-    """Exits the process after too long without progress, while its `with` block runs.
+    """Watches the events of a run while its `with` block runs, and reports if they cease.
 
-    While chunks are processed only frames count as progress; otherwise reading and writing do too.
+    While chunks are processed only their frames count as progress; otherwise files that are read or
+    written count too.
     """
 
-    def __init__(self, minutes: float, run_log: RunLog) -> None:
-        """Allow so many minutes without progress; 0: any time."""
+    def __init__(self, minutes: float, run_log: RunLog, on_stall: OnStall | None = None) -> None:
+        """Prepare to watch a run.
+
+        Args:
+            minutes: longest time without progress; 0: unlimited.
+            run_log: receives the stack of every thread.
+            on_stall: called instead of reporting the stall to the observer and raising it.
+        """
         self._seconds = minutes * 60
         self._run_log = run_log
+        self._on_stall = on_stall or self._report
+        self._observer: Observer = ignore
+        self._stalled: StalledError | None = None
         self._events = 0
         self._stage = ""
         self._done = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="stall watch", daemon=True)
 
     def listening(self, observer: Observer) -> Observer:
-        """Wrap an observer: every event it receives counts as progress."""
+        """Return an observer that counts events as progress, and passes them on."""
+        self._observer = observer
 
         def listen(event: Event) -> None:
             self._events += 1
@@ -55,6 +72,16 @@ class StallWatch:
             observer(event)
 
         return listen
+
+    def stopping(self, stop: Stop) -> Stop:
+        """Return a `stop` for the run that raises a stall that was reported."""
+
+        def stops() -> bool:
+            if self._stalled is not None:
+                raise self._stalled
+            return stop()
+
+        return stops
 
     def __enter__(self) -> Self:
         if self._seconds > 0:
@@ -78,20 +105,21 @@ class StallWatch:
             is_alive = seen != before[0] or (moving and self._stage != "matte")
             idle = 0.0 if is_alive else idle + interval
             if idle >= self._seconds:
-                self._end()
+                self._stall()
+                return
 
-    def _end(self) -> None:
-        report = threading.Thread(target=self._report, args=(_stacks(),), daemon=True)
-        report.start()
-        report.join(_REPORT_SECONDS)
-        os._exit(StalledError.exit_code)
-
-    def _report(self, stacks: dict[str, str]) -> None:
+    def _stall(self) -> None:
         error = StalledError(
-            f"no progress for {self._seconds / 60:g} minutes, so the run exited. Run the same "
-            f"command again to continue; {RUN_LOG_FILE} shows where it hung, and "
-            "processing.stall_minutes sets the time"
+            f"no progress for {self._seconds / 60:g} minutes. Run the same command again to "
+            f"continue; {RUN_LOG_FILE} shows where the run hung, and processing.stall_minutes sets "
+            "the time limit"
         )
+        log = threading.Thread(target=self._log, args=(error, _stacks()), daemon=True)
+        log.start()
+        log.join(_LOG_SECONDS)
+        self._on_stall(error)
+
+    def _log(self, error: StalledError, stacks: dict[str, str]) -> None:
         with suppress(Exception):
             self._run_log.note(
                 "stalled",
@@ -100,15 +128,14 @@ class StallWatch:
                 text=str(error),
                 threads=stacks,
             )
-        with suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        # The only place where the library writes to a terminal: no caller can any more.
-        os.write(2, f"vrmatte: {one_line(str(error))}\n".encode())
+
+    def _report(self, error: StalledError) -> None:
+        self._stalled = error
+        self._observer(Notice(str(error)))
 
 
 def _moved_bytes() -> int:
-    """Return the bytes read and written by this process, also in caches; 0: not counted here."""
+    """Return the bytes this process has read and written, cached ones too; 0: not counted here."""
     try:
         counted = psutil.Process().io_counters()
     except (AttributeError, psutil.Error, OSError):
@@ -121,9 +148,9 @@ def _moved_bytes() -> int:
 def _stacks() -> dict[str, str]:
     """Return the stack of every other thread, by its name."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    this = threading.get_ident()
+    this_thread = threading.get_ident()
     return {
         f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame))
         for ident, frame in sys._current_frames().items()  # pyright: ignore[reportPrivateUsage]
-        if ident != this
+        if ident != this_thread
     }

@@ -59,7 +59,13 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True)
 class SourceInfo:
-    """A source video as described by its headers and first frame."""
+    """A source video as described by its headers and first frame.
+
+    Example:
+        >>> source = vrmatte.probe("clip_LR_180.mp4")
+        >>> source.codec, source.projection, source.color.is_hdr
+        ('hevc', 'half_equirect', False)
+    """
 
     path: Path
     size_bytes: int
@@ -118,7 +124,7 @@ class SourceInfo:
 
 
 def probe(
-    path: Path, *, layout: str = "auto", projection: str = "auto", lens: str = "auto"
+    path: Path | str, *, layout: str = "auto", projection: str = "auto", lens: str = "auto"
 ) -> SourceInfo:
     """Describe a source video; `layout`, `projection` and `lens` are as in `InputConfig`.
 
@@ -126,8 +132,13 @@ def probe(
         ConfigError: a lens together with a projection other than fisheye.
         InputError: missing, a directory, not a supported video, or beyond the limits.
         DamagedInputError: cut off before its index, or its first frame can't be decoded.
+
+    Example:
+        >>> source = vrmatte.probe("clip_LR_180.mp4")
+        >>> source.stereo, source.projection, source.width, source.height
+        ('side_by_side', 'half_equirect', 6144, 3072)
     """
-    path = reachable_path(path)
+    path = reachable_path(Path(path))
     size_bytes = _checked_size(path)
     check_claims(path)
     with open_input(path) as container:

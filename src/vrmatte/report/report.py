@@ -56,7 +56,14 @@ class FailureReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """The results of a run and of its verification."""
+    """The results of a run and of its verification.
+
+    Example:
+        >>> report = vrmatte.matte_video("clip_LR_180.mp4", "out")
+        >>> for file in report.files:
+        ...     print(file.path, file.checks["frames"])
+        out/clip_LR_180_FISHEYE190_alpha.mp4 1800
+    """
 
     source: str
     frames: int

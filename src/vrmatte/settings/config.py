@@ -285,7 +285,14 @@ class DebuggingConfig(Section):
 
 
 class Config(Section):
-    """All settings of a run."""
+    """All settings of a run.
+
+    Example:
+        >>> config = vrmatte.Config()
+        >>> config.deliverables
+        ('alpha-packed',)
+        >>> config = vrmatte.Config.model_validate({"output": {"deliver": ["greenscreen"]}})
+    """
 
     input: InputConfig = InputConfig()
     processing: ProcessingConfig = ProcessingConfig()

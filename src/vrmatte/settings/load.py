@@ -15,19 +15,10 @@ from typing import cast
 from pydantic import ValidationError
 
 from vrmatte.errors import ConfigError, one_line
+from vrmatte.settings.choices import PRESETS
 from vrmatte.settings.config import Config
 from vrmatte.settings.files import parse_value, read_document
 from vrmatte.settings.keys import KEYS, SECTIONS, Key, children, nearest, value_of
-
-PRESETS: Mapping[str, Mapping[str, object]] = {
-    "draft": {"processing.scale_factor": 0.25, "output.quality": 28},
-    "balanced": {},
-    "best": {"processing.scale_factor": 1.0, "output.quality": 16},
-}
-"""Named sets of settings, stronger than the defaults and weaker than files.
-
-They leave `output.preset` alone: its names differ between encoders.
-"""
 
 EARLIER_RUN = "the earlier run"
 """Origin of a key that an earlier run had set or left at its default."""
@@ -68,7 +59,7 @@ class _SettingsSource:
 
 
 def load_config(
-    files: Sequence[Path] = (),
+    files: Sequence[Path | str] = (),
     assignments: Sequence[str] = (),
     preset: str | None = None,
     overrides: Mapping[str, object] | None = None,
@@ -85,6 +76,11 @@ def load_config(
 
     Raises:
         ConfigError: names every fault of every source, joined by "; ".
+
+    Example:
+        >>> resolved = vrmatte.load_config(["vrmatte.yaml"], ["output.quality=17"])
+        >>> resolved.config.output.quality, resolved.origins["output.quality"]
+        (17, '--set')
     """
     faults: list[str] = []
     values: dict[str, object] = {}
@@ -106,7 +102,7 @@ def load_config(
 
 
 def _sources(
-    files: Sequence[Path],
+    files: Sequence[Path | str],
     assignments: Sequence[str],
     preset: str | None,
     overrides: Mapping[str, object],
@@ -121,7 +117,7 @@ def _sources(
         yield _SettingsSource(f"preset {preset}", PRESETS.get(preset, {}), is_typed=True)
     for path in files:
         try:
-            document = read_document(path)
+            document = read_document(Path(path))
             yield _SettingsSource(str(path), document.tree, document.lines)
         except ConfigError as error:
             faults.append(str(error))

@@ -124,7 +124,7 @@ def test_an_unfinished_run_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="chunks have mattes"):
         compare_runs(runs[0], out)
     report.write_text("[]")
-    with pytest.raises(InputError, match="no report"):
+    with pytest.raises(InputError, match="is not the report"):
         compare_runs(runs[0], out)
 
 

@@ -27,8 +27,8 @@ def test_frames_chunks_and_fixed_cost_each_grow_their_own_way():
     found = estimate([SAMPLE, SAMPLE], WHOLE)
     assert found.parts == pytest.approx(
         {
-            "reading times": 3,
-            "looking for people": 120,
+            "reading frame times": 3,
+            "detecting people": 120,
             "starting": 10,
             "matting and encoding": 0.5 * 4000,
             "opening and closing chunks": 2 * 50,
@@ -64,5 +64,5 @@ def test_one_slow_start_isnt_taken_for_the_rule():
 
 
 def test_nothing_to_estimate_from_is_refused():
-    with pytest.raises(ValueError, match="nothing"):
+    with pytest.raises(ValueError, match="no samples"):
         estimate([], WHOLE)

@@ -13,9 +13,9 @@ import pytest
 
 from vrmatte.demo.body import HEIGHT_M, Limb, relief_of
 from vrmatte.demo.clip import SAMPLE_RATE, tone, write_clip
-from vrmatte.demo.figure import Look, draw_figure
+from vrmatte.demo.figure import FOOT_M, LEFT_M, RIGHT_M, TOP_M, Look, draw_figure
 from vrmatte.demo.room import Room, room_view
-from vrmatte.demo.scene import Person, Scene, render_pair
+from vrmatte.demo.scene import DemoPerson, Scene, _box, render_pair
 from vrmatte.errors import ConfigError, OutputError
 from vrmatte.geometry.projection import HalfEquirect
 
@@ -62,8 +62,8 @@ def test_alpha_is_the_very_alpha_of_the_composite() -> None:
 
 
 def test_people_hide_each_other_by_depth_and_unite_exactly() -> None:
-    near = Person(x_m=0.1, z_m=0.9)
-    far = Person(x_m=-0.1, z_m=1.6, look=SHORT_HAIR)
+    near = DemoPerson(x_m=0.1, z_m=0.9)
+    far = DemoPerson(x_m=-0.1, z_m=1.6, look=SHORT_HAIR)
     both = render_pair(replace(STILL, people=(near, far)), EYE_PX, 0)
     swapped = render_pair(replace(STILL, people=(far, near)), EYE_PX, 0)
     alone = render_pair(replace(STILL, people=(near,)), EYE_PX, 0)
@@ -79,7 +79,7 @@ def test_people_hide_each_other_by_depth_and_unite_exactly() -> None:
 def test_disparity_matches_baseline_over_depth(z_m: float) -> None:
     """Rows at eye height: there a column is a longitude, and tan(longitude) = x / z."""
     eye_px = 384
-    person = Person(x_m=0.05, z_m=z_m)
+    person = DemoPerson(x_m=0.05, z_m=z_m)
     # The eye-height row of the torso; the floor is lowered so that it is the belly.
     scene = replace(STILL, people=(person,), room=Room(floor_m=1.15))
     alpha = render_pair(scene, eye_px, 4).alpha[:, eye_px // 2 - 1 : eye_px // 2 + 1]
@@ -97,7 +97,7 @@ def test_a_person_stands_exactly_where_asked() -> None:
     """The legs, seen level with the eye, are symmetric about the person's x at the first frame."""
     eye_px, z_m, x_m = 384, 0.9, 0.2
     scene = replace(
-        STILL, people=(Person(x_m=x_m, z_m=z_m),), room=Room(floor_m=0.3, ceiling_m=2.2)
+        STILL, people=(DemoPerson(x_m=x_m, z_m=z_m),), room=Room(floor_m=0.3, ceiling_m=2.2)
     )
     row = render_pair(scene, eye_px, 0).alpha[:, eye_px // 2]
     tangent = np.tan(((np.arange(eye_px) + 0.5) / eye_px - 0.5) * math.pi)
@@ -112,42 +112,28 @@ def test_left_is_left() -> None:
     """The left eye sees a person further to the right, the more the nearer the person is."""
     shifts = []
     for z_m in (0.8, 2.0):
-        pair = render_pair(replace(STILL, people=(Person(z_m=z_m),)), EYE_PX, 0)
+        pair = render_pair(replace(STILL, people=(DemoPerson(z_m=z_m),)), EYE_PX, 0)
         shifts.append(longitude_px(pair.alpha[0]) - longitude_px(pair.alpha[1]))
     assert shifts[0] > shifts[1] > 0
-    right = render_pair(replace(STILL, people=(Person(x_m=1.0, z_m=1.2),)), EYE_PX, 0)
+    right = render_pair(replace(STILL, people=(DemoPerson(x_m=1.0, z_m=1.2),)), EYE_PX, 0)
     assert longitude_px(right.alpha[0]) > EYE_PX * 0.6, "x points right"
 
 
 @pytest.mark.parametrize("height_m", [1.0, HEIGHT_M])
-@pytest.mark.parametrize(("x_m", "z_m"), [(0.0, 1.0), (1.4, 0.7), (-2.0, 2.2), (0.0, 0.4)])
-def test_feet_and_crown_are_where_geometry_says(x_m: float, z_m: float, height_m: float) -> None:
-    """The box the card is drawn in must never cut the person off."""
-    scene = replace(STILL, people=(Person(x_m=x_m, z_m=z_m, height_m=height_m),))
-    rows = np.flatnonzero(render_pair(scene, 256, 0).alpha[0].max(axis=1) > 0.5)
-    at = [
-        HalfEquirect(256).pixels(*np.array([[x_m + 0.032], [y], [z_m]]))
-        for y in (
-            scene.room.floor_m - 0.01 * height_m / HEIGHT_M,
-            scene.room.floor_m - height_m,
-        )
-    ]
-    # Head and feet are to the side of the point asked, hair stands up a little: 4 px of 256.
-    assert rows[-1] == pytest.approx(float(at[0][1][0]), abs=4)
-    assert rows[0] == pytest.approx(float(at[1][1][0]), abs=4)
-
-
-@pytest.mark.parametrize("height_m", [1.0, HEIGHT_M])
 @pytest.mark.parametrize(("x_m", "z_m"), [(0.5, 0.25), (-1.2, 0.6), (0.0, 0.3)])
-def test_drawing_inside_the_box_loses_nothing(
-    monkeypatch: pytest.MonkeyPatch, x_m: float, z_m: float, height_m: float
-) -> None:
-    raised = Room(floor_m=1.7)
-    scene = replace(STILL, people=(Person(x_m=x_m, z_m=z_m, height_m=height_m),), room=raised)
-    boxed = render_pair(scene, 64, 10).alpha
-    whole = slice(0, 64)
-    monkeypatch.setattr("vrmatte.demo.scene._box", lambda *_: (whole, whole))
-    assert np.allclose(boxed, render_pair(scene, 64, 10).alpha, atol=1e-4)
+def test_the_box_of_a_card_holds_the_whole_card(x_m: float, z_m: float, height_m: float) -> None:
+    """Nothing outside that box is drawn, so all points of the card must lie in it."""
+    eye_px, floor_m, scale = 64, 1.7, height_m / HEIGHT_M
+    sides = x_m + LEFT_M * scale, x_m + RIGHT_M * scale
+    levels = floor_m - TOP_M * scale, floor_m - FOOT_M * scale
+    columns, rows = _box(eye_px, *sides, *levels, z_m)
+    x, y = np.meshgrid(np.linspace(*sides, 201), np.linspace(*levels, 201))
+    pixel_x, pixel_y = HalfEquirect(eye_px).pixels(x, y, np.full_like(x, z_m))
+    for pixels, span in ((pixel_x, columns), (pixel_y, rows)):
+        inside = pixels[(pixels >= 0) & (pixels <= eye_px)]
+        assert span.start <= inside.min()
+        assert inside.max() <= span.stop
+    assert columns.stop - columns.start < eye_px or rows.stop - rows.start < eye_px
 
 
 def test_hair_is_soft_and_the_shirt_is_not() -> None:
@@ -164,7 +150,7 @@ def test_hair_is_soft_and_the_shirt_is_not() -> None:
 
 
 def test_people_come_move_and_go() -> None:
-    visitor = Person(x_m=-0.5, z_m=1.5, x_speed_m_s=1.0, first_frame=10, last_frame=12)
+    visitor = DemoPerson(x_m=-0.5, z_m=1.5, x_speed_m_s=1.0, first_frame=10, last_frame=12)
     scene = replace(STILL, people=(visitor,))
     areas = [float(render_pair(scene, 64, i).alpha.sum()) for i in (9, 10, 12, 13)]
     assert areas[0] == areas[3] == 0
@@ -176,7 +162,7 @@ def test_people_come_move_and_go() -> None:
 
 def test_a_person_in_the_camera_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"person 0 is 0\.10 m away"):
-        render_pair(Scene(people=(Person(z_m=0.1),)), 64, 0)
+        render_pair(Scene(people=(DemoPerson(z_m=0.1),)), 64, 0)
 
 
 @pytest.mark.parametrize("small", [{"half_width_m": 1.0}, {"depth_m": 1.5}, {"floor_m": 0.5}])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from support.matting_pictures import clip_frames, deeper, from_rgb
-from vrmatte.demo.scene import Person, Scene, render_pair
+from vrmatte.demo.scene import DemoPerson, Scene, render_pair
 from vrmatte.frames import Eye
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
@@ -196,7 +196,7 @@ def nano():
 
 @pytest.mark.weights
 def test_people_of_a_drawn_scene_are_found_and_an_empty_room_is_empty(models_dir):
-    people = (Person(x_m=-0.5, z_m=1.2), Person(x_m=1.0, z_m=1.5))
+    people = (DemoPerson(x_m=-0.5, z_m=1.2), DemoPerson(x_m=1.0, z_m=1.5))
     pair = render_pair(Scene(people=people), 768, 0)
     found = detect_stereo(from_rgb(pair.side_by_side() / 255), nano(), 0.7)
     assert len(found) == 2

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from support.paths import REPOSITORY
 from vrmatte.errors import ConfigError
+from vrmatte.settings.choices import PRESETS
 from vrmatte.settings.config import Config, OutputConfig
 from vrmatte.settings.files import MAX_BYTES, parse_value, read_document
 from vrmatte.settings.keys import KEYS, SECTIONS, nearest, value_of
 from vrmatte.settings.load import (
-    PRESETS,
     ResolvedConfig,
     format_config,
     load_config,

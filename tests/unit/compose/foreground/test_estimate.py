@@ -16,7 +16,7 @@ from vrmatte.compose.foreground.estimate import (
 )
 from vrmatte.compose.foreground.solve import mixed_tiles
 from vrmatte.compose.greenscreen import GreenScreen
-from vrmatte.demo.scene import Person, Scene, render_pair
+from vrmatte.demo.scene import DemoPerson, Scene, render_pair
 from vrmatte.frames import EYES, YUV420P, YUV420P10, Eye, PixelLayout, PlanarFrame, half_of
 
 GREEN = (0, 255, 0)
@@ -43,7 +43,7 @@ def strands() -> Truth:
 
 @pytest.fixture(scope="module")
 def demo() -> Truth:
-    scene = Scene(people=(Person(z_m=0.6),), noise=0.0)
+    scene = Scene(people=(DemoPerson(z_m=0.6),), noise=0.0)
     pair = render_pair(scene, 640, 3)
     alpha = pair.alpha[0]
     front = pair.foreground[0] / np.maximum(alpha, 1 / 512)[..., None]

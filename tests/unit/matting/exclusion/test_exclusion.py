@@ -8,7 +8,7 @@ from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye
 from support.matting_pictures import deeper, from_rgb
 from support.people import person_of
 from vrmatte.demo.figure import Look
-from vrmatte.demo.scene import Person, Scene, render_pair
+from vrmatte.demo.scene import DemoPerson, Scene, render_pair
 from vrmatte.frames import EYES, Eye, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
@@ -41,8 +41,8 @@ def crossing():
     seconds = FRAMES / 30
     scene = Scene(
         people=(
-            Person(x_m=-1.0, z_m=1.2, x_speed_m_s=2.0 / seconds),
-            Person(x_m=0.5, z_m=2.0, x_speed_m_s=-0.8 / seconds, look=dark, phase_seconds=0.7),
+            DemoPerson(x_m=-1.0, z_m=1.2, x_speed_m_s=2.0 / seconds),
+            DemoPerson(x_m=0.5, z_m=2.0, x_speed_m_s=-0.8 / seconds, look=dark, phase_seconds=0.7),
         )
     )
     pairs = [render_pair(scene, EYE_PX, index) for index in range(FRAMES)]
