@@ -253,7 +253,7 @@ def shown_only(sound: Sound, count: int) -> Sound:
 
 
 def test_what_is_lost_is_told(made):
-    lost = [text for text in made.report.notices if "does not contain" in text]
+    lost = [text for text in made.report.notices if "does not contain source stream" in text]
     mp4s = sum(path.suffix == ".mp4" for path in made.files.values())
     assert len(lost) == made.case.lost_in_mp4 * mp4s
     hidden = [text for text in made.report.notices if "before the start" in text]

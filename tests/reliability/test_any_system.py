@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.brightness import QUICK_OPTIONS
 from support.media_fixtures import write_clip
 from support.paths import REPOSITORY
 from vrmatte.platform_support import IS_WINDOWS, STOP_SIGNALS, reachable_path
@@ -24,13 +25,13 @@ _TIMEOUT_SECONDS = 300
 _BETWEEN_LOOKS_SECONDS = 0.02
 
 
-STAND_IN = ("-m", "support.stand_in_engine")
+PROGRAM = ("-m", "vrmatte")
 
 
 def start(
-    *arguments: object, program: Sequence[str] = STAND_IN, **options: object
+    *arguments: object, program: Sequence[str] = PROGRAM, **options: object
 ) -> subprocess.Popen[bytes]:
-    """Begin `vrmatte ARGUMENTS` with the stand-in engine; pipes have the system's code page."""
+    """Begin `vrmatte ARGUMENTS`; pipes have the system's code page."""
     paths = os.pathsep.join(str(REPOSITORY / folder) for folder in ("src", "tests"))
     environment = {**os.environ, "PYTHONPATH": paths}
     environment.pop("PYTHONUTF8", None)
@@ -57,7 +58,8 @@ def squeezed(text: str) -> str:
 
 def run_arguments(clip: Path, out: Path, deliver: str = DELIVER) -> list[str]:
     set_chunks = f"processing.chunk_size={CHUNK_FRAMES}"
-    return ["run", str(clip), "--out", str(out), "--deliver", deliver, "--set", set_chunks]
+    options = ["--deliver", deliver, "--set", set_chunks, *QUICK_OPTIONS]
+    return ["run", str(clip), "--out", str(out), *options]
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -99,7 +101,7 @@ def test_a_killed_run_continues_to_the_same_bytes(clip: Path, tmp_path: Path) ->
 STOPPER = """
 import signal, sys, threading, time
 from pathlib import Path
-from support.stand_in_engine import main
+from vrmatte.cli.main import main
 
 def stop():
     while not Path(r"MATTE").exists():

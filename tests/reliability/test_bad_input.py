@@ -122,13 +122,13 @@ def test_an_input_that_cant_be_used(tmp_path, write, name, said):
 
 
 SETTINGS = [
-    (["--engine", "magic"], "matting.engine can't be"),
+    (["--engine", "magic"], "'--engine': 'magic' is not one of"),
     (["--deliver", "matte,hologram"], "hologram"),
     (["--set", "processing.chunk_sice=3"], "did you mean processing.chunk_size"),
     (["--set", "processing.chunk_size=many"], "processing.chunk_size can't be"),
     (["--set", "nothing"], "write key=value"),
-    (["--preset", "fastest"], "unknown preset"),
-    (["--start", "soon"], "input.start"),
+    (["--preset", "fastest"], "'--preset': 'fastest' is not one of"),
+    (["--start", "soon"], "'--start': 'soon' is not a time"),
     (["--start", "2", "--end", "1"], "must come after start"),
     (["--start", "99"], "select no frames"),
     (["--config", "no-such.yaml"], "no-such.yaml"),

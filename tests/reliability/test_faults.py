@@ -353,7 +353,7 @@ def test_a_video_without_a_frame_is_refused(tmp_path, suffix):
 
 
 def test_every_test_that_the_page_names_exists():
-    page = (REPOSITORY / "docs" / "reliability.md").read_text()
+    page = (REPOSITORY / "docs" / "engineering" / "reliability.md").read_text()
     named = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", page)
     assert len(named) > 60
     for file, name in named:

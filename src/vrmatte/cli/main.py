@@ -34,6 +34,9 @@ COMMANDS = {
 }
 """Each command and the module in this folder that defines it; imported when first needed."""
 
+_UsageError: Any = typer.BadParameter.__base__
+"""The base of errors in options and arguments; Typer's copy of click, which has it, is private."""
+
 
 class _CommandGroup(TyperGroup):
     """All commands; imports the module of one when it is run or shown in the help."""
@@ -84,7 +87,11 @@ def main() -> None:
         signal.signal(number, stop_at_once)
     try:
         check_interpreter()
-        app(standalone_mode=True)
+        sys.exit(app(standalone_mode=False))
+    except _UsageError as error:
+        if text := _usage_message(error):  # none where the help was shown instead
+            print_error(text)
+        sys.exit(error.exit_code)
     except VrmatteError as error:
         print_error(without_path_prefix(one_line(str(error))))
         sys.exit(error.exit_code)
@@ -93,3 +100,8 @@ def main() -> None:
         sys.exit(stop.exit_code)
     except BrokenPipeError:
         sys.exit(1)
+
+
+def _usage_message(error: Any) -> str:
+    text = one_line(error.format_message()).replace("Value error, ", "").rstrip(".")
+    return text and f"{text}; see '{error.ctx.command_path if error.ctx else 'vrmatte'} --help'"

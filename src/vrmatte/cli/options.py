@@ -12,7 +12,6 @@ import typer
 from typer.models import OptionInfo
 
 from vrmatte.deliverable_kinds import DeliverableName
-from vrmatte.errors import ConfigError
 from vrmatte.settings.choices import EngineName, PresetName
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ def parse_time(text: str) -> float:
     """Return the seconds of "12.5", "12.5s", "1:02.5" or "1:02:03.5".
 
     Raises:
-        ConfigError: the text is not a time.
+        typer.BadParameter: the text is not a time.
     """
     try:
         seconds = 0.0
@@ -47,7 +46,7 @@ def parse_time(text: str) -> float:
                 raise ValueError("negative or infinite")
             seconds = seconds * 60 + float(field)
     except ValueError as error:
-        raise ConfigError(
+        raise typer.BadParameter(
             f"{text!r} is not a time; accepted are 12.5, 12.5s, 1:02.5, 1:02:03.5"
         ) from error
     return seconds

@@ -5,7 +5,7 @@
 H is the entropy of alpha in bits: 0 where a pixel is clearly foreground or background, 1 at one
 half. The other factors, all 0..1, are doubts: flicker is a change of alpha that motion doesn't
 explain, eyes a difference between both eyes, people a contradiction to the detector. Formula,
-measurements and limits: docs/quality.md, "Confidence".
+measurements and limits: docs/engineering/quality.md, "Confidence".
 """
 
 from __future__ import annotations

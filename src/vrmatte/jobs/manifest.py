@@ -368,9 +368,7 @@ def _storage_error(error: Exception, path: Path) -> OutputError | DiskFullError:
             f"can't write {path}: {error}. Fix the disk or its permissions, or choose another "
             "--out, and run the same command again"
         )
-    return OutputError(
-        f"{path}: the manifest can't be used ({error}). Restore it, or start over with --fresh"
-    )
+    return _unusable(path, f"fails with: {error}")
 
 
 @dataclass(frozen=True, slots=True)

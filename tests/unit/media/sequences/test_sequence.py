@@ -278,7 +278,8 @@ def steps_before(monkeypatch, steps):
 
     monkeypatch.setattr("os.link", guarded(os.link))
     monkeypatch.setattr("os.replace", guarded(os.replace))
-    monkeypatch.setattr(Path, "rmdir", guarded(Path.rmdir))
+    monkeypatch.setattr("os.unlink", guarded(os.unlink))
+    monkeypatch.setattr("os.rmdir", guarded(os.rmdir))
 
 
 def refuse_links(monkeypatch):
