@@ -7,7 +7,6 @@ import struct
 import zlib
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
