@@ -21,8 +21,10 @@ import ctypes
 import io
 import ntpath
 import os
+import re
 import signal
 import stat
+import struct
 import sys
 import threading
 import time
@@ -253,3 +255,26 @@ def use_utf8_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def interpreter_fault(
+    pointer_bits: int = 8 * struct.calcsize("P"), base_prefix: str = sys.base_prefix
+) -> str | None:
+    """Return why vrmatte cannot run on a Python, by default on this one; None if it can.
+
+    Args:
+        pointer_bits: size of a pointer.
+        base_prefix: `sys.base_prefix`, the same inside and outside a virtual environment.
+    """
+    if pointer_bits < 64:
+        return (
+            f"this Python is a {pointer_bits}-bit build, for which there is no ONNX Runtime, PyAV "
+            "or OpenCV: install a 64-bit Python 3.11 to 3.13 from python.org"
+        )
+    # The Store's sandbox redirects the cache folder and hides installed libraries from the loader.
+    if re.search(r"[\\/]WindowsApps[\\/]PythonSoftwareFoundation\.Python\.", base_prefix):
+        return (
+            "this Python comes from the Microsoft Store, which redirects the folders vrmatte "
+            "writes to: install Python 3.11 to 3.13 from python.org, and make a new environment"
+        )
+    return None

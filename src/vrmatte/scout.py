@@ -25,7 +25,15 @@ from vrmatte.people.read_document import read_people
 from vrmatte.people.refine import TrackEnd, refine, track_ends
 from vrmatte.people.select import chosen, kind_of
 from vrmatte.people.shots import Thumbnail, find_cuts, may_hold_cut, thumbnail
-from vrmatte.people.track import CONTINUES_FROM, Found, Sample, Track, colours_in, link, real_people
+from vrmatte.people.track import (
+    CONTINUES_FROM,
+    Sample,
+    Sighting,
+    Track,
+    colours_in,
+    link,
+    real_people,
+)
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
@@ -198,8 +206,8 @@ class _Scout:
             yield from track_ends(track, tracks, looked_at, shot.first, shot.last, step)
 
     def _look(self, index: int, frame: PlanarFrame) -> Sample:
-        found = detect_stereo(frame, self._detector, CONTINUES_FROM, projection=self._eye)
-        people = tuple(Found(one, colours_in(frame, one, self._eye)) for one in found)
+        detected = detect_stereo(frame, self._detector, CONTINUES_FROM, projection=self._eye)
+        people = tuple(Sighting(one, colours_in(frame, one, self._eye)) for one in detected)
         return Sample(index, self._timeline.seconds(index), people)
 
     def _samples_in(self, shot: Shot) -> list[Sample]:
@@ -269,11 +277,11 @@ def _person(number: int, track: Track) -> Person:
     boxes = tuple(
         TimedBox(
             frame,
-            _box(found.detection.left),
-            _box(found.detection.right),
-            round(found.detection.score, 3),
+            _box(sighting.detection.left),
+            _box(sighting.detection.right),
+            round(sighting.detection.score, 3),
         )
-        for frame, found in zip(track.frames, track.found, strict=True)
+        for frame, sighting in zip(track.frames, track.sightings, strict=True)
     )
     confidence = round(float(np.median([box.score for box in boxes])), 3)
     return Person(number, kind_of(boxes), keep=True, confidence=confidence, boxes=boxes)

@@ -13,9 +13,13 @@ from typer.main import get_group
 
 import vrmatte
 from vrmatte.cli.stopping import StopNow, print_error, stop_at_once
-from vrmatte.errors import EXIT_CODES, VrmatteError, one_line
-from vrmatte.interpreter import check_interpreter
-from vrmatte.platform_support import handled_stop_signals, use_utf8_output, without_path_prefix
+from vrmatte.errors import EXIT_CODES, ConfigError, VrmatteError, one_line
+from vrmatte.platform_support import (
+    handled_stop_signals,
+    interpreter_fault,
+    use_utf8_output,
+    without_path_prefix,
+)
 
 COMMANDS = {
     "run": "run",
@@ -86,7 +90,8 @@ def main() -> None:
     for number in handled_stop_signals():
         signal.signal(number, stop_at_once)
     try:
-        check_interpreter()
+        if fault := interpreter_fault():
+            raise ConfigError(fault)
         sys.exit(app(standalone_mode=False))
     except _UsageError as error:
         if text := _usage_message(error):  # none where the help was shown instead

@@ -24,7 +24,7 @@ _LIGHT = np.array((-0.46, 0.52, 0.72), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """Colours of a person, RGB 0..1 as shown on a screen, and the hair."""
 
     skin: Rgb = (0.86, 0.66, 0.54)
@@ -89,7 +89,7 @@ def _bounded(low: float, high: float) -> slice:
     return slice(max(math.floor(low), 0), max(math.ceil(high), 0))
 
 
-def draw_figure(look: Look, seconds: float, px_per_m: float) -> Card:
+def draw_figure(look: Appearance, seconds: float, px_per_m: float) -> Card:
     """Draw the person at a moment, with `px_per_m` card pixels per metre of a 1.75 m tall body."""
     height = round((TOP_M - FOOT_M) * px_per_m)
     width = round((RIGHT_M - LEFT_M) * px_per_m)
@@ -109,7 +109,7 @@ def draw_figure(look: Look, seconds: float, px_per_m: float) -> Card:
 # --- limbs ---------------------------------------------------------------------------------------
 
 
-def _paint_part(canvas: _Canvas, look: Look, part: Part, number: int) -> None:
+def _paint_part(canvas: _Canvas, look: Appearance, part: Part, number: int) -> None:
     box = _box_of(canvas, part.limbs, margin_m=0.07)
     reliefs = [relief_of(limb, box.x, box.up) for limb in part.limbs]
     if part.material in ("shirt", "trousers"):
@@ -199,7 +199,7 @@ def _lit(albedo: Field, height: Field, px_per_m: float, gloss: float) -> Field:
 # --- head ----------------------------------------------------------------------------------------
 
 
-def _paint_head(canvas: _Canvas, look: Look, body: Body) -> None:
+def _paint_head(canvas: _Canvas, look: Appearance, body: Body) -> None:
     x, up = body.head
     box = canvas.crop(x - 0.16, x + 0.16, up - 0.22, up + 0.18)
     a, b = _in_head(body, box.x, box.up)
@@ -260,7 +260,9 @@ def _blush(albedo: Field, a: Field, b: Field) -> Field:
     return tinted + lips[..., None] * (lip_rgb - tinted)
 
 
-def _with_eyes_and_brows(rgb: Field, look: Look, a: Field, b: Field, px_per_m: float) -> Field:
+def _with_eyes_and_brows(
+    rgb: Field, look: Appearance, a: Field, b: Field, px_per_m: float
+) -> Field:
     side = np.abs(a)
     ramp = np.float32(px_per_m)
 
@@ -322,7 +324,7 @@ def _strands(seed: int, length_m: float, behind: bool) -> tuple[Field, Field, Fi
     return path, np.broadcast_to(fall, a.shape).astype(np.float32), bright.astype(np.float32)
 
 
-def _shades(look: Look, bright: Field, behind: bool) -> list[list[tuple[float, ...]]]:
+def _shades(look: Appearance, bright: Field, behind: bool) -> list[list[tuple[float, ...]]]:
     """Return RGBA 0..255 of each piece of each strand, with a band of sheen below the crown."""
     place = np.linspace(0.05, 0.95, _POINTS // 2)[None]
     band = 0.36 + 0.12 * np.sin(np.arange(len(bright)) * 2.4)[:, None]
@@ -333,7 +335,9 @@ def _shades(look: Look, bright: Field, behind: bool) -> list[list[tuple[float, .
     return [[tuple(piece) for piece in strand] for strand in rgba.tolist()]
 
 
-def _paint_hair(canvas: _Canvas, look: Look, body: Body, seconds: float, *, behind: bool) -> None:
+def _paint_hair(
+    canvas: _Canvas, look: Appearance, body: Body, seconds: float, *, behind: bool
+) -> None:
     x, up = body.head
     box = canvas.crop(x - 0.2, x + 0.2, up - 0.2 - 1.3 * look.hair_length_m, up + 0.18)
     path, free, bright = _strands(look.seed, look.hair_length_m, behind)

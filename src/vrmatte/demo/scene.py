@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vrmatte.demo.body import HEIGHT_M
-from vrmatte.demo.figure import FOOT_M, LEFT_M, RIGHT_M, TOP_M, Card, Look, draw_figure
+from vrmatte.demo.figure import FOOT_M, LEFT_M, RIGHT_M, TOP_M, Appearance, Card, draw_figure
 from vrmatte.demo.grain import Field
 from vrmatte.demo.room import Room, room_view
 from vrmatte.errors import ConfigError
@@ -36,7 +36,7 @@ class DemoPerson:
     height_m: float = HEIGHT_M
     x_speed_m_s: float = 0.0
     z_speed_m_s: float = 0.0
-    look: Look = field(default_factory=Look)
+    look: Appearance = field(default_factory=Appearance)
     phase_seconds: float = 0.0
     """Time offset of the person's motion at the first frame."""
     first_frame: int = 0

@@ -26,7 +26,7 @@ _FACTS = frozenset({"size", "people"})
 
 
 @dataclass(slots=True)
-class _View:
+class _ViewFollowers:
     """Memory of one view."""
 
     shape: tuple[int, ...]
@@ -60,7 +60,7 @@ class Sam2Source:
         self.network = network
         self._prompted = prompted_kept
         self._offload = offload_idle
-        self._views: dict[str, _View] = {}
+        self._views: dict[str, _ViewFollowers] = {}
         self._last: str | None = None
 
     def masks(
@@ -103,8 +103,8 @@ class Sam2Source:
             for person in memory.people
         }
 
-    def _new_view(self, shape: tuple[int, ...]) -> _View:
-        return _View(shape, [self._new_follower() for _ in range(shape[0])])
+    def _new_view(self, shape: tuple[int, ...]) -> _ViewFollowers:
+        return _ViewFollowers(shape, [self._new_follower() for _ in range(shape[0])])
 
     def _new_follower(self) -> Follower:
         return Follower(self.network, self._prompted)
@@ -199,7 +199,7 @@ class Sam2Source:
         for name, array in state.items():
             view, _, fact = name.rpartition("/")
             by_view.setdefault(view, {})[fact] = array
-        views: dict[str, _View] = {}
+        views: dict[str, _ViewFollowers] = {}
         for view, facts in by_view.items():
             if not facts.keys() >= _FACTS:
                 raise ValueError(f"not a state of this engine: {view} holds {sorted(facts)}")

@@ -112,7 +112,9 @@ def _settle(
 def _goes_on(end: TrackEnd, sample: Sample) -> bool:
     """Return True if a frame shows the track's person, and add it."""
     track, seconds = end.track, sample.seconds
-    likely = max(sample.found, key=lambda found: track.likeness(found, seconds), default=None)
+    likely = max(
+        sample.sightings, key=lambda sighting: track.likeness(sighting, seconds), default=None
+    )
     if likely is None:
         return False
     others = [

@@ -25,7 +25,7 @@ CONTINUES_FROM = 0.3
 LONGEST_GAP_SECONDS = 1.5
 """For so long a person may be hidden and still be the same."""
 LEAST_SECONDS = 0.3
-"""Who isn't found twice over this time was never there."""
+"""A person seen only once within this time is a false detection."""
 
 _LEAST_LIKENESS = 0.3
 _MOST_WAYS = 256
@@ -39,8 +39,8 @@ Colours = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A person found in a frame, and the colours they wear."""
+class Sighting:
+    """A person detected in a frame, and the colours they wear."""
 
     detection: StereoDetection
     colours: Colours
@@ -56,43 +56,43 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All that was found in one frame."""
+    """All people detected in one frame."""
 
     frame: int
     seconds: float
-    found: tuple[Found, ...]
+    sightings: tuple[Sighting, ...]
 
 
 @dataclass(slots=True)
 class Track:
-    """One person through a shot: what was found of them, in order of time."""
+    """One person through a shot: every sighting, in order of time."""
 
     frames: list[int] = field(default_factory=list[int])
     seconds: list[float] = field(default_factory=list[float])
-    found: list[Found] = field(default_factory=list[Found])
+    sightings: list[Sighting] = field(default_factory=list[Sighting])
     speed: tuple[float, float] = (0.0, 0.0)
     """Yaw and pitch per second, lately."""
 
-    def add(self, frame: int, seconds: float, found: Found) -> None:
+    def add(self, frame: int, seconds: float, sighting: Sighting) -> None:
         """Carry the track on; also back to a frame before its first."""
         if self.frames and frame < self.frames[0]:
             at = 0
         else:
             at = len(self.frames)
-            self._heed_motion(seconds, found)
+            self._heed_motion(seconds, sighting)
         self.frames.insert(at, frame)
         self.seconds.insert(at, seconds)
-        self.found.insert(at, found)
+        self.sightings.insert(at, sighting)
 
     def expected(self, seconds: float) -> AngularBox:
         """Return the expected box, from detections before and after or from the motion so far."""
         after = bisect_left(self.seconds, seconds)
         if after == 0:
-            return self.found[0].box
-        box, passed = self.found[after - 1].box, seconds - self.seconds[after - 1]
+            return self.sightings[0].box
+        box, passed = self.sightings[after - 1].box, seconds - self.seconds[after - 1]
         if after < len(self.seconds):
             share = passed / (self.seconds[after] - self.seconds[after - 1])
-            sides = zip(astuple(box), astuple(self.found[after].box), strict=True)
+            sides = zip(astuple(box), astuple(self.sightings[after].box), strict=True)
             return AngularBox(*((1 - share) * a + share * b for a, b in sides))
         yaw, pitch = (
             max(-_MOST_TURN_DEG, min(_MOST_TURN_DEG, speed * passed)) for speed in self.speed
@@ -104,9 +104,9 @@ class Track:
             box.pitch_max_deg + pitch,
         )
 
-    def likeness(self, found: Found, seconds: float) -> float:
+    def likeness(self, sighting: Sighting, seconds: float) -> float:
         """Return the likeness to the track's person, 0..1; 0 if it can't be them."""
-        here, there = self.expected(seconds), found.box
+        here, there = self.expected(seconds), sighting.box
         away_seconds, nearest = min(
             (abs(time - seconds), number) for number, time in enumerate(self.seconds)
         )
@@ -116,18 +116,18 @@ class Track:
             return 0.0
         areas = sorted((here.area_deg2, there.area_deg2))
         size = areas[0] / areas[1] if areas[1] > 0 else 0.0
-        colours = float(np.minimum(self.found[nearest].colours, found.colours).sum())
+        colours = float(np.minimum(self.sightings[nearest].colours, sighting.colours).sum())
         return 0.3 * here.iou(there) + 0.25 * near + 0.2 * size + 0.25 * colours
 
     def supports(self, threshold: float) -> int:
         """Return how often the person was detected with at least this score."""
-        return sum(found.detection.score >= threshold for found in self.found)
+        return sum(sighting.detection.score >= threshold for sighting in self.sightings)
 
-    def _heed_motion(self, seconds: float, found: Found) -> None:
+    def _heed_motion(self, seconds: float, sighting: Sighting) -> None:
         if not self.frames:
             return
         passed = seconds - self.seconds[-1]
-        before, after = self.found[-1].box.center, found.box.center
+        before, after = self.sightings[-1].box.center, sighting.box.center
         new = [(b - a) / passed for a, b in zip(before, after, strict=True)]
         share = 1.0 if len(self.frames) == 1 else 0.6
         yaw, pitch = (share * n + (1 - share) * old for n, old in zip(new, self.speed, strict=True))
@@ -168,7 +168,7 @@ def colours_in(
 
 
 def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
-    """Link what was found in the frames of one shot into tracks, in order of appearance.
+    """Link the sightings in the frames of one shot into tracks, in order of appearance.
 
     Args:
         samples: rising frames, people of score `CONTINUES_FROM` or more.
@@ -181,15 +181,15 @@ def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
         ended += over
         going = [track for track in going if track not in over]
         taken = _assign(going, sample)
-        for number, found in enumerate(sample.found):
+        for number, sighting in enumerate(sample.sightings):
             if number in taken:
-                going[taken[number]].add(sample.frame, sample.seconds, found)
-        for number, found in enumerate(sample.found):
-            if number not in taken and found.detection.score >= begins_from:
+                going[taken[number]].add(sample.frame, sample.seconds, sighting)
+        for number, sighting in enumerate(sample.sightings):
+            if number not in taken and sighting.detection.score >= begins_from:
                 track = Track()
-                track.add(sample.frame, sample.seconds, found)
+                track.add(sample.frame, sample.seconds, sighting)
                 going.append(track)
-    return sorted(ended + going, key=lambda t: (t.frames[0], t.found[0].box.center[0]))
+    return sorted(ended + going, key=lambda t: (t.frames[0], t.sightings[0].box.center[0]))
 
 
 def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float) -> list[Track]:
@@ -216,10 +216,10 @@ def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float
 
 def _is_part(track: Track, of: Track) -> bool:
     """Return True if a track shows only a part of another's person: inside it, and far smaller."""
-    others = dict(zip(of.frames, of.found, strict=True))
+    others = dict(zip(of.frames, of.sightings, strict=True))
     pairs = [
-        (found.box, others[f].box)
-        for f, found in zip(track.frames, track.found, strict=True)
+        (sighting.box, others[f].box)
+        for f, sighting in zip(track.frames, track.sightings, strict=True)
         if f in others
     ]
     if len(pairs) < len(track.frames):
@@ -231,10 +231,10 @@ def _is_part(track: Track, of: Track) -> bool:
 
 def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
     """Assign detections to tracks so that the whole is likeliest: detection -> track."""
-    # Per set of found people that are taken: the best sum of likenesses, and who took whom.
+    # Per set of sighted people that are taken: the best sum of likenesses, and who took whom.
     best: dict[frozenset[int], tuple[float, dict[int, int]]] = {frozenset(): (0.0, {})}
     for row, track in enumerate(tracks):
-        gains = [track.likeness(found, sample.seconds) for found in sample.found]
+        gains = [track.likeness(sighting, sample.seconds) for sighting in sample.sightings]
         grown = dict(best)
         for taken, (total, pairs) in best.items():
             for column, gain in enumerate(gains):

@@ -42,7 +42,7 @@ _WORTH_SHARING = 1.15
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _ViewDirections:
     """The directions of a viewport over time, and its size on the plane with margin."""
 
     starts: tuple[int, ...]
@@ -86,13 +86,13 @@ class _Subject:
 
     people: tuple[Person, ...]
     outlines: Outlines
-    look: _Look
+    directions: _ViewDirections
 
     @property
     def cost(self) -> float:
         """Network pixels over the whole span, gaps included."""
         frames = self.outlines.frames
-        return self.look.area * float(frames[-1] - frames[0] + 1)
+        return self.directions.area * float(frames[-1] - frames[0] + 1)
 
 
 def viewports_for(
@@ -131,7 +131,7 @@ def _within(subject: _Subject, shot: Shot) -> bool:
 
 def _subject(people: tuple[Person, ...], shot: Shot, step: int) -> _Subject:
     outlines = outlines_of(people, shot.first, shot.last, step)
-    return _Subject(people, outlines, _best_look(outlines))
+    return _Subject(people, outlines, _best_directions(outlines))
 
 
 def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
@@ -141,17 +141,17 @@ def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
         for a, b in combinations(subjects, 2):
             both = _subject(a.people + b.people, shot, step)
             gain = _WORTH_SHARING * (a.cost + b.cost) - both.cost
-            if gain >= 0 and (best is None or gain > best[0]) and not both.look.stereographic:
+            if gain >= 0 and (best is None or gain > best[0]) and not both.directions.stereographic:
                 best = gain, a, b, both
         if best is None:
             return subjects
         subjects = [s for s in subjects if s is not best[1] and s is not best[2]] + [best[3]]
 
 
-def _best_look(outlines: Outlines) -> _Look:
-    """Return the cheapest possible look: still, following, or stereographic."""
+def _best_directions(outlines: Outlines) -> _ViewDirections:
+    """Return the cheapest possible view: still, following, or stereographic."""
     first = int(outlines.frames[0])
-    still = _Look((first,), (fit(outlines.directions),))
+    still = _ViewDirections((first,), (fit(outlines.directions),))
     following = _following(outlines)
     if still.is_possible and still.area <= _WORTH_FOLLOWING * following.area:
         return still
@@ -160,16 +160,16 @@ def _best_look(outlines: Outlines) -> _Look:
     if still.is_possible:
         return still
     wide = fit(outlines.directions, stereographic=True)
-    return _Look((first,), (wide,), stereographic=True)
+    return _ViewDirections((first,), (wide,), stereographic=True)
 
 
-def _following(outlines: Outlines) -> _Look:
+def _following(outlines: Outlines) -> _ViewDirections:
     """Turn only when the person would leave the dead zone, and then for as long as possible."""
     thinned = outlines.directions[:: 1 + len(outlines.directions) // _ENOUGH_FITS]
-    single = _Look((0,), tuple(fit(each[None]) for each in thinned))
+    single = _ViewDirections((0,), tuple(fit(each[None]) for each in thinned))
     reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
     spans = _even_spans(outlines, reach)
-    return _Look(
+    return _ViewDirections(
         tuple(int(outlines.frames[start]) for start, _ in spans),
         tuple(fit(outlines.directions[start:stop]) for start, stop in spans),
     )
@@ -213,10 +213,10 @@ def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tupl
 def _path(subject: _Subject, shot: Shot, *, single_shot: bool) -> ViewportPath:
     first = max(shot.first, min(p.first for p in subject.people) - OPENS_EARLY_FRAMES)
     last = min(shot.last, max(p.last for p in subject.people) + LINGER_FRAMES)
-    look = subject.look
+    directions = subject.directions
     turns = [
         Turn(start if number else first, round(f.yaw_deg, 2), round(f.pitch_deg, 2))
-        for number, (start, f) in enumerate(zip(look.starts, look.fits, strict=True))
+        for number, (start, f) in enumerate(zip(directions.starts, directions.fits, strict=True))
     ]
     ids = sorted(person.id for person in subject.people)
     name = "-".join(["person" if len(ids) == 1 else "people", *map(str, ids)])
@@ -224,8 +224,8 @@ def _path(subject: _Subject, shot: Shot, *, single_shot: bool) -> ViewportPath:
         name=name if single_shot else f"{name}@{shot.first}",
         first=first,
         last=last,
-        hfov_deg=round(look.fov_deg[0], 2),
-        vfov_deg=round(look.fov_deg[1], 2),
+        hfov_deg=round(directions.fov_deg[0], 2),
+        vfov_deg=round(directions.fov_deg[1], 2),
         turns=tuple(turns),
-        projection="stereographic" if look.stereographic else "perspective",
+        projection="stereographic" if directions.stereographic else "perspective",
     )

@@ -13,7 +13,7 @@ import pytest
 
 from vrmatte.demo.body import HEIGHT_M, Limb, relief_of
 from vrmatte.demo.clip import SAMPLE_RATE, tone, write_clip
-from vrmatte.demo.figure import FOOT_M, LEFT_M, RIGHT_M, TOP_M, Look, draw_figure
+from vrmatte.demo.figure import FOOT_M, LEFT_M, RIGHT_M, TOP_M, Appearance, draw_figure
 from vrmatte.demo.room import Room, room_view
 from vrmatte.demo.scene import DemoPerson, Scene, _box, render_pair
 from vrmatte.errors import ConfigError, OutputError
@@ -21,7 +21,7 @@ from vrmatte.geometry.projection import HalfEquirect
 
 EYE_PX = 128
 STILL = Scene(noise=0.0)
-SHORT_HAIR = Look(hair=(0.1, 0.1, 0.1), hair_length_m=0.02, shirt=(0.2, 0.4, 0.3), seed=5)
+SHORT_HAIR = Appearance(hair=(0.1, 0.1, 0.1), hair_length_m=0.02, shirt=(0.2, 0.4, 0.3), seed=5)
 
 
 def longitude_px(alpha: np.ndarray) -> float:
@@ -137,7 +137,7 @@ def test_the_box_of_a_card_holds_the_whole_card(x_m: float, z_m: float, height_m
 
 
 def test_hair_is_soft_and_the_shirt_is_not() -> None:
-    card = draw_figure(Look(), 0.0, 400)
+    card = draw_figure(Appearance(), 0.0, 400)
     up = np.linspace(1.98, -0.04, len(card.rgba))
     alpha = card.rgba[..., 3]
     soft = (alpha > 0.05) & (alpha < 0.95)

@@ -7,7 +7,7 @@ from support.matting_pictures import from_rgb
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.people.detect import Detection, StereoDetection
 from vrmatte.people.refine import refine, track_ends
-from vrmatte.people.track import Found, Sample, Track
+from vrmatte.people.track import Sample, Sighting, Track
 
 PICTURE = from_rgb(np.zeros((2, 4, 3)))
 COLOURS = np.eye(64, dtype=np.float32)
@@ -15,7 +15,7 @@ COLOURS = np.eye(64, dtype=np.float32)
 
 def found(yaw, colour=0, height=50):
     eye = Detection(AngularBox(yaw - 10, yaw + 10, -40, height - 40), 0.9, cut_by_edge=False)
-    return Found(StereoDetection(eye, eye), COLOURS[colour])
+    return Sighting(StereoDetection(eye, eye), COLOURS[colour])
 
 
 def track(*frames, **look):

@@ -8,8 +8,8 @@ from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.people.detect import Detection, StereoDetection
 from vrmatte.people.track import (
     CONTINUES_FROM,
-    Found,
     Sample,
+    Sighting,
     colours_in,
     link,
     real_people,
@@ -27,11 +27,11 @@ def seen(yaw, pitch=-15.0, width=20.0, height=50.0, score=0.9, colours=RED, eyes
 
     left = eye(1) if "L" in eyes else None
     right = eye(-1) if "R" in eyes else None
-    return Found(StereoDetection(left, right), colours)
+    return Sighting(StereoDetection(left, right), colours)
 
 
 def samples(*people, every=0.5):
-    """Samples of people given as functions of seconds that give a Found or None."""
+    """Samples of people given as functions of seconds that give a sighting or None."""
     result = []
     for number in range(len(people[0])):
         found = tuple(person[number] for person in people if person[number] is not None)
@@ -40,13 +40,13 @@ def samples(*people, every=0.5):
 
 
 def yaws(track):
-    return [round(found.box.center[0]) for found in track.found]
+    return [round(found.box.center[0]) for found in track.sightings]
 
 
 def test_one_person_is_one_track():
     (track,) = link(samples([seen(i) for i in range(6)]), 0.7)
     assert track.frames == [0, 15, 30, 45, 60, 75]
-    assert [t.found for t in real_people([track], 0.7, 3)] == [track.found]
+    assert [t.sightings for t in real_people([track], 0.7, 3)] == [track.sightings]
 
 
 def test_the_same_id_in_both_eyes_though_one_misses_the_person():
@@ -119,7 +119,7 @@ def test_weak_finds_carry_a_track_on_but_begin_none():
     never = [seen(50, score=0.6) for _ in range(4)]
     (track,) = link(samples(weak, never), 0.7)
     assert len(track.frames) == 4
-    assert min(found.detection.score for found in track.found) >= CONTINUES_FROM
+    assert min(found.detection.score for found in track.sightings) >= CONTINUES_FROM
 
 
 def test_somebody_elsewhere_is_somebody_else():
@@ -145,7 +145,7 @@ def test_support_must_last():
 def test_a_part_of_a_person_is_nobody():
     leg = [seen(0, pitch=-30, width=6, height=15, score=0.8)] * 4
     tracks = link(samples([seen(0)] * 4, leg), 0.7)
-    assert [round(t.found[0].box.height_deg) for t in real_people(tracks, 0.7, 2)] == [50]
+    assert [round(t.sightings[0].box.height_deg) for t in real_people(tracks, 0.7, 2)] == [50]
 
 
 def test_tracks_come_in_order_of_appearance():

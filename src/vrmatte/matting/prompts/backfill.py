@@ -63,13 +63,13 @@ class BackfillSpan:
 
 def backfill_spans(sized: SizedPath, prompter: Prompter) -> tuple[BackfillSpan, ...]:
     """Return all spans of one view, in the order of their last frames."""
-    looks: list[BackfillSpan] = []
+    spans: list[BackfillSpan] = []
     for join in _joins(sized, prompter):
-        if looks and looks[-1].goes_on_with(join):
-            looks[-1] = BackfillSpan((*looks[-1].joins, join))
+        if spans and spans[-1].goes_on_with(join):
+            spans[-1] = BackfillSpan((*spans[-1].joins, join))
         else:
-            looks.append(BackfillSpan((join,)))
-    return tuple(looks)
+            spans.append(BackfillSpan((join,)))
+    return tuple(spans)
 
 
 def _joins(sized: SizedPath, prompter: Prompter) -> Iterator[LateEntry]:
@@ -87,7 +87,7 @@ def _joins(sized: SizedPath, prompter: Prompter) -> Iterator[LateEntry]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _SpanMasks:
     """Masks of a span from some frame on."""
 
     begun: int
@@ -99,13 +99,13 @@ class Backfill:
     """Masks of people in the frames before their first detection."""
 
     def __init__(
-        self, source: FollowsBack, looks: Mapping[str, Sequence[BackfillSpan]], read: ReadAhead
+        self, source: FollowsBack, spans: Mapping[str, Sequence[BackfillSpan]], read: ReadAhead
     ) -> None:
         """Take the mask source, all spans by view name, and the frame reader."""
         self._source = source
-        self._looks = looks
+        self._spans = spans
         self._read = read
-        self._found: dict[tuple[str, BackfillSpan], _Found] = {}
+        self._span_masks: dict[tuple[str, BackfillSpan], _SpanMasks] = {}
 
     def people(self, index: int, windows: Mapping[str, ViewWindow]) -> dict[str, People]:
         """Return masks of people first detected soon after frame `index`, by view.
@@ -116,36 +116,38 @@ class Backfill:
             MemoryError: the source ran out of memory.
         """
         due = [
-            (name, look)
+            (name, span)
             for name in windows
-            for look in self._looks.get(name, ())
-            if look.first <= index < look.last
+            for span in self._spans.get(name, ())
+            if span.first <= index < span.last
         ]
-        self._found = {
-            key: found for key, found in self._found.items() if key in due and found.begun <= index
+        self._span_masks = {
+            key: found
+            for key, found in self._span_masks.items()
+            if key in due and found.begun <= index
         }
-        missing = [key for key in due if key not in self._found]
+        missing = [key for key in due if key not in self._span_masks]
         if missing:
-            self._look(index, missing, windows)
+            self._follow_back(index, missing, windows)
         result: dict[str, People] = {}
-        for name, look in due:
-            here = self._found[name, look].people.get(index, {})
+        for name, span in due:
+            here = self._span_masks[name, span].people.get(index, {})
             result[name] = {**result.get(name, {}), **here}
         return result
 
-    def _look(
+    def _follow_back(
         self,
         index: int,
         missing: Sequence[tuple[str, BackfillSpan]],
         windows: Mapping[str, ViewWindow],
     ) -> None:
-        pictures = self._pictures(index, missing, windows)
-        for name, look in missing:
-            people = _followed(self._source, look, pictures[name, look])
-            self._found[name, look] = _Found(index, people)
-            del pictures[name, look]
+        images = self._images(index, missing, windows)
+        for name, span in missing:
+            people = _followed(self._source, span, images[name, span])
+            self._span_masks[name, span] = _SpanMasks(index, people)
+            del images[name, span]
 
-    def _pictures(
+    def _images(
         self,
         index: int,
         missing: Sequence[tuple[str, BackfillSpan]],
@@ -155,39 +157,37 @@ class Backfill:
 
         Frames are read once for all; damaged ones and those after them are left out.
         """
-        pictures: dict[tuple[str, BackfillSpan], dict[int, FloatArray]] = {
-            key: {} for key in missing
-        }
-        last = max(look.last for _, look in missing)
+        images: dict[tuple[str, BackfillSpan], dict[int, FloatArray]] = {key: {} for key in missing}
+        last = max(span.last for _, span in missing)
         try:
             with closing(self._read(index, last + 1)) as frames:
                 for at, frame in frames:
-                    wanted = [(name, look) for name, look in missing if at <= look.last]
+                    wanted = [(name, span) for name, span in missing if at <= span.last]
                     names = list(dict.fromkeys(name for name, _ in wanted))
                     eyes = [packed(frame.eye(eye)) for eye in EYES]
                     views = seen_through([windows[name] for name in names], eyes)
                     seen = dict(zip(names, views, strict=True))
-                    for name, look in wanted:
-                        pictures[name, look][at] = seen[name]
+                    for name, span in wanted:
+                        images[name, span][at] = seen[name]
         except DamagedInputError:
             pass  # matting reports the damage if it gets there
-        return pictures
+        return images
 
 
 def _followed(
-    source: FollowsBack, look: BackfillSpan, pictures: Mapping[int, FloatArray]
+    source: FollowsBack, span: BackfillSpan, images: Mapping[int, FloatArray]
 ) -> dict[int, People]:
     """Return masks by frame, through the unbroken run of frames that ends at the last entry."""
-    first = look.last + 1
-    while first - 1 in pictures:
+    first = span.last + 1
+    while first - 1 in images:
         first -= 1
-    joins = [join for join in look.joins if join.frame >= first]
-    if first >= look.last:
+    joins = [join for join in span.joins if join.frame >= first]
+    if first >= span.last:
         return {}
     prompts: dict[int, list[Prompt]] = {}
     for join in joins:
         prompts.setdefault(join.frame - first, []).extend(join.prompts)
-    frames = [pictures[at] for at in range(first, look.last + 1)]
+    frames = [images[at] for at in range(first, span.last + 1)]
     found = source.before(frames, prompts)
     return {
         at: {join.person: people[join.person] for join in joins if join.first <= at < join.frame}
