@@ -13,8 +13,7 @@ import numpy as np
 
 from vrmatte.frames import Eye
 from vrmatte.geometry.angular_box import AngularBox
-from vrmatte.geometry.projection import Projection
-from vrmatte.geometry.viewport import Rotation, Turned, ViewportPath, rotation_of
+from vrmatte.geometry.viewport import Rotation, ViewportPath, rotation_of
 
 VERSION = 1
 LINGER_SECONDS = 0.25
@@ -295,7 +294,3 @@ class LensAlignment:
     def rotation(self) -> Rotation:
         """Rotation of directions from the right eye's frame to the left eye's."""
         return rotation_of(-self.toe_in_deg, self.pitch_deg, self.roll_deg)
-
-    def right_eye(self, projection: Projection) -> Projection:
-        """Return the right eye's projection in the left eye's frame, rotated only if needed."""
-        return Turned(projection, self.rotation) if self.needs_correction else projection

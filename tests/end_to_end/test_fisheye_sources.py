@@ -30,7 +30,7 @@ from vrmatte.people.detect import (
     Detection,
     StereoDetection,
     ViewBox,
-    detect_people,
+    detect_stereo,
     view_pictures,
 )
 from vrmatte.people.shots import change, thumbnail
@@ -103,12 +103,12 @@ def ovals(*standing, ground=0.2):
 )
 def test_people_are_found_in_the_same_directions(fov_deg, place):
     frame, _ = ovals(place)
-    (truth,) = detect_people(frame.eye(Eye.LEFT), BrightDetector(), 0.5)
-    fisheye = frame_by_fisheye(frame, fov_deg).eye(Eye.LEFT)
-    (found,) = detect_people(
+    (truth,) = detect_stereo(frame, BrightDetector(), 0.5)
+    fisheye = frame_by_fisheye(frame, fov_deg)
+    (found,) = detect_stereo(
         fisheye, BrightDetector(), 0.5, projection=Fisheye(EYE, fov_deg).resized(512)
     )
-    assert found.box.iou(truth.box) > 0.95
+    assert found.left.box.iou(truth.left.box) > 0.95
 
 
 @pytest.mark.parametrize("fov_deg", FOVS)

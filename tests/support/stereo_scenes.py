@@ -11,14 +11,16 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from vrmatte.demo.figure import Look
+from vrmatte.demo.figure import Appearance
 from vrmatte.demo.scene import DemoPerson, Scene, StereoPicture, render_pair
 from vrmatte.frames import EYES, YUV420P, ColorTags, Eye, PlanarFrame
 from vrmatte.geometry.projection import Cassini, HalfEquirect
 from vrmatte.geometry.remap import resample, sampling_grid
 
-_BLUE = Look(hair=(0.1, 0.1, 0.1), hair_length_m=0.02, shirt=(0.25, 0.38, 0.52), seed=5)
-_GREY = Look(hair=(0.55, 0.42, 0.22), shirt=(0.62, 0.60, 0.55), trousers=(0.2, 0.2, 0.2), seed=9)
+_BLUE = Appearance(hair=(0.1, 0.1, 0.1), hair_length_m=0.02, shirt=(0.25, 0.38, 0.52), seed=5)
+_GREY = Appearance(
+    hair=(0.55, 0.42, 0.22), shirt=(0.62, 0.60, 0.55), trousers=(0.2, 0.2, 0.2), seed=9
+)
 
 SCENES = {
     "one": Scene(people=(DemoPerson(z_m=1.5),)),

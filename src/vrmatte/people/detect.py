@@ -99,26 +99,6 @@ class StereoDetection:
         return max(eye.score for eye in (self.left, self.right) if eye is not None)
 
 
-def detect_people(
-    eye: PlanarFrame,
-    detector: Detector,
-    threshold: float,
-    views: Sequence[Viewport] = VIEWS,
-    projection: EyeProjection | None = None,
-) -> list[Detection]:
-    """Return the people in one eye, best score first.
-
-    Args:
-        eye: the picture of one eye.
-        detector: finds them in flat views.
-        threshold: least score, 0..1.
-        views: where to look.
-        projection: as of `view_pictures`.
-    """
-    boxes = detector.detect(view_pictures(eye, detector.input_px, views, projection))
-    return _on_the_sphere(boxes, views, detector.input_px, threshold)
-
-
 def detect_stereo(
     frame: PlanarFrame,
     detector: Detector,

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from vrmatte.frames import EYES, DoubleArray, Grey, PlanarFrame
-from vrmatte.geometry.projection import Cassini, EyeProjection, Projection
+from vrmatte.geometry.projection import Cassini, EyeProjection
 from vrmatte.geometry.remap import resample, sampling_grid
 from vrmatte.geometry.viewport import rotation_of
 from vrmatte.stereo.eye_matches import EyeMatches, epipolar_angles, match_eyes
@@ -49,13 +49,6 @@ _SMALLEST_RESIDUAL = 1e-5
 _TYPICAL_TURN_DEG = 0.5
 _TYPICAL_NOISE_DEG = 0.03
 """Of one match. Priors of this size hold rotations that the matches do not determine at zero."""
-
-
-def compare_lenses(
-    pictures: Iterable[tuple[Grey, Grey]], projection: Projection
-) -> LensAlignment | None:
-    """Measure the lens rotation from pictures of both eyes, left first; see `align`."""
-    return align([match_eyes(left, right, projection) for left, right in pictures])
 
 
 def matches_in(frame: PlanarFrame, projection: EyeProjection) -> EyeMatches:

@@ -8,7 +8,6 @@ import pytest
 
 from support.matting_pictures import clip_frames, deeper, from_rgb
 from vrmatte.demo.scene import DemoPerson, Scene, render_pair
-from vrmatte.frames import Eye
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Viewport
@@ -17,7 +16,6 @@ from vrmatte.people.detect import (
     Detection,
     StereoDetection,
     ViewBox,
-    detect_people,
     detect_stereo,
     pair_eyes,
     view_pictures,
@@ -65,6 +63,12 @@ def side_by_side(left, right):
     return from_rgb(np.concatenate([left, right], axis=1))
 
 
+def in_left_eye(rgb, threshold=0.5):
+    """People in the left of two equal eyes."""
+    people = detect_stereo(side_by_side(rgb, rgb), RedDetector(), threshold, threshold)
+    return [person.left for person in people]
+
+
 def test_views_show_colours_as_they_are():
     colour = np.array([200, 90, 40])
     eye = from_rgb(np.full((512, 512, 3), colour / 255))
@@ -108,7 +112,7 @@ def test_fine_patterns_of_a_dense_eye_do_not_alias():
 )
 def test_one_oval_is_one_detection_with_its_bounds(oval):
     yaw, pitch, wide, tall = oval
-    found = detect_people(from_rgb(eye_rgb(512, oval)), RedDetector(), 0.5)
+    found = in_left_eye(eye_rgb(512, oval))
     assert len(found) == 1
     truth = AngularBox(yaw - wide, yaw + wide, pitch - tall, pitch + tall)
     # An oval on the sphere is not quite one in a view, and boxes rather grow than shrink.
@@ -118,14 +122,13 @@ def test_one_oval_is_one_detection_with_its_bounds(oval):
 
 
 def test_whoever_leaves_the_picture_is_cut():
-    (found,) = detect_people(from_rgb(eye_rgb(512, (-86, -10, 8, 20))), RedDetector(), 0.5)
+    (found,) = in_left_eye(eye_rgb(512, (-86, -10, 8, 20)))
     assert found.cut_by_edge
     assert found.box.yaw_min_deg < -88
 
 
 def test_the_unlikely_is_left_out():
-    eye = from_rgb(eye_rgb(512, (0, 0, 8, 20)))
-    assert detect_people(eye, RedDetector(), 0.95) == []
+    assert in_left_eye(eye_rgb(512, (0, 0, 8, 20)), threshold=0.95) == []
 
 
 def test_eyes_are_paired_by_shift_and_size():
@@ -253,5 +256,6 @@ def test_the_default_views_leave_no_gap():
 def test_frames_are_split_into_eyes():
     left, right = eye_rgb(256, (0, 0, 10, 20)), eye_rgb(256)
     frame = side_by_side(left, right)
-    assert len(detect_people(frame.eye(Eye.LEFT), RedDetector(), 0.5)) == 1
-    assert detect_people(frame.eye(Eye.RIGHT), RedDetector(), 0.5) == []
+    (person,) = detect_stereo(frame, RedDetector(), 0.5)
+    assert person.left is not None
+    assert person.right is None

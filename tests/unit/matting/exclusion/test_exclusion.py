@@ -7,7 +7,7 @@ import pytest
 from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye
 from support.matting_pictures import deeper, from_rgb
 from support.people import person_of
-from vrmatte.demo.figure import Look
+from vrmatte.demo.figure import Appearance
 from vrmatte.demo.scene import DemoPerson, Scene, render_pair
 from vrmatte.frames import EYES, Eye, half_of
 from vrmatte.geometry.angular_box import AngularBox
@@ -37,7 +37,7 @@ class Clip:
 @pytest.fixture(scope="module")
 def crossing():
     """Somebody walks past somebody else who stands further away and is hidden for a moment."""
-    dark = Look(skin=(0.5, 0.33, 0.24), shirt=(0.25, 0.45, 0.6), trousers=(0.3, 0.28, 0.25))
+    dark = Appearance(skin=(0.5, 0.33, 0.24), shirt=(0.25, 0.45, 0.6), trousers=(0.3, 0.28, 0.25))
     seconds = FRAMES / 30
     scene = Scene(
         people=(
