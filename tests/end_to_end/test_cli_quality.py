@@ -81,7 +81,6 @@ def test_a_sample_prints_its_estimate(outs, tmp_path):
     ("words", "said"),
     [
         (("run", "a.mp4", "-o", "x", "--sample", "0s"), "longer than 0 s"),
-        (("run", "a.mp4", "-o", "x", "--sample", "soon"), "'soon' is not a time"),
         (("run", "a.mp4", "--sample", "5s"), "no output directory"),
         (("run", "-o", "x", "--sample", "5s"), "no source video"),
     ],

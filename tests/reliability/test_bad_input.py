@@ -129,6 +129,7 @@ SETTINGS = [
     (["--set", "nothing"], "write key=value"),
     (["--preset", "fastest"], "'--preset': 'fastest' is not one of"),
     (["--start", "soon"], "'--start': 'soon' is not a time"),
+    (["--sample", "soon"], "'--sample': 'soon' is not a time"),
     (["--start", "2", "--end", "1"], "must come after start"),
     (["--start", "99"], "select no frames"),
     (["--config", "no-such.yaml"], "no-such.yaml"),

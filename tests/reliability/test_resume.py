@@ -430,8 +430,10 @@ def test_a_second_run_is_refused_and_told_who_works(source, tmp_path):
     out = tmp_path / "out"
     first = start(source, out, prepare=[slow_chunks])
     wait_for(lambda: rows(out, "piece") > 0)
+    os.kill(first.pid, signal.SIGSTOP)
     second = start(source, out)
     assert second.wait() == 6
+    os.kill(first.pid, signal.SIGCONT)
     assert f"process {first.pid} on " in one_line(second.errors)
     assert first.wait() == 0
 

@@ -12,6 +12,7 @@ import typer
 from typer.models import OptionInfo
 
 from vrmatte.deliverable_kinds import DeliverableName
+from vrmatte.errors import ConfigError
 from vrmatte.settings.choices import EngineName, PresetName
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def parse_time(text: str) -> float:
     """Return the seconds of "12.5", "12.5s", "1:02.5" or "1:02:03.5".
 
     Raises:
-        typer.BadParameter: the text is not a time.
+        ConfigError: the text is not a time.
     """
     try:
         seconds = 0.0
@@ -46,7 +47,7 @@ def parse_time(text: str) -> float:
                 raise ValueError("negative or infinite")
             seconds = seconds * 60 + float(field)
     except ValueError as error:
-        raise typer.BadParameter(
+        raise ConfigError(
             f"{text!r} is not a time; accepted are 12.5, 12.5s, 1:02.5, 1:02:03.5"
         ) from error
     return seconds
@@ -54,7 +55,14 @@ def parse_time(text: str) -> float:
 
 def time_option(meaning: str) -> OptionInfo:
     """Declare an option that takes a time or a length."""
-    return typer.Option(parser=parse_time, metavar="TIME", help=meaning)
+    return typer.Option(parser=_time_parameter, metavar="TIME", help=meaning)
+
+
+def _time_parameter(text: str) -> float:
+    try:
+        return parse_time(text)
+    except ConfigError as error:  # so that the message names the option
+        raise typer.BadParameter(str(error)) from error
 
 
 def split_names(text: str | None) -> list[str] | None:
