@@ -325,7 +325,7 @@ def test_what_was_found_goes_when_its_frames_are_gone(footage):
     matting = matting_of(Reader(footage))
     for index, frame in enumerate(footage[:18]):
         matting.matte(index, frame)
-        held = len(matting._tell.back._found)
+        held = len(matting._tell.back._span_masks)
         assert held == (6 <= index < 14) + (9 <= index < 17)
 
 
