@@ -105,18 +105,18 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, target: Path = PAGE) -> int:
     """Write or check the page; return 1 if the check fails."""
     parser = argparse.ArgumentParser(description="Write docs/config.md from the models.")
     parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
     wants_check = parser.parse_args(arguments).check
     text = page()
     if not wants_check:
-        PAGE.write_text(text, encoding="utf-8", newline="\n")
+        target.write_text(text, encoding="utf-8", newline="\n")
         return 0
-    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == text:
+    if target.is_file() and target.read_text(encoding="utf-8") == text:
         return 0
-    print(f"{PAGE} is out of date: run python scripts/make_docs.py", file=sys.stderr)
+    print(f"{target} is out of date: run python scripts/make_docs.py", file=sys.stderr)
     return 1
 
 

@@ -28,12 +28,12 @@ from support.deliverable_runs import (
     run,
     write_source,
 )
+from support.faults import around
 from support.fisheye_pictures import frame_by_fisheye, write_frames
 from support.media_fixtures import BT709, PQ
 from support.rgba_images import paint_rgba
 from support.straight_files import read_straight
 from vrmatte.colorimetry import rgb_to_yuv
-from vrmatte.commands import run as local
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.compose.edge_controls import EdgeControls
 from vrmatte.compose.preview import preview_size
@@ -497,7 +497,7 @@ def test_chunks_of_pictures_are_kept_where_asked(clip, tmp_path, keeps):
 def test_a_damaged_picture_is_made_again_before_the_join(clip, tmp_path, monkeypatch):
     undisturbed, out = tmp_path / "undisturbed", tmp_path / "out"
     run(clip, undisturbed, output__deliver=("png",))
-    monkeypatch.setattr(local, "finish_deliverables", stopped)
+    around(monkeypatch, "vrmatte.commands.run.finish_deliverables", stopped)
     with pytest.raises(Stop):
         run(clip, out, output__deliver=("png",))
     monkeypatch.undo()

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from end_to_end.test_masked_runs import MASKS, BrightDetector, mattes, settings
+from support.faults import around
 from support.media_fixtures import write_clip
 from support.sam2_networks import tiny_network
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import StoppedError
-from vrmatte.masks.sam2_network import Sam2Network
 from vrmatte.masks.sam2_source import Sam2Source
 
 FRAMES, CHUNK, JOINS = 12, 5, 6
@@ -170,16 +170,15 @@ def test_a_chunk_that_ran_out_of_memory_is_made_again_alike(
     """
     matte_video(clip, tmp_path / "whole", settings(FRAMES))
     looked.clear()
-    forward, calls, said = Sam2Network.forward, [], []
+    calls, said = [], []
 
-    def short_once(self, *given):
+    def short_once(*given):
         if len(looked) == looks:
             calls.append(given)
             if len(calls) == pictures:
                 raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
-        return forward(self, *given)
 
-    monkeypatch.setattr(Sam2Network, "forward", short_once)
+    around(monkeypatch, "vrmatte.masks.sam2_network.Sam2Network.forward", short_once)
     out = tmp_path / "out"
     matte_video(clip, out, settings(CHUNK), observer=lambda e: said.append(getattr(e, "text", "")))
     told = [text for text in said if "ran out" in text]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from support.deliverable_runs import settings_of, write_source
+from support.faults import around
 from vrmatte.commands.preview import preview_frame
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import ConfigError
@@ -38,7 +39,7 @@ def no_reading_through(monkeypatch):
         raise AssertionError("the whole file was read")
 
     for name in ("read_timeline", "fingerprint", "load_or_scout"):
-        monkeypatch.setattr(f"vrmatte.commands.preview.{name}", refuse)
+        around(monkeypatch, f"vrmatte.commands.preview.{name}", refuse)
 
 
 @pytest.mark.parametrize(("asked", "shown"), [(0, 0), (0.5, 15), (0.51, 16), (29 / 30, 29)])

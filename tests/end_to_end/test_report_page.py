@@ -11,6 +11,7 @@ import pytest
 
 from support.browser import opened
 from support.deliverable_runs import run, write_source
+from support.faults import around
 from support.report_contents import content
 from vrmatte.errors import DiskFullError
 from vrmatte.outputs import MATTE_FILE
@@ -79,15 +80,11 @@ def test_a_page_that_fails_costs_a_notice(tmp_path, source):
 
 
 def test_a_full_disk_is_reported_as_such(tmp_path, source, monkeypatch):
-    def full(self: Path, *_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "full", str(self))
+    def full(path: Path, *_: object, **__: object) -> None:
+        if path.name == f"{PAGE}.part":
+            raise OSError(errno.ENOSPC, "full", str(path))
 
-    write = Path.write_text
-
-    def write_text(self: Path, *args: object, **more: object) -> object:
-        return full(self) if self.name == f"{PAGE}.part" else write(self, *args, **more)
-
-    monkeypatch.setattr(Path, "write_text", write_text)
+    around(monkeypatch, "pathlib.Path.write_text", full)
     with pytest.raises(DiskFullError):
         run(source, tmp_path, output__deliver=["matte-lossless"], output__report="html")
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.deliverable_runs import CHUNK_FRAMES, FRAMES, STEM, run, write_source
-from vrmatte.jobs import chunks
-from vrmatte.pipeline import process_chunk
+from support.faults import around
 from vrmatte.quality.frame_scores import load_scores
 
 
@@ -51,13 +50,12 @@ def test_a_run_that_was_stopped_and_continued_scores_alike(
 ):
     calls = []
 
-    def dies(plan, job, engine, advance):
+    def dies(_plan, job, *_):
         calls.append(job.chunk.index)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return process_chunk(plan, job, engine, advance)
 
-    monkeypatch.setattr(chunks, "process_chunk", dies)
+    around(monkeypatch, "vrmatte.jobs.chunks.process_chunk", dies)
     with pytest.raises(KeyboardInterrupt):
         run(source, tmp_path, output__deliver=("matte-lossless",))
     assert len(files(tmp_path)) == 1

@@ -12,6 +12,7 @@ import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
 from support.damaged_files import break_heads, flip_bits
+from support.faults import around
 from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
 from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
@@ -181,7 +182,7 @@ def test_scouts_see_a_damaged_file(tmp_path, monkeypatch):
         )
         raise LookupError
 
-    monkeypatch.setattr(scouting, "load_or_scout", look)
+    around(monkeypatch, "vrmatte.commands.scout.load_or_scout", look)
     with pytest.raises(LookupError):
         scouting.scout_video(path, tmp_path / "out", settings("hold"))
     assert seen == list(range(24))

@@ -26,6 +26,7 @@ from numpy.lib import format as npy
 from onnx import TensorProto, helper
 
 from support.brightness import MATTES_ALONE, brightness_config
+from support.faults import around
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from support.paths import SOURCES
@@ -574,7 +575,7 @@ def never(*_: object, **__: object) -> None:
 
 def test_a_tampered_network_is_never_opened(cache, monkeypatch):
     """In the cache only the registered digest counts."""
-    monkeypatch.setattr("onnxruntime.InferenceSession", never)
+    around(monkeypatch, "onnxruntime.InferenceSession", never)
     (cache / NAME).write_bytes(b"tampered")
     assert locate_weights(NAME) is None
     with pytest.raises(WeightsError):
@@ -587,7 +588,7 @@ def test_a_network_that_changes_after_it_was_chosen_is_never_opened(cache, monke
         registry.find_weights(NAME), size_bytes=7, sha256=hashlib.sha256(content).hexdigest()
     )
     monkeypatch.setattr(registry, "WEIGHTS", (file, *registry.WEIGHTS[1:]))
-    monkeypatch.setattr("onnxruntime.InferenceSession", never)
+    around(monkeypatch, "onnxruntime.InferenceSession", never)
     (cache / NAME).write_bytes(content)
     config = Config.model_validate({"matting": {"engine": "rvm"}})
     choice = choose_engine(config)

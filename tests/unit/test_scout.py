@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from support.faults import around
 from vrmatte.commands.scout import scout_video
 from vrmatte.demo.scene import Scene, render_pair
 from vrmatte.errors import ConfigError
@@ -129,7 +130,7 @@ def test_a_document_is_made_once_and_then_used_as_it_is(tmp_path, monkeypatch):
     tree["people"][1]["keep"] = False
     path.write_text(json.dumps(tree))
     edited = path.read_text()
-    monkeypatch.setattr("vrmatte.scout.open_detector", lambda *_: pytest.fail("scouted again"))
+    around(monkeypatch, "vrmatte.scout.open_detector", lambda *_: pytest.fail("scouted again"))
     used = load_or_scout(*arguments)
     assert path.read_text() == edited
     assert used.people[0] == made.people[0]
@@ -231,7 +232,7 @@ def test_a_plain_film_tells_nothing_of_the_lenses(tmp_path):
 
 def test_long_videos_take_no_more_looks_at_the_lenses(tmp_path, monkeypatch):
     compared = []
-    monkeypatch.setattr("vrmatte.scout.matches_in", lambda frame, eye: compared.append(eye) or [])
+    around(monkeypatch, "vrmatte.scout.matches_in", lambda _frame, eye: compared.append(eye))
     scouted(write_film(tmp_path / "long.mp4", [("sky", [])] * (12 * RATE)))
     assert len(compared) == 16
 

@@ -153,7 +153,7 @@ def _machine(folder: Path) -> Iterator[MachineCheck]:
         yield MachineCheck(group, "GPU memory", state, f"{gpu / GIB:.1f} GiB free", advice)
 
 
-def _disk(folder: Path) -> MachineCheck:
+def _disk(folder: Path, least_bytes: int = RESERVE_BYTES) -> MachineCheck:
     """Check the disk of an output directory, or of the folder it would be created in."""
     existing = folder.absolute()
     while not existing.exists() and existing != existing.parent:
@@ -165,7 +165,7 @@ def _disk(folder: Path) -> MachineCheck:
         )
     free = shutil.disk_usage(existing).free
     state: CheckState = "ok" if free >= _DISK_GIB * GIB else "warning"
-    if free < RESERVE_BYTES:
+    if free < least_bytes:
         state = "missing"
     advice = "an hour of 6K video takes 20-80 GiB per file: free space or choose another --out"
     result = f"{free / GIB:.1f} GiB free"

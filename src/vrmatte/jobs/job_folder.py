@@ -43,17 +43,17 @@ class JobFolder:
         """Return the folder of a chunk's files."""
         return self.folder / "chunks" / f"{index:06d}"
 
-    def check_space(self) -> None:
+    def check_space(self, reserve_bytes: int = RESERVE_BYTES) -> None:
         """Check that there is room for another chunk.
 
         Raises:
             DiskFullError: less than the reserve is free.
         """
         free = shutil.disk_usage(self.folder).free
-        if free < RESERVE_BYTES:
+        if free < reserve_bytes:
             raise DiskFullError(
                 f"{self.output}: only {free >> 20} MB free, the next chunk needs up to "
-                f"{RESERVE_BYTES >> 20} MB: free some space and run the same command again, "
+                f"{reserve_bytes >> 20} MB: free some space and run the same command again, "
                 "finished chunks are kept"
             )
 

@@ -37,12 +37,19 @@ class RunLog:
     """Appends events to the log of a job; only for the run that holds the job's lock."""
 
     def __init__(
-        self, folder: Path, *, is_detailed: bool = False, observer: Observer = ignore
+        self,
+        folder: Path,
+        *,
+        is_detailed: bool = False,
+        observer: Observer = ignore,
+        longest_bytes: int = LONGEST_BYTES,
     ) -> None:
         """Take the job's folder and `debugging.log_intermediate_workflow`.
 
-        `observer` receives one notice if the log can't be written.
+        `observer` receives one notice if the log can't be written. A log of `longest_bytes` is
+        renamed, and a new one begins.
         """
+        self._longest_bytes = longest_bytes
         self._path = folder / RUN_LOG_FILE
         self._old = folder / OLD_RUN_LOG_FILE
         self._is_detailed = is_detailed
@@ -77,7 +84,7 @@ class RunLog:
 
     def _append(self, line: bytes) -> None:
         with suppress(FileNotFoundError):
-            if self._path.stat().st_size + len(line) > LONGEST_BYTES:
+            if self._path.stat().st_size + len(line) > self._longest_bytes:
                 replace_file(self._path, self._old)
         with self._path.open("ab+") as file:
             end = file.seek(0, os.SEEK_END)

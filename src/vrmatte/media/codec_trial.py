@@ -43,7 +43,7 @@ def try_codec(spec: EncoderSpec, width: int, height: int) -> CodecTrial:
         encoding = short_reason(error)
     else:
         try:
-            decoding = _compare(file, image)
+            decoding = compare_decoded(file, image)
         except _TRIAL_ERRORS as error:
             decoding = short_reason(error)
     return CodecTrial(encoding, decoding, time.monotonic() - began)
@@ -72,7 +72,8 @@ def _encode(spec: EncoderSpec, image: VideoFrame, in_memory: BytesIO) -> None:
         container.mux(packets)
 
 
-def _compare(in_memory: BytesIO, image: VideoFrame) -> str | None:
+def compare_decoded(in_memory: BytesIO, image: VideoFrame) -> str | None:
+    """Return how a file's only frame differs from an image; None: by no more than encoders may."""
     in_memory.seek(0)
     with av.open(in_memory, "r") as container:
         frames = list(container.decode(video=0))

@@ -8,6 +8,7 @@ lists encoders whether or not the machine has them, and NVENC's H.264 ends at 40
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -107,6 +108,9 @@ class EncoderChoice:
     notices: tuple[str, ...] = ()
 
 
+TryEncoder = Callable[[EncoderSpec, int, int], str | None]
+"""Encodes at a width and height; returns a short reason if that fails."""
+
 MATTE_STORE = EncoderSpec(
     "ffv1",
     PixelLayout("gray", 8, 0, 0),
@@ -118,19 +122,27 @@ MATTE_STORE = EncoderSpec(
 
 
 def choose_encoder(
-    output: OutputConfig, width: int, height: int, bit_depth: int, rate: Fraction
+    output: OutputConfig,
+    width: int,
+    height: int,
+    bit_depth: int,
+    rate: Fraction,
+    trial: TryEncoder | None = None,
 ) -> EncoderChoice:
     """Choose the encoder for frames of `width` x `height` with `bit_depth` (8 or 10).
+
+    Each candidate must pass `trial`, by default `trial_encode`.
 
     Raises:
         ConfigError: the requested codec can't encode such a file.
     """
+    trial = trial or trial_encode
     codec = _codec_for(output, width, bit_depth)
     layout = YUV420P if bit_depth == 8 else YUV420P10
     notices: list[str] = []
     for family in _HARDWARE[output.encoder]:
         spec = _hardware_spec(codec, family, layout, output, rate)
-        refusal = trial_encode(spec, width, height)
+        refusal = trial(spec, width, height)
         if refusal is None:
             return EncoderChoice(spec, tuple(notices))
         if output.encoder != "auto":
@@ -139,7 +151,7 @@ def choose_encoder(
                 f"using {_SOFTWARE[codec]} on the CPU"
             )
     spec = _software_spec(codec, layout, output, rate, width)
-    refusal = trial_encode(spec, 256, 128)
+    refusal = trial(spec, 256, 128)
     if refusal is not None:
         raise ConfigError(
             f"{spec.encoder} rejects these settings ({refusal}). "
@@ -155,8 +167,11 @@ def alpha_encoder(
     height: int,
     rate: Fraction,
     output: OutputConfig,
+    trial: TryEncoder | None = None,
 ) -> EncoderChoice:
     """Choose the encoder of a file with straight alpha, for frames of `bit_depth` (8 or 10).
+
+    It must pass `trial`, by default `trial_encode`.
 
     Raises:
         ConfigError: this FFmpeg can't encode such a file.
@@ -172,7 +187,7 @@ def alpha_encoder(
             for key in ("quality", "preset")
             if getattr(output, key) is not None
         )
-    refusal = trial_encode(spec, min(width, 256), min(height, 128))
+    refusal = (trial or trial_encode)(spec, min(width, 256), min(height, 128))
     if refusal is not None:
         raise ConfigError(
             f"{name} can't be encoded here: {spec.encoder} rejects its settings ({refusal}). "

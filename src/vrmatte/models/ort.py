@@ -122,8 +122,8 @@ def installation_fault(builds: Sequence[RuntimeBuild]) -> str | None:
     """Explain why these builds cannot be used, with the commands that repair it; None: they can."""
     if not builds:
         return (
-            f"ONNX Runtime is not installed: run {_install_command('cpu')}, or on a computer with "
-            f"an NVIDIA card and driver 580 or newer {_install_command('cuda')}"
+            f"ONNX Runtime is not installed: run {install_commands('cpu', ())}, or on a computer with "
+            f"an NVIDIA card and driver 580 or newer {install_commands('cuda', ())}"
         )
     if len(builds) == 1:
         return None
@@ -135,7 +135,25 @@ def installation_fault(builds: Sequence[RuntimeBuild]) -> str | None:
     )
 
 
-def install_commands(extra: str, builds: Sequence[RuntimeBuild] | None = None) -> str:
+@dataclass(frozen=True, slots=True)
+class Installer:
+    """The program that installs packages into an environment: pip, or uv where pip is missing."""
+
+    python: str
+    """Path of the environment's interpreter."""
+    has_pip: bool
+
+    def command(self, verb: str) -> str:
+        """Return the beginning of an install or uninstall command."""
+        python = f'"{self.python}"' if " " in self.python else self.python
+        return f"{python} -m pip {verb}" if self.has_pip else f"uv pip {verb} --python {python}"
+
+
+def install_commands(
+    extra: str,
+    builds: Sequence[RuntimeBuild] | None = None,
+    installer: Installer | None = None,
+) -> str:
     """Return the commands that make an extra's build of ONNX Runtime the only one.
 
     Installing over another build is not enough: pip would leave both, and removing one of two
@@ -144,30 +162,19 @@ def install_commands(extra: str, builds: Sequence[RuntimeBuild] | None = None) -
     Args:
         extra: one of `REQUIREMENTS`.
         builds: the installed builds; None: look them up.
+        installer: of the environment; None: this interpreter's.
     """
     builds = installed_builds() if builds is None else builds
-    if not builds:
-        return _install_command(extra)
-    names = " ".join(build.distribution for build in builds)
-    confirmed = "-y " if _has_pip() else ""
-    return f"`{_installer('uninstall')} {confirmed}{names}`, then {_install_command(extra)}"
-
-
-def _install_command(extra: str) -> str:
+    installer = installer or Installer(
+        sys.executable, has_pip=importlib.util.find_spec("pip") is not None
+    )
     requirements = " ".join(f'"{requirement}"' for requirement in REQUIREMENTS[extra])
-    return f"`{_installer('install')} {requirements}`"
-
-
-def _installer(verb: str) -> str:
-    """Return the beginning of an install command for this interpreter."""
-    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
-    if _has_pip():
-        return f"{python} -m pip {verb}"
-    return f"uv pip {verb} --python {python}"
-
-
-def _has_pip() -> bool:
-    return importlib.util.find_spec("pip") is not None
+    install = f"`{installer.command('install')} {requirements}`"
+    if not builds:
+        return install
+    names = " ".join(build.distribution for build in builds)
+    confirmed = "-y " if installer.has_pip else ""
+    return f"`{installer.command('uninstall')} {confirmed}{names}`, then {install}"
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -19,7 +19,9 @@ class Stopwatch:
     their stages counts as waiting of the second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        """Take the clock of wall time, in seconds."""
+        self._clock = clock
         self._owner = threading.get_ident()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._cpu_seconds: defaultdict[str, float] = defaultdict(float)
@@ -72,7 +74,7 @@ class Stopwatch:
 
     def _switch(self, entered: str | None = None) -> list[str]:
         """Count the time since the last switch of this thread; return its running stages."""
-        now, cpu_now = time.perf_counter(), time.thread_time()
+        now, cpu_now = self._clock(), time.thread_time()
         running: list[str] | None = getattr(self._thread, "running", None)
         if running is None:
             running = self._thread.running = []

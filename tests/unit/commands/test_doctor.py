@@ -109,12 +109,8 @@ def test_a_file_in_the_place_of_the_directory_is_told(tmp_path):
     assert missing_needs([doctor._disk(tmp_path / "out")])
 
 
-def test_a_disk_that_is_full_is_told(tmp_path, monkeypatch):
-    class Usage:
-        free = 1000
-
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: Usage)
-    assert missing_needs([doctor._disk(tmp_path)])
+def test_a_disk_that_is_full_is_reported(tmp_path):
+    assert missing_needs([doctor._disk(tmp_path, least_bytes=1 << 60)])
 
 
 def vrmatte(*arguments: str) -> subprocess.CompletedProcess[str]:

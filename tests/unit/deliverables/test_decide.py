@@ -50,16 +50,6 @@ class Scene:
     matte: np.ndarray
 
 
-@pytest.fixture(autouse=True)
-def no_hardware_encoders(monkeypatch) -> None:
-    """The same encoders on every machine."""
-    software = ("lib", "prores", "ffv1")
-    monkeypatch.setattr(
-        "vrmatte.media.encoders.trial_encode",
-        lambda spec, *_: None if spec.encoder.startswith(software) else "not here",
-    )
-
-
 def scene_of(path: Path, **how: Any) -> Scene:
     source = probe(path, **how)
     timeline = scan_timeline(source, lambda _: None)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from vrmatte.errors import ChunkError, ConfigError, DiskFullError, StoppedError
-from vrmatte.jobs import run_log as journal_module
 from vrmatte.jobs.run_log import OLD_RUN_LOG_FILE, RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.progress import Event, ignore
 from vrmatte.settings.config import Config
@@ -36,9 +35,8 @@ def test_details_are_written_where_asked_for(tmp_path, is_detailed):
     assert ("stages" in line) == ("rss_bytes" in line) == is_detailed
 
 
-def test_it_is_bounded_and_one_older_file_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(journal_module, "LONGEST_BYTES", 1000)
-    run_log = RunLog(tmp_path)
+def test_it_is_bounded_and_one_older_file_is_kept(tmp_path):
+    run_log = RunLog(tmp_path, longest_bytes=1000)
     for number in range(100):
         run_log.note("notice", number=number)
         assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000

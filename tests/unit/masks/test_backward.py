@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.sam2_networks import (
     NAMES,
     PICTURE,
@@ -19,6 +20,7 @@ from vrmatte.masks.source import FollowsBack
 
 pytestmark = pytest.mark.filterwarnings("default")  # of torch and transformers
 
+FORWARD = "vrmatte.masks.sam2_network.Sam2Network.forward"
 FRAMES = 18
 
 
@@ -62,13 +64,8 @@ def test_masks_are_those_of_the_librarys_own_way_back(network, source):
 
 def test_every_picture_is_looked_at_once_for_all_who_come_after_it(source, network, monkeypatch):
     prompts = {4: [box_of(1), box_of(2, RIGHT_BOX)], 6: [box_of(3)]}
-    looked, plain = [], network.forward
-
-    def forward(session, frame, picture):
-        looked.append(picture)
-        return plain(session, frame, picture)
-
-    monkeypatch.setattr(network, "forward", forward)
+    looked = []
+    around(monkeypatch, FORWARD, lambda *of: looked.append(of[-1]))
     frames = list(moving_pictures(8))
     earlier = source.before(frames, prompts)
     assert [sorted(masks) for masks in earlier] == [[1, 2, 3]] * 4 + [[3]] * 2 + [[]] * 2
@@ -128,9 +125,8 @@ def test_views_wait_elsewhere_while_nobody_looks_through_them(network, monkeypat
     frames = list(moving_pictures(3))
     source.masks("view", frames[0], [box_of(1)])
     moved = []
-    monkeypatch.setattr(
-        "vrmatte.masks.follower.Follower.move_to", lambda _, device: moved.append(str(device))
-    )
+    move = "vrmatte.masks.follower.Follower.move_to"
+    around(monkeypatch, move, lambda _, device: moved.append(str(device)))
     source.before(frames, {2: [box_of(2)]})
     assert moved == ["cpu"]
     source.masks("view", frames[1], ())
@@ -142,7 +138,7 @@ def test_a_lack_of_memory_is_told_as_for_other_pictures(network, source, monkeyp
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
 
     source.masks("view", next(moving_pictures(1)), [box_of(1)])
-    monkeypatch.setattr(network, "forward", short)
+    around(monkeypatch, FORWARD, short)
     with pytest.raises(MemoryError, match="tiny ran out of memory"):
         source.before(list(moving_pictures(2)), {1: [box_of(2)]})
     assert not source.remembers("view")

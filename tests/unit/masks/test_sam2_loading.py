@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.sam2_networks import box_of, moving_pictures, tiny_model
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.masks import sam2_loading
@@ -34,7 +36,7 @@ def _no_network(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("the network was asked")
 
-    monkeypatch.setattr("socket.socket.connect", refuse)
+    around(monkeypatch, "socket.socket.connect", refuse)
 
 
 @pytest.fixture(params=NAMES)
@@ -134,9 +136,9 @@ def test_a_networks_shape_is_that_of_its_registered_file(name, tmp_path):
         assert find_weights(about.weights_file).size_bytes == file_bytes
 
 
-def test_a_package_beyond_the_extra_is_named(monkeypatch):
+@pytest.mark.skipif(find_spec("timm") is not None, reason="timm is installed")
+def test_a_package_beyond_the_extra_is_named():
     pytest.importorskip("torch")
-    monkeypatch.setattr(sam2_loading, "find_spec", lambda _: None)
     with pytest.raises(ConfigError, match="pip install timm"):
         require_packages("edgetam")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.sam2_networks import (
     LEFT_BOX,
     NAMES,
@@ -22,6 +23,9 @@ from vrmatte.masks.sam2_source import Sam2Source
 from vrmatte.masks.source import Prompt
 
 pytestmark = pytest.mark.filterwarnings("default")  # of torch and transformers
+
+
+FORWARD = "vrmatte.masks.sam2_network.Sam2Network.forward"
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +246,7 @@ def test_a_lack_of_memory_is_told_so_that_the_run_can_give_something_up(
     torch = pytest.importorskip("torch")
     error = torch.OutOfMemoryError(said) if whose == "device" else RuntimeError(said)
     shown(source, 2, {0: [box_of(1)]})
-    monkeypatch.setattr(network, "forward", _raiser(error))
+    around(monkeypatch, FORWARD, _raiser(error))
     with pytest.raises(MemoryError, match="ran out of memory") as raised:
         shown(source, 1, {})
     assert memory_shortage(raised.value) == whose
@@ -253,14 +257,14 @@ def test_a_lack_of_memory_is_told_so_that_the_run_can_give_something_up(
 
 def test_a_real_lack_of_memory_is_told(network, source, monkeypatch):
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(network, "forward", lambda *_: torch.empty(1 << 46))
+    around(monkeypatch, FORWARD, lambda *_: torch.empty(1 << 46))
     with pytest.raises(MemoryError) as raised:
         shown(source, 1, {0: [box_of(1)]})
     assert memory_shortage(raised.value) == "host"
 
 
 def test_other_errors_stay_what_they_are(network, source, monkeypatch):
-    monkeypatch.setattr(network, "forward", _raiser(RuntimeError("shapes differ")))
+    around(monkeypatch, FORWARD, _raiser(RuntimeError("shapes differ")))
     with pytest.raises(RuntimeError, match="shapes differ"):
         shown(source, 1, {0: [box_of(1)]})
 

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.paths import SOURCES, TESTS
 from support.sam2_networks import NAMES, RIGHT_BOX, box_of, moving_pictures, tiny_network
-from vrmatte.masks.follower import Follower
 from vrmatte.masks.sam2_source import Sam2Source
 from vrmatte.state_file import load_state, save_state
 
@@ -181,13 +181,9 @@ def test_numbers_that_fp32_lacks_are_refused(network):
 
 def test_idle_views_are_kept_elsewhere_and_brought_back(network, straight, monkeypatch):
     """With the CPU as both places, what is moved when tells it."""
-    moved, plain = [], Follower.move_to
-
-    def move_to(follower, device):
-        moved.append(follower)
-        plain(follower, device)
-
-    monkeypatch.setattr(Follower, "move_to", move_to)
+    moved = []
+    move = "vrmatte.masks.follower.Follower.move_to"
+    around(monkeypatch, move, lambda follower, _device: moved.append(follower))
     source = Sam2Source("offloading", network, offload_idle=True)
     assert_same(straight, shown(source, 0, FRAMES))
     # The first view comes; then it and that of one picture take turns, one going as one comes.

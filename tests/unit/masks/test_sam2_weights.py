@@ -26,7 +26,7 @@ def own_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("VRMATTE_MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("VRMATTE_OFFLINE", "1")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr("vrmatte.models.weights.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path
 
 

@@ -10,7 +10,6 @@ import pytest
 from support.media_fixtures import people_picture
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10
-from vrmatte.media import encoders
 from vrmatte.media.encoders import (
     EncoderSpec,
     alpha_encoder,
@@ -23,9 +22,13 @@ from vrmatte.settings.config import OutputConfig
 NTSC = Fraction(30000, 1001)
 
 
-def choose(width=4096, depth=8, rate=NTSC, **output):
+def choose(width=4096, depth=8, rate=NTSC, trial=None, **output):
     config = OutputConfig.model_validate({"encoder": "software", **output})
-    return choose_encoder(config, width, width // 2, depth, rate)
+    return choose_encoder(config, width, width // 2, depth, rate, trial)
+
+
+def fail_always(*_):
+    return "broken"
 
 
 @pytest.mark.parametrize(
@@ -63,17 +66,18 @@ def test_an_unknown_preset_is_refused(codec, preset, accepted):
         choose(codec=codec, preset=preset)
 
 
-def test_a_hardware_encoder_must_prove_itself(monkeypatch):
-    monkeypatch.setattr(
-        encoders, "trial_encode", lambda spec, *_: "no card" if "nvenc" in spec.encoder else None
-    )
-    asked = choose(width=6144, encoder="nvenc")
+def test_a_hardware_encoder_must_prove_itself():
+    def trial(spec, *_):
+        return "no card" if "nvenc" in spec.encoder else None
+
+    asked = choose(width=6144, encoder="nvenc", trial=trial)
     assert asked.spec.encoder == "libx265"
     assert asked.notices == (
         "hevc_nvenc can't encode 6144x3072 here (no card): using libx265 on the CPU",
     )
-    assert choose(encoder="auto").spec.encoder == "h264_qsv"
-    assert choose(encoder="auto").notices == ()
+    automatic = choose(encoder="auto", trial=trial)
+    assert automatic.spec.encoder == "h264_qsv"
+    assert automatic.notices == ()
 
 
 @pytest.mark.parametrize(
@@ -85,17 +89,16 @@ def test_a_hardware_encoder_must_prove_itself(monkeypatch):
         ("amf", 10, "p010le", "qp_i"),
     ],
 )
-def test_hardware_encoders_get_their_own_words(monkeypatch, family, depth, layout, quality):
-    monkeypatch.setattr(encoders, "trial_encode", lambda *_: None)
-    spec = choose(depth=depth, encoder=family, codec="hevc", quality=23).spec
+def test_hardware_encoders_get_their_own_words(family, depth, layout, quality):
+    output = {"encoder": family, "codec": "hevc", "quality": 23}
+    spec = choose(depth=depth, trial=lambda *_: None, **output).spec
     assert (spec.encoder, spec.layout.name) == (f"hevc_{family}", layout)
     assert dict(spec.options)[quality] == "23"
 
 
-def test_settings_no_encoder_takes_are_refused(monkeypatch):
-    monkeypatch.setattr(encoders, "trial_encode", lambda *_: "broken")
+def test_settings_no_encoder_takes_are_refused():
     with pytest.raises(ConfigError, match=r"libx264 rejects these settings \(broken\)"):
-        choose()
+        choose(trial=fail_always)
 
 
 def test_a_trial_says_why_in_few_words():
@@ -113,8 +116,8 @@ def test_large_pictures_are_not_hoarded():
     assert "bframes=0" not in dict(choose(width=4096, depth=10).spec.options)["x265-params"]
 
 
-def alpha(name, depth=10, width=512, **output):
-    return alpha_encoder(name, depth, width, width // 2, NTSC, OutputConfig(**output))
+def alpha(name, depth=10, width=512, trial=None, **output):
+    return alpha_encoder(name, depth, width, width // 2, NTSC, OutputConfig(**output), trial)
 
 
 @pytest.mark.parametrize(
@@ -178,10 +181,9 @@ def test_what_a_file_with_alpha_cant_do_is_told():
     ]
 
 
-def test_alpha_that_no_encoder_here_makes(monkeypatch):
-    monkeypatch.setattr(encoders, "trial_encode", lambda *_: "broken")
+def test_alpha_that_no_encoder_here_makes():
     with pytest.raises(ConfigError, match=r"webm-alpha can't be encoded here: libvpx-vp9 .*broken"):
-        alpha("webm-alpha")
+        alpha("webm-alpha", trial=fail_always)
 
 
 def test_a_trial_is_made_in_the_specs_own_container():

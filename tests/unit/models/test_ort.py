@@ -13,6 +13,7 @@ import pytest
 from support.paths import REPOSITORY
 from vrmatte.models.ort import (
     REQUIREMENTS,
+    Installer,
     RuntimeBuild,
     install_commands,
     installation_fault,
@@ -99,12 +100,11 @@ def test_two_builds_are_reported_with_the_commands_that_keep_the_accelerated_one
     ) in fault
 
 
-def test_the_commands_are_those_of_the_installer_that_is_there(monkeypatch):
+def test_the_commands_are_those_of_the_installer_that_is_there():
     build = RuntimeBuild("onnxruntime", "1.32.0")
-    monkeypatch.setattr(sys, "executable", "/a b/python")
-    assert install_commands("cpu", []) == '`"/a b/python" -m pip install "onnxruntime>=1.20"`'
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert install_commands("openvino", [build]) == (
+    pip, uv = (Installer("/a b/python", has_pip=has_pip) for has_pip in (True, False))
+    assert install_commands("cpu", [], pip) == '`"/a b/python" -m pip install "onnxruntime>=1.20"`'
+    assert install_commands("openvino", [build], uv) == (
         '`uv pip uninstall --python "/a b/python" onnxruntime`, '
         'then `uv pip install --python "/a b/python" "onnxruntime-openvino>=1.20"`'
     )

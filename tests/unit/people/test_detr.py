@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from support.faults import around
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.people.detr import DETR_MODELS, DetrDetector, open_detr, place_on_device
 from vrmatte.settings.config import HardwareConfig
@@ -148,13 +149,9 @@ def test_a_network_in_the_users_folder_runs(stored, capfd):
 def test_only_safetensors_are_opened(stored, monkeypatch):
     torch = pytest.importorskip("torch")
     name, folder, model = stored
-    asked, load = {}, type(model).from_pretrained
-
-    def recorded(*args, **kwargs):
-        asked.update(kwargs)
-        return load(*args, **kwargs)
-
-    monkeypatch.setattr(type(model), "from_pretrained", recorded)
+    asked = {}
+    load = f"transformers.{type(model).__name__}.from_pretrained"
+    around(monkeypatch, load, lambda *_, **how: asked.update(how))
     open_detr(name, HARDWARE)
     assert asked["use_safetensors"] is asked["local_files_only"] is True
     (folder / "model.safetensors").unlink()

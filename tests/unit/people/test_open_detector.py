@@ -20,8 +20,7 @@ def folder(tmp_path, monkeypatch):
     """The user's folder of networks; there is nothing else on the machine, and no network."""
     monkeypatch.setenv("VRMATTE_MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("VRMATTE_OFFLINE", "1")
-    monkeypatch.setattr("vrmatte.models.weights.cache_dir", lambda: tmp_path / "cache")
-    monkeypatch.setattr("vrmatte.people.yolov8.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -62,7 +61,7 @@ def test_a_refused_file_leads_to_the_default_detector(folder, broken):
 def test_what_is_not_there_is_replaced_by_the_default_detector(
     models_dir, tmp_path, monkeypatch, model, words
 ):
-    monkeypatch.setattr("vrmatte.people.yolov8.cache_dir", lambda: tmp_path)
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path))
     monkeypatch.setitem(sys.modules, "torch", None)
     events = []
     assert open_detector(config(model), events.append).name == "yolox_nano"

@@ -71,7 +71,7 @@ def pictures(count=1, height=SIZE, width=SIZE):
 def folder(tmp_path, monkeypatch):
     """The user's folder of networks; there is nothing else on the machine."""
     monkeypatch.setenv("VRMATTE_MODELS_DIR", str(tmp_path))
-    monkeypatch.setattr("vrmatte.people.yolov8.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -184,7 +184,7 @@ def test_the_licence_and_the_unknown_digest_are_said(folder):
         assert words in notice.text
 
 
-@pytest.mark.parametrize("place", ["cache", "cache/unverified"])
+@pytest.mark.parametrize("place", ["cache/models", "cache/models/unverified"])
 def test_files_in_the_cache_are_found_too(folder, place):
     (folder / place).mkdir(parents=True)
     assert opened(folder / place, exported(one_person())).name == "yolov8n"

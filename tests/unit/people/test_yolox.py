@@ -137,7 +137,7 @@ def test_an_agpl_detector_is_named_and_replaced(models_dir):
 def test_without_weights_nobody_is_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("VRMATTE_MODELS_DIR", str(tmp_path))
     monkeypatch.setenv("VRMATTE_OFFLINE", "1")
-    monkeypatch.setattr("vrmatte.models.weights.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
     events = []
     assert open_detector(config("yolox_m"), events.append) is None
     first, second = [event.text for event in events if isinstance(event, Notice)]

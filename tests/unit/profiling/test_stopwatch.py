@@ -5,43 +5,37 @@ from itertools import count
 
 import pytest
 
-from vrmatte.profiling import stopwatch
 from vrmatte.profiling.stopwatch import Stopwatch
 
 
 @pytest.fixture
-def ticking(monkeypatch):
-    """Every look at the clock is one second later."""
+def watch():
+    """A stopwatch whose clock is one second later at each reading."""
     clock = count()
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: float(next(clock)))
+    return Stopwatch(lambda: float(next(clock)))
 
 
-def test_a_stage_inside_another_counts_for_itself_alone(ticking):
-    watch = Stopwatch()
+def test_a_stage_inside_another_counts_for_itself_alone(watch):
     with watch.stage("outer"), watch.stage("inner"):
         pass
     assert watch.seconds == {"outer": 2.0, "inner": 1.0}
 
 
-def test_only_the_time_items_take_to_come_counts(ticking):
-    watch = Stopwatch()
+def test_only_the_time_items_take_to_come_counts(watch):
     for _ in watch.time("items", iter("ab")):
         with watch.stage("work"):
             pass
     assert watch.seconds == {"items": 3.0, "work": 2.0}
 
 
-def test_a_failing_stage_ends(ticking):
-    watch = Stopwatch()
+def test_a_failing_stage_ends(watch):
     for _ in range(2):
         with pytest.raises(KeyError), watch.stage("broken"):
             raise KeyError
     assert watch.seconds == {"broken": 2.0}
 
 
-def test_between_the_stages_of_a_queue_s_thread_it_waits(ticking):
-    watch = Stopwatch()
-
+def test_between_the_stages_of_a_queue_s_thread_it_waits(watch):
     def work():
         for _ in range(3):
             with watch.stage("file"):
@@ -53,17 +47,14 @@ def test_between_the_stages_of_a_queue_s_thread_it_waits(ticking):
     assert (watch.seconds, watch.wait_seconds) == ({"file": 3.0}, {"file": 2.0})
 
 
-def test_between_the_stages_of_the_thread_that_leads_nothing_waits(ticking):
-    watch = Stopwatch()
+def test_between_the_stages_of_the_thread_that_leads_nothing_waits(watch):
     for _ in range(3):
         with watch.stage("matte"):
             pass
     assert (watch.seconds, watch.wait_seconds) == ({"matte": 3.0}, {})
 
 
-def test_a_stage_inside_another_on_a_queue_s_thread_does_not_wait(ticking):
-    watch = Stopwatch()
-
+def test_a_stage_inside_another_on_a_queue_s_thread_does_not_wait(watch):
     def work():
         with watch.stage("outer"), watch.stage("inner"):
             pass

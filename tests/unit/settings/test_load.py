@@ -668,16 +668,14 @@ def test_page_of_keys_is_up_to_date(make_docs: ModuleType) -> None:
 def test_stale_or_missing_page_fails_the_check(
     make_docs: ModuleType,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     page = tmp_path / "config.md"
-    monkeypatch.setattr(make_docs, "PAGE", page)
-    assert make_docs.main(["--check"]) == 1
-    assert make_docs.main([]) == 0
-    assert make_docs.main(["--check"]) == 0
+    assert make_docs.main(["--check"], page) == 1
+    assert make_docs.main([], page) == 0
+    assert make_docs.main(["--check"], page) == 0
     page.write_text(page.read_text(encoding="utf-8").replace("190", "191"), encoding="utf-8")
-    assert make_docs.main(["--check"]) == 1
+    assert make_docs.main(["--check"], page) == 1
     assert "out of date" in capsys.readouterr().err
 
 

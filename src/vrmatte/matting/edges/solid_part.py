@@ -33,13 +33,16 @@ _LEAST_WEIGHT = 0.003
 _ROUNDS = 2
 
 
-def solid_part(alpha: FloatArray, picture: FloatArray, trimap: Trimap) -> Truths:
+def solid_part(
+    alpha: FloatArray, picture: FloatArray, trimap: Trimap, rounds: int = _ROUNDS
+) -> Truths:
     """Return a mask of the person, shape (h, w).
 
     Args:
         alpha: of a matte computed without the mask; the mask itself if there is none.
         picture: shape (3, h, w), RGB 0..1.
         trimap: of the mask.
+        rounds: times that colours are learned, each from the mask of the last.
     """
     solid = trimap.inside.copy()
     rows, columns = np.nonzero(trimap.band)
@@ -47,7 +50,7 @@ def solid_part(alpha: FloatArray, picture: FloatArray, trimap: Trimap) -> Truths
     by_mask = np.clip(trimap.depth_px / doubt_px, -_MOST_OF_MASK, _MOST_OF_MASK)
     both = (by_mask + _by_matte(alpha, trimap))[rows, columns]
     likely = _probability(by_mask)
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         by_colours = _by_colours(picture, likely, alpha, trimap, (rows, columns))
         likely[rows, columns] = _probability(both + by_colours)
     solid[rows, columns] = likely[rows, columns] > np.float32(0.5)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
+from support.faults import around
 from support.true_masks import BrightMasks
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.masks.sam2_weights import MaskWeights
@@ -22,7 +23,6 @@ from vrmatte.matting.engines.choose import (
     network_scale,
 )
 from vrmatte.matting.engines.masked import MaskedEngine
-from vrmatte.matting.engines.rvm import CutNetwork
 from vrmatte.models import devices
 from vrmatte.models.rvm_cut import UnknownGraphError
 from vrmatte.progress import Notice
@@ -118,8 +118,8 @@ def test_settings_reach_the_engine(models_dir, monkeypatch, parallel, batches):
     config = config_of("rvm", parallel_eyes=parallel)
     engine = load_engine(choose_engine(config), config)
     seen = []
-    step = CutNetwork.step
-    monkeypatch.setattr(CutNetwork, "step", lambda *of: seen.append(len(of[1])) or step(*of))
+    step = "vrmatte.matting.engines.rvm.CutNetwork.step"
+    around(monkeypatch, step, lambda *of: seen.append(len(of[1])))
     engine.infer("eye", np.full((2, 3, 32, 32), 0.5, np.float32))
     assert seen == batches
     # The first memory has half the network's resolution, one for each picture.
@@ -197,17 +197,15 @@ def test_a_graph_that_cant_be_halved_runs_in_full_precision(
     def refuse(_):
         raise UnknownGraphError("no guide")
 
-    monkeypatch.setattr("vrmatte.matting.engines.rvm.halved_rvm", refuse)
+    around(monkeypatch, "vrmatte.matting.engines.rvm.halved_rvm", refuse)
     shutil.copy(models_dir / RVM_WEIGHTS, own_dir)
     choice = choose_engine(half_config())
     assert choice.precision == "fp32"
     assert any("runs in fp32, since the graph's structure" in text for text in choice.notices)
 
 
-def test_half_precision_has_no_effect_on_the_cpu(models_dir, monkeypatch):
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.resolve_device", lambda *_: devices.DeviceChoice("cpu", ())
-    )
+@pytest.mark.skipif(devices.resolve_device("auto").device != "cpu", reason="this machine has a GPU")
+def test_half_precision_has_no_effect_on_the_cpu(models_dir):
     told = []
     asked = Config.model_validate({"matting": {"engine": "rvm", "fp16": True}})
     assert choose_engine(asked, told.append).precision == "fp32"

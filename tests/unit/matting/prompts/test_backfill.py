@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.matting_engines import side_by_side
 from support.people import person_of
 from support.true_masks import BrightMasks
@@ -21,7 +22,7 @@ from vrmatte.matting.engines.masked import MaskedEngine
 from vrmatte.matting.prompts.backfill import LOOK_BACK_FRAMES, Backfill, backfill_spans
 from vrmatte.matting.prompts.prompts import Prompter
 from vrmatte.matting.view_window import ViewWindow
-from vrmatte.matting.viewport_matting import SizedPath, seen_through
+from vrmatte.matting.viewport_matting import SizedPath
 from vrmatte.settings.config import Config
 from vrmatte.subjects import Subjects, TimedPoint
 
@@ -236,11 +237,8 @@ def test_each_is_followed_for_so_long_before_they_are_seen(footage, monkeypatch)
     """Also where a look begins earlier or ends later, and where two looks meet."""
     sized, shown = path(last=FRAMES), []
 
-    def counted(windows, eyes):
-        shown.append(len(windows))
-        return seen_through(windows, eyes)
-
-    monkeypatch.setattr("vrmatte.matting.prompts.backfill.seen_through", counted)
+    seen = "vrmatte.matting.prompts.backfill.seen_through"
+    around(monkeypatch, seen, lambda windows, _eyes: shown.append(len(windows)))
     people = [someone(1, 10), someone(2, 14), someone(3, 19)]
     looks = backfill_spans(sized, Prompter(people))
     assert [(look.first, look.last) for look in looks] == [(2, 14), (11, 19)]

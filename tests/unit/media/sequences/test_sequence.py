@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 import zlib
 from dataclasses import replace
@@ -11,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.file_limits import largest_file_bytes
 from support.rgba_images import paint_rgba
 from vrmatte.compose.rgba import RgbaPainter
@@ -266,26 +266,20 @@ def steps_before(monkeypatch, steps):
     """Let that many links or renames pass, then fail like a kill."""
     left = [steps]
 
-    def guarded(real):
-        def call(*arguments, **options):
-            if left[0] == 0:
-                raise KeyboardInterrupt
-            left[0] -= 1
-            return real(*arguments, **options)
+    def step(*_, **__):
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        left[0] -= 1
 
-        return call
-
-    monkeypatch.setattr("os.link", guarded(os.link))
-    monkeypatch.setattr("os.replace", guarded(os.replace))
-    monkeypatch.setattr("os.unlink", guarded(os.unlink))
-    monkeypatch.setattr("os.rmdir", guarded(os.rmdir))
+    for name in ("link", "replace", "unlink", "rmdir"):
+        around(monkeypatch, f"os.{name}", step)
 
 
 def refuse_links(monkeypatch):
     def refuse(*_):
         raise PermissionError("no hard links on this file system")
 
-    monkeypatch.setattr("os.link", refuse)
+    around(monkeypatch, "os.link", refuse)
 
 
 @pytest.mark.parametrize("steps", range(11))
@@ -361,7 +355,7 @@ def test_a_killed_drop_is_found_again(listings, monkeypatch):
     def kill(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vrmatte.media.sequences.sequence.shutil.rmtree", kill)
+    around(monkeypatch, "shutil.rmtree", kill)
     with pytest.raises(KeyboardInterrupt):
         drop_frames(listings[0])
     assert listings[0].exists()
