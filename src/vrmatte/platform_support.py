@@ -29,7 +29,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TypeVar
 
 import platformdirs
@@ -155,6 +155,17 @@ def is_link(path: str | Path) -> bool:
         return False
     tag = getattr(status, "st_reparse_tag", 0)
     return stat.S_ISLNK(status.st_mode) or tag == _MOUNT_POINT_TAG
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Return True if the relative path `name` stays inside a folder, with no link on the way.
+
+    The path need not exist. `Path.resolve` is avoided: Wine refuses it above 260 characters.
+    """
+    parts = PurePath(name).parts
+    if not parts or PurePath(name).anchor or ".." in parts or "\0" in name:
+        return False
+    return not any(is_link(folder.joinpath(*parts[: end + 1])) for end in range(len(parts)))
 
 
 def reachable_path(path: Path, below: int = 0) -> Path:

@@ -9,61 +9,23 @@ import json
 from dataclasses import replace
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 
+from support.faults import around
 from support.media_fixtures import people_picture, write_clip
-from support.true_masks import BrightMasks
 from vrmatte.commands.preview import preview_frame
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import EYES, HeldSpan, half_of
-from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import read_grey
 from vrmatte.media.probe import probe
-from vrmatte.people.detect import ViewBox
 from vrmatte.pipeline import _read_ahead
 from vrmatte.profiling.stopwatch import Stopwatch
 from vrmatte.progress import ignore
 from vrmatte.settings.config import Config, PeopleConfig
 
 FRAMES = 14
-MASKS = MaskWeights("sam2.1_hiera_tiny", "none", "5" * 64, "Apache-2.0", True)
-
-
-class BrightDetector:
-    """Plays YOLOv8: bright things are people."""
-
-    input_px = 320
-
-    def detect(self, pictures):
-        return [self._boxes(picture.mean(axis=2) > 140) for picture in pictures]
-
-    def _boxes(self, bright):
-        _, _, stats, _ = cv2.connectedComponentsWithStats(bright.astype(np.uint8))
-        return [
-            ViewBox(float(x), float(y), float(x + w), float(y + h), 0.9)
-            for x, y, w, h, area in stats[1:].tolist()
-            if area > 60
-        ]
-
-
-@pytest.fixture
-def stand_ins(monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        "vrmatte.people.yolox.open_yolov8",
-        lambda name, *_: asked.append(name) or BrightDetector(),
-    )
-    monkeypatch.setattr("vrmatte.matting.engines.choose.require_packages", lambda _: None)
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.choose_mask_weights", lambda *_, **__: MASKS
-    )
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.open_mask_source", lambda *_, **__: BrightMasks()
-    )
-    return asked
 
 
 @pytest.fixture
@@ -77,8 +39,13 @@ def settings(chunk, **matting):
     return Config.model_validate(
         {
             "processing": {"chunk_size": chunk},
-            "detection": {"model": "yolov8n", "interval_frames": 4},
-            "matting": {"engine": "sam2", "refiner": "guided", **matting},
+            "detection": {"model": "brightness", "interval_frames": 4},
+            "matting": {
+                "engine": "sam2",
+                "mask_model": "brightness",
+                "refiner": "guided",
+                **matting,
+            },
             "output": {"deliver": ["matte-lossless"], "encoder": "software", "report": "json"},
             "hardware": {"device": "cpu"},
         }
@@ -90,10 +57,9 @@ def mattes(out):
     return [matte for _, matte in read_grey(path)]
 
 
-def test_found_followed_matted_and_left_out(clip, tmp_path, stand_ins):
+def test_found_followed_matted_and_left_out(clip, tmp_path):
     whole, chunked = tmp_path / "whole", tmp_path / "chunked"
     matte_video(clip, whole, settings(FRAMES))
-    assert stand_ins == ["yolov8n"]
     made = mattes(whole)
     assert len(made) == FRAMES
     for index in (0, 7, 13):
@@ -116,7 +82,7 @@ def test_found_followed_matted_and_left_out(clip, tmp_path, stand_ins):
     assert not any(matte.any() for matte in mattes(whole))
 
 
-def test_a_preview_shows_the_matte_of_the_run(clip, tmp_path, stand_ins):
+def test_a_preview_shows_the_matte_of_the_run(clip, tmp_path):
     out = tmp_path / "out"
     matte_video(clip, out, settings(FRAMES))
     (document,) = out.glob("*_people.json")
@@ -127,9 +93,10 @@ def test_a_preview_shows_the_matte_of_the_run(clip, tmp_path, stand_ins):
     assert preview.covered > 0.005
 
 
-def test_points_by_hand_reach_the_mask_source(clip, tmp_path, stand_ins, monkeypatch):
-    source = BrightMasks()
-    monkeypatch.setattr("vrmatte.matting.engines.choose.open_mask_source", lambda *_, **__: source)
+def test_points_by_hand_reach_the_mask_source(clip, tmp_path, monkeypatch):
+    asked = []
+    masks = "vrmatte.masks.brightness.BrightMasks.masks"
+    around(monkeypatch, masks, lambda *of: asked.extend(of[-1]))
     out = tmp_path / "out"
     matte_video(clip, out, settings(FRAMES))
     (document,) = out.glob("*_people.json")
@@ -139,10 +106,9 @@ def test_points_by_hand_reach_the_mask_source(clip, tmp_path, stand_ins, monkeyp
         {"frame": 6, "eye": "left", "at": [-20, 10], "is_person": False},
     ]
     document.write_text(json.dumps(tree))
-    source.asked.clear()
-    source.restore({})
+    asked.clear()
     matte_video(clip, out, settings(FRAMES))
-    pointed = [prompt for _, prompts in source.asked for prompt in prompts if prompt.points]
+    pointed = [prompt for prompt in asked if prompt.points]
     assert [[point.is_person for point in prompt.points] for prompt in pointed] == [[True, False]]
     assert pointed[0].picture == 0
 

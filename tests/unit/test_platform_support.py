@@ -19,6 +19,7 @@ from vrmatte.platform_support import (
     STOP_SIGNALS,
     extended_path,
     interpreter_fault,
+    is_inside,
     is_link,
     reachable_path,
     remove_file,
@@ -285,3 +286,30 @@ def test_the_microsoft_stores_python_is_refused(prefix, refused):
     fault = interpreter_fault(64, prefix)
     assert (fault is not None) == refused
     assert fault is None or "Microsoft Store" in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [
+        ("chunks/000000/matte.mkv", True),
+        ("matte.mkv", True),
+        ("../matte.mkv", False),
+        ("chunks/../../matte.mkv", False),
+        (os.path.abspath("/matte.mkv"), False),
+        ("", False),
+        ("chunks/\0", False),
+    ],
+)
+def test_names_stay_inside_a_folder(tmp_path, name, inside):
+    assert is_inside(tmp_path, name) == inside
+
+
+def test_a_link_leads_out_of_a_folder(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    try:
+        (folder / "chunks").symlink_to(tmp_path / "elsewhere")
+    except OSError:
+        pytest.skip("links need a right that is missing")
+    assert not is_inside(folder, "chunks/matte.mkv")

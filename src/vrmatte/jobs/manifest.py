@@ -22,7 +22,7 @@ from vrmatte.files import ChunkFile, sha256_of
 from vrmatte.matting.base import EngineChoice
 from vrmatte.media.sequences.sequence import holds_all_frames
 from vrmatte.plan import Parameters, key_of
-from vrmatte.platform_support import remove_file
+from vrmatte.platform_support import is_inside, remove_file
 from vrmatte.settings.config import Config
 
 SCHEMA_VERSION = 1
@@ -323,11 +323,7 @@ class Manifest:
     def _inside(self, folder: Path, file: object) -> Path:
         """Return the path of a recorded file; a foreign manifest could name any file."""
         path = folder / str(file)
-        try:
-            inside = path.resolve().is_relative_to(folder.resolve()) and not path.is_dir()
-        except (OSError, ValueError, RuntimeError):
-            inside = False
-        if "\0" in str(file) or not inside:
+        if not is_inside(folder, str(file)) or path.is_dir():
             raise _unusable(self._path, f"names a file outside its folder ({str(file)[:60]!r})")
         return path
 

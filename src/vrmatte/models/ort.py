@@ -122,8 +122,8 @@ def installation_fault(builds: Sequence[RuntimeBuild]) -> str | None:
     """Explain why these builds cannot be used, with the commands that repair it; None: they can."""
     if not builds:
         return (
-            f"ONNX Runtime is not installed: run {install_commands('cpu', ())}, or on a computer with "
-            f"an NVIDIA card and driver 580 or newer {install_commands('cuda', ())}"
+            f"ONNX Runtime is not installed: run {install_commands('cpu', ())}, or on a machine "
+            f"with an NVIDIA card and driver 580 or newer {install_commands('cuda', ())}"
         )
     if len(builds) == 1:
         return None

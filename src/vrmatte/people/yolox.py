@@ -17,6 +17,7 @@ from vrmatte.errors import WeightsError
 from vrmatte.frames import FloatArray
 from vrmatte.models.runtime import Session, network_opener
 from vrmatte.models.weights import get_weights
+from vrmatte.people.brightness import BrightnessDetector
 from vrmatte.people.detect import Detector, Pictures, ViewBox
 from vrmatte.people.detr import DETR_MODELS, open_detr
 from vrmatte.people.letterbox import STRIDES, fitted, laid_in, without_duplicates
@@ -97,6 +98,8 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
         ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
     """
     name, hardware = config.detection.model, config.hardware
+    if name == "brightness":
+        return BrightnessDetector()
     open_network = partial(_open_network, hardware, observer)
     try:
         if name in YOLOV8_SHA256:

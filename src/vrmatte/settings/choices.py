@@ -19,6 +19,7 @@ DetectorName = Literal[
     "yolov8m",
     "rtdetr_v2_r18vd",
     "dfine_nano",
+    "brightness",
 ]
 
 MaskModelName = Literal[
@@ -28,6 +29,7 @@ MaskModelName = Literal[
     "sam2.1_hiera_large",
     "edgetam",
     "sam3_tracker",
+    "brightness",
 ]
 Device = Literal["auto", "cpu", "cuda", "tensorrt", "directml", "coreml", "openvino"]
 EngineName = Literal["auto", "rvm", "selfie", "sam2", "brightness"]

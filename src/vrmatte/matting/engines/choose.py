@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from vrmatte.errors import WeightsError
+from vrmatte.masks.brightness import BRIGHT_MASKS, BrightMasks
 from vrmatte.masks.sam2_loading import half_precision, open_mask_source, require_packages
 from vrmatte.masks.sam2_weights import MaskWeights, choose_mask_weights
+from vrmatte.masks.source import MaskSource
 from vrmatte.masks.vitmatte import VITMATTE_WEIGHTS, open_vitmatte
 from vrmatte.matting.base import Engine, EngineChoice, EngineKind
 from vrmatte.matting.edges.refiners import GuidedRefiner, NetworkRefiner
@@ -55,7 +57,7 @@ def choose_engine(config: Config, observer: Observer = ignore) -> EngineChoice:
             choice = _stand_in(error, observer)
     if choice.name == "rvm" or choice.refiner == "rvm":
         choice = _with_precision(choice, config, observer)
-    if choice.masks is not None and config.matting.fp16:
+    if choice.masks not in (None, BRIGHT_MASKS) and config.matting.fp16:
         choice = _with_half_masks(choice, choice.masks, config)
     for text in choice.notices:
         observer(Notice(text, level="info" if text.startswith(_LICENCE_WORDS) else "warning"))
@@ -109,8 +111,11 @@ def _choice_of_masks(config: Config, observer: Observer) -> EngineChoice:
         ConfigError: packages are missing; the message names them.
         WeightsError: weights are unavailable; the message names their source.
     """
-    require_packages(config.matting.mask_model)
-    masks = choose_mask_weights(config.matting.mask_model, observer=observer)
+    if config.matting.mask_model == "brightness":
+        masks = BRIGHT_MASKS
+    else:
+        require_packages(config.matting.mask_model)
+        masks = choose_mask_weights(config.matting.mask_model, observer=observer)
     refiner = config.matting.refiner
     if refiner == "guided":
         return EngineChoice(
@@ -132,13 +137,15 @@ def _choice_of_masks(config: Config, observer: Observer) -> EngineChoice:
 def _masked(
     choice: EngineChoice, masks: MaskWeights, config: Config, observer: Observer
 ) -> MaskedEngine:
-    source = open_mask_source(
-        masks,
-        config.hardware,
-        half=choice.precision in ("bf16", "fp16+bf16"),
-        memory_offload=config.matting.memory_offload,
-        observer=observer,
-    )
+    source: MaskSource = BrightMasks()
+    if masks != BRIGHT_MASKS:
+        source = open_mask_source(
+            masks,
+            config.hardware,
+            half=choice.precision in ("bf16", "fp16+bf16"),
+            memory_offload=config.matting.memory_offload,
+            observer=observer,
+        )
     if choice.refiner == "guided":
         return MaskedEngine(source, GuidedRefiner())
     weights = _read(choice)
