@@ -13,6 +13,7 @@ from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye, write_f
 from support.matting_engines import PaintingEngine, constant
 from support.matting_pictures import from_rgb, soft_rgb
 from support.people import person_of
+from support.people_files import write_people_file
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.alpha_packed import AlphaPacker, unpack_alpha
 from vrmatte.demo.scene import Scene, render_pair
@@ -38,7 +39,7 @@ from vrmatte.people.track import colours_in
 from vrmatte.progress import Notice
 from vrmatte.quality.truth.truth_metrics import TruthScorer
 from vrmatte.sheets.people_sheet import BoxMark, SheetFrame, people_sheet
-from vrmatte.subjects import ExcludedRegion, Subjects
+from vrmatte.subjects import ExcludedRegion
 
 EYE = 768
 FOVS = [180, 190, 200, 220]
@@ -333,8 +334,7 @@ def test_discs_are_opaque_to_their_rim(fov_deg):
 def test_networks_see_a_fisheye_at_its_own_density():
     config = brightness_config({"processing": {"scale_factor": 1.0}})
     flat, curved = (
-        sized_paths(THROUGH.viewports or (), config, eye)[0]
-        for eye in (HalfEquirect(1024), Fisheye(1024, 220))
+        sized_paths(THROUGH, config, eye)[0] for eye in (HalfEquirect(1024), Fisheye(1024, 220))
     )
     # Both sizes come in steps of 16 pixels.
     assert curved.width == pytest.approx(flat.width * 180 / 220, abs=16)
@@ -353,16 +353,19 @@ def silhouettes(frames=8):
 
 
 LAYOUT = from_rgb(np.zeros((2, 4, 3))).layout, ColorTags(1, 1, 1, chroma_location=1)
-THROUGH = Subjects(
-    (
-        ViewportPath("a", 0, 8, 90, 110, (Turn(0, -15, -15), Turn(4, -10, -15))),
-        ViewportPath("b", 0, 8, 90, 110, (Turn(0, 25, -15),)),
-    )
+THROUGH = (
+    ViewportPath("a", 0, 8, 90, 110, (Turn(0, -15, -15), Turn(4, -10, -15))),
+    ViewportPath("b", 0, 8, 90, 110, (Turn(0, 25, -15),)),
 )
 
 
-def matted(path: Path, folder: Path, **told):
+def matted(path: Path, folder: Path, *, viewports: bool = False, **told):
+    """Mattes and notices of a run, through the viewports of `THROUGH` or with whole eyes."""
     said: list[str] = []
+    seen = {}
+    if viewports:
+        listed = write_people_file(path, folder / "viewports.json", viewports=THROUGH)
+        seen = {"people": {"file": listed}, "processing": {"projection": "viewport"}}
     settings = {
         "output": {"deliver": ["matte-lossless"], "encoder": "software"},
         "processing": {"chunk_size": 5},
@@ -371,7 +374,7 @@ def matted(path: Path, folder: Path, **told):
     matte_video(
         path,
         folder,
-        brightness_config(settings),
+        brightness_config(settings, seen),
         observer=lambda e: said.append(e.text) if isinstance(e, Notice) else None,
     )
     made = max(folder.glob("*.mkv"), key=lambda path: path.stat().st_mtime_ns)
@@ -388,12 +391,10 @@ def iou(mattes, truths) -> float:
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_a_run_mattes_a_fisheye_as_well(tmp_path, monkeypatch, whole):
-    if not whole:
-        monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
+def test_a_run_mattes_a_fisheye_as_well(tmp_path, whole):
     frames, truths = silhouettes()
     write_frames(tmp_path / "flat_LR_180.mp4", frames)
-    mattes, _ = matted(tmp_path / "flat_LR_180.mp4", tmp_path / "flat")
+    mattes, _ = matted(tmp_path / "flat_LR_180.mp4", tmp_path / "flat", viewports=not whole)
     flat = iou(mattes, truths)
     assert flat > 0.9
     for tag, told, fov_deg in (
@@ -404,7 +405,7 @@ def test_a_run_mattes_a_fisheye_as_well(tmp_path, monkeypatch, whole):
     ):
         path = tmp_path / f"clip{fov_deg}{tag}.mp4"
         write_frames(path, [frame_by_fisheye(frame, fov_deg) for frame in frames])
-        mattes, said = matted(path, tmp_path / str(fov_deg), **told)
+        mattes, said = matted(path, tmp_path / str(fov_deg), viewports=not whole, **told)
         curved = iou(mattes, [matte_by_fisheye(t, fov_deg) for t in truths])
         # At 256 pixels a person's outline is coarse, and coarser where 220 degrees share them.
         assert curved > flat - 0.02, fov_deg
@@ -413,27 +414,25 @@ def test_a_run_mattes_a_fisheye_as_well(tmp_path, monkeypatch, whole):
         assert not any(matte[outside].any() for matte in mattes)
 
 
-def test_viewports_of_a_run_look_where_they_say(tmp_path, monkeypatch):
-    monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
-    bright = [from_rgb(np.full((256, 512, 3), 0.95))] * 2
+def test_viewports_of_a_run_look_where_they_say(tmp_path):
+    bright = [from_rgb(np.full((256, 512, 3), 0.95))] * 8
     write_frames(tmp_path / "flat_LR_180.mp4", bright)
-    flat, _ = matted(tmp_path / "flat_LR_180.mp4", tmp_path / "flat")
+    flat, _ = matted(tmp_path / "flat_LR_180.mp4", tmp_path / "flat", viewports=True)
     path = tmp_path / "clip_VRCA220.mp4"
     write_frames(path, [frame_by_fisheye(frame, 220) for frame in bright])
-    curved, _ = matted(path, tmp_path / "curved")
+    curved, _ = matted(path, tmp_path / "curved", viewports=True)
     ours, theirs = curved[0] > 127, matte_by_fisheye(flat[0], 220) > 127
     # What all viewports together see; their feathered border may move by half a pixel.
     assert (ours & theirs).sum() / (ours | theirs).sum() > 0.97
 
 
-def test_an_unknown_lens_is_said_and_another_makes_the_mattes_anew(tmp_path, monkeypatch):
-    monkeypatch.setattr("vrmatte.commands.run.find_subjects", lambda *_: THROUGH)
-    frames, _ = silhouettes(2)
+def test_an_unknown_lens_is_said_and_another_makes_the_mattes_anew(tmp_path):
+    frames, _ = silhouettes()
     path = tmp_path / "clip.mp4"
     write_frames(path, [frame_by_fisheye(frame, 200) for frame in frames])
-    first, said = matted(path, tmp_path / "out", projection="fisheye")
+    first, said = matted(path, tmp_path / "out", viewports=True, projection="fisheye")
     assert [text for text in said if "assuming 180 degrees" in text]
-    second, said = matted(path, tmp_path / "out", lens="fisheye200")
+    second, said = matted(path, tmp_path / "out", viewports=True, lens="fisheye200")
     assert not any("assuming" in text for text in said)
     assert not np.array_equal(first[0], second[0])
     assert all(half_of(matte, eye).any() for matte in second for eye in EYES)

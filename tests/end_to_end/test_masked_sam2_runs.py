@@ -12,18 +12,22 @@ import av
 import numpy as np
 import pytest
 
-from end_to_end.test_masked_runs import MASKS, BrightDetector, mattes, settings
+from end_to_end.test_masked_runs import mattes
+from end_to_end.test_masked_runs import settings as bright_settings
 from support.faults import around
 from support.media_fixtures import write_clip
-from support.sam2_networks import tiny_network
+from support.sam2_networks import tiny_model
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import StoppedError
-from vrmatte.masks.sam2_source import Sam2Source
 
 FRAMES, CHUNK, JOINS = 12, 5, 6
 """Somebody joins within the second of three chunks."""
 OPENS = 1
 """Their own view opens here; the other one shows a little of them too."""
+
+
+def settings(chunk):
+    return bright_settings(chunk, mask_model="sam2.1_hiera_tiny")
 
 
 def two_people(index, size, pix_fmt, pts, time_base):
@@ -43,39 +47,31 @@ def two_people(index, size, pix_fmt, pts, time_base):
     return frame
 
 
-class Watched(Sam2Source):
-    """Tells who was pointed at when, whose masks it answered, and how far it looked back."""
-
-    def __init__(self, log, looked):
-        super().__init__("tiny", tiny_network())
-        self._log, self._looked = log, looked
-
-    def before(self, frames, prompts):
-        self._looked.append(len(frames))
-        return super().before(frames, prompts)
-
-    def masks(self, view, pictures, prompts):
-        found = super().masks(view, pictures, prompts)
-        if not view.endswith("/again"):
-            self._log.append(({p.person for p in prompts}, set(found)))
-        return found
-
-
 @pytest.fixture
 def looked():
-    """How many frames each look back took, in all runs."""
+    """Numbers of frames through which people were followed back, in all runs."""
     return []
 
 
 @pytest.fixture
-def sources(monkeypatch, looked):
-    """What the networks of all runs were told and answered; each run opens its own."""
-    pytest.importorskip("transformers", reason="extra sam2 is not installed")
+def sources(tmp_path, monkeypatch, looked):
+    """Prompted and answered people of each call, in all runs."""
+    folder = tmp_path / "models" / "sam2.1_hiera_tiny"
+    tiny_model().save_pretrained(folder)
+    monkeypatch.setenv("VRMATTE_MODELS_DIR", str(folder.parent))
     log = []
-    path = "vrmatte.matting.engines.choose"
-    monkeypatch.setattr("vrmatte.people.yolox.open_yolov8", lambda *_: BrightDetector())
-    monkeypatch.setattr(f"{path}.choose_mask_weights", lambda *_, **__: MASKS)
-    monkeypatch.setattr(f"{path}.open_mask_source", lambda *_, **__: Watched(log, looked))
+
+    def note(found, _source, view, _pictures, prompts):
+        if not view.endswith("/again"):
+            log.append(({prompt.person for prompt in prompts}, set(found)))
+
+    source = "vrmatte.masks.sam2_source.Sam2Source"
+    around(monkeypatch, f"{source}.masks", after=note)
+    around(
+        monkeypatch,
+        f"{source}.before",
+        lambda _source, frames, _prompts: looked.append(len(frames)),
+    )
     return log
 
 

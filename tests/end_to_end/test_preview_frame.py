@@ -82,16 +82,12 @@ def test_a_document_of_people_is_used_as_in_a_run(clip, tmp_path):
     assert [path.name for path in found.people.viewports] == ["person-7"]
 
 
-def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path, monkeypatch):
-    class Nobody:
-        input_px = 64
-
-        def detect(self, pictures):
-            return [[] for _ in pictures]
-
-    monkeypatch.setattr("vrmatte.commands.preview.open_detector", lambda *_: Nobody())
+def test_a_frame_with_nobody_is_matted_whole_and_said(clip, tmp_path):
     told: list[object] = []
-    found = preview_frame(clip, 0, tmp_path / "p.png", settings_of(**VIEWPORTS), told.append)
+    # No region is as certain as this threshold.
+    nobody = {"detection__model": "brightness", "detection__confidence_threshold": 0.99}
+    settings = settings_of(**VIEWPORTS, **nobody)
+    found = preview_frame(clip, 0, tmp_path / "p.png", settings, told.append)
     assert any("no people were detected" in str(event) for event in told)
     assert found.people.people == ()
     assert found.covered > 0

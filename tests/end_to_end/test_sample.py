@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from support.deliverable_runs import STEM, contents, run, settings_of, write_source
-from vrmatte.commands.sample import SampleReport, sample_spans, sample_video, scout_samples
+from vrmatte.commands.sample import (
+    SampleReport,
+    sample_spans,
+    sample_video,
+    scout_samples,
+    space_notices,
+)
 from vrmatte.demo.clip import write_clip
 from vrmatte.matting.engines.brightness import BRIGHTNESS
 from vrmatte.media.probe import probe
@@ -95,15 +101,23 @@ def test_sampled_again_it_is_made_again_and_nothing_piles_up(clip, tmp_path):
     assert second.samples[0].cost.frame_seconds > 0
 
 
-def test_notices_are_told_once_and_a_full_disk_is_foreseen(clip, tmp_path, monkeypatch):
-    full = type("Usage", (), {"free": 100})
-    monkeypatch.setattr("vrmatte.commands.sample.shutil.disk_usage", lambda _: full)
-    monkeypatch.setattr("vrmatte.jobs.job_folder.RESERVE_BYTES", 0)
-    monkeypatch.setattr("vrmatte.commands.run.check_memory", lambda _: "memory is short")
-    told: list[str] = []
-    sampled(clip, tmp_path, 1.0, lambda e: told.append(e.text) if isinstance(e, Notice) else None)
-    assert told.count("memory is short") == 1
-    assert any("needs about" in text for text in told)
+def test_notices_of_several_samples_are_reported_once(clip, tmp_path):
+    notices: list[str] = []
+    config = settings_of(**{**SETTINGS, "output__deliver": ["prores4444"], "output__quality": 3})
+    sample_video(
+        clip,
+        tmp_path,
+        1.0,
+        config,
+        lambda event: notices.append(event.text) if isinstance(event, Notice) else None,
+    )
+    assert sum("output.quality is ignored" in text for text in notices) == 1
+
+
+def test_a_full_disk_is_foreseen():
+    (notice,) = space_notices(Path("clip.mp4"), 200 << 20, 100 << 20)
+    assert "needs about 200 MB on disk, and 100 MB are free" in notice
+    assert not list(space_notices(Path("clip.mp4"), 100 << 20, 100 << 20))
 
 
 @pytest.mark.slow

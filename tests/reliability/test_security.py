@@ -30,6 +30,7 @@ from support.faults import around
 from support.job_process import JobProcess
 from support.media_fixtures import write_clip
 from support.paths import SOURCES
+from support.registered import register
 from vrmatte.cli.inspect import probe as probe_command
 from vrmatte.cli.options import parse_time
 from vrmatte.commands.run import matte_video
@@ -587,7 +588,7 @@ def test_a_network_that_changes_after_it_was_chosen_is_never_opened(cache, monke
     file = replace(
         registry.find_weights(NAME), size_bytes=7, sha256=hashlib.sha256(content).hexdigest()
     )
-    monkeypatch.setattr(registry, "WEIGHTS", (file, *registry.WEIGHTS[1:]))
+    register(monkeypatch, file)
     around(monkeypatch, "onnxruntime.InferenceSession", never)
     (cache / NAME).write_bytes(content)
     config = Config.model_validate({"matting": {"engine": "rvm"}})

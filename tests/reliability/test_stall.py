@@ -6,6 +6,7 @@ import itertools
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +97,13 @@ def stalled() -> threading.Event:
     return threading.Event()
 
 
-def watching(minutes: float, folder: Path, stalled: threading.Event) -> StallWatch:
-    return StallWatch(minutes, RunLog(folder), lambda _: stalled.set())
+def watching(
+    minutes: float,
+    folder: Path,
+    stalled: threading.Event,
+    moved_bytes: Callable[[], int] | None = None,
+) -> StallWatch:
+    return StallWatch(minutes, RunLog(folder), lambda _: stalled.set(), moved_bytes)
 
 
 def test_frames_are_progress(tmp_path, stalled):
@@ -111,9 +117,7 @@ def test_frames_are_progress(tmp_path, stalled):
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])
-def test_moving_files_are_progress_but_not_while_chunks_are_made(
-    tmp_path, stalled, monkeypatch, in_chunks
-):
+def test_moving_files_are_progress_but_not_while_chunks_are_made(tmp_path, stalled, in_chunks):
     """A finished file of 100 GB is read for long without a word; an encoder that hangs reads none,
     but the one who looks for memory in use does."""
     moved = 0
@@ -123,8 +127,7 @@ def test_moving_files_are_progress_but_not_while_chunks_are_made(
         moved += 10 << 20
         return moved
 
-    monkeypatch.setattr(stall, "_moved_bytes", counted)
-    with watching(0.5 / 60, tmp_path, stalled) as watch:
+    with watching(0.5 / 60, tmp_path, stalled, counted) as watch:
         observer = watch.listening(ignore)
         observer(Started("matte", 9))
         if not in_chunks:

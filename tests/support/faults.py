@@ -24,7 +24,7 @@ def around(
         patch: undoes it.
         function: dotted name, e.g. "vrmatte.jobs.manifest.Manifest.commit_chunk".
         before: may raise, sleep or hang.
-        after: called once the function has returned.
+        after: called with the result, then the arguments, once the function has returned.
     """
     real: Callable[..., Any] = pkgutil.resolve_name(function)
 
@@ -33,7 +33,7 @@ def around(
             before(*args, **kwargs)
         result = real(*args, **kwargs)
         if after is not None:
-            after(*args, **kwargs)
+            after(result, *args, **kwargs)
         return result
 
     patch.setattr(function, watched)

@@ -17,7 +17,7 @@ from vrmatte.geometry.remap import make_sampling_grid, resample
 from vrmatte.geometry.viewport import Turned, rotation_of
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import fingerprint, scan_timeline
-from vrmatte.people.detect import ViewBox
+from vrmatte.people.brightness import BrightnessDetector
 from vrmatte.people.yolox import open_detector
 from vrmatte.progress import Advanced, Finished, Started, ignore
 from vrmatte.scout import load_or_scout, people_file, scout, survey_frames
@@ -26,24 +26,8 @@ from vrmatte.sheets.video_people import typical_frames
 
 RATE = 20
 EYE = 256
-COLOURS = {"sky": (120, 160, 200), "wall": (60, 110, 60)}
-
-
-class RedDetector:
-    """Finds red things, all with the same score."""
-
-    input_px = 128
-
-    def detect(self, pictures):
-        import cv2
-
-        found = []
-        for picture in pictures:
-            red, green, blue = (picture[..., i].astype(int) for i in range(3))
-            mask = ((red > 150) & (green < 110) & (blue < 110)).astype(np.uint8)
-            _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
-            found.append([ViewBox(x, y, x + w, y + h, 0.9) for x, y, w, h, _ in stats[1:].tolist()])
-        return found
+COLOURS = {"sky": (60, 90, 150), "wall": (60, 110, 60)}
+BRIGHT = Config.model_validate({"detection": {"model": "brightness"}})
 
 
 class NobodyThere:
@@ -56,13 +40,13 @@ class NobodyThere:
 
 
 def eye_picture(ground, people):
-    """A plain eye with red ovals at (yaw, pitch), 16 x 40 degrees."""
+    """A plain eye with bright ovals at (yaw, pitch), 16 x 40 degrees."""
     picture = np.full((EYE, EYE, 3), COLOURS[ground], np.uint8)
     at = (np.arange(EYE) + 0.5) * 180 / EYE
     yaw, pitch = np.meshgrid(at - 90, 90 - at)
     for person_yaw, person_pitch in people:
         inside = ((yaw - person_yaw) / 8) ** 2 + ((pitch - person_pitch) / 20) ** 2 <= 1
-        picture[inside] = (210, 30, 30)
+        picture[inside] = (250, 230, 230)
     return picture
 
 
@@ -94,7 +78,7 @@ def film(tmp_path):
 def scouted(path, observer=ignore, detector=None):
     source = probe(path)
     timeline = scan_timeline(source, ignore)
-    return scout(source, timeline, detector or RedDetector(), Config(), observer)
+    return scout(source, timeline, detector or BrightnessDetector(), Config(), observer)
 
 
 def test_shots_people_and_viewports(tmp_path):
@@ -121,8 +105,7 @@ def test_a_document_is_made_once_and_then_used_as_it_is(tmp_path, monkeypatch):
     source = probe(video)
     timeline = scan_timeline(source, ignore)
     path = people_file(video, tmp_path / "out")
-    monkeypatch.setattr("vrmatte.scout.open_detector", lambda *_: RedDetector())
-    arguments = path, source, fingerprint(video), timeline, Config(), ignore
+    arguments = path, source, fingerprint(video), timeline, BRIGHT, ignore
     made = load_or_scout(*arguments)
     assert path.name == "film_people.json"
 
@@ -150,7 +133,9 @@ def test_a_document_is_made_once_and_then_used_as_it_is(tmp_path, monkeypatch):
 def test_without_a_detector_nobody_is_found_and_nothing_is_written(tmp_path, monkeypatch):
     video = film(tmp_path)
     source = probe(video)
-    monkeypatch.setattr("vrmatte.scout.open_detector", lambda *_: None)
+    monkeypatch.setenv("VRMATTE_MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("VRMATTE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("VRMATTE_OFFLINE", "1")
     timeline = scan_timeline(source, ignore)
     path = tmp_path / "none_people.json"
     found = load_or_scout(path, source, "x", timeline, Config(), ignore)
@@ -193,10 +178,9 @@ def test_one_frame_is_enough(tmp_path):
     assert [(p.first, p.last) for p in found.people] == [(0, 1)]
 
 
-def test_the_sheet_shows_everybody(tmp_path, monkeypatch):
+def test_the_sheet_shows_everybody(tmp_path):
     video = film(tmp_path)
-    monkeypatch.setattr("vrmatte.scout.open_detector", lambda *_: RedDetector())
-    result = scout_video(video, tmp_path / "out")
+    result = scout_video(video, tmp_path / "out", BRIGHT)
     frames = typical_frames(result.people)
     for person in result.people.people:
         assert any(person.seen_box_at(frame, Eye.LEFT) for frame in frames)

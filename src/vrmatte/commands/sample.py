@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -140,15 +140,19 @@ def sample_video(
     whole = estimate([sample.cost for sample in samples], known)
     free = shutil.disk_usage(folder).free
     report = SampleReport(video, folder, samples, whole, free, quality_of(samples))
-    if whole.peak_bytes > free:
-        observer(
-            Notice(
-                f"{video}: the whole run needs about {whole.peak_bytes >> 20} MB on disk, and "
-                f"{free >> 20} MB are free"
-            )
-        )
+    for text in space_notices(video, whole.peak_bytes, free):
+        observer(Notice(text))
     replace_text(folder / SAMPLE_FILE, report.as_json() + "\n")
     return report
+
+
+def space_notices(video: Path, needed_bytes: int, free_bytes: int) -> Iterator[str]:
+    """Warn if the whole run needs more disk space than is free."""
+    if needed_bytes > free_bytes:
+        yield (
+            f"{video}: the whole run needs about {needed_bytes >> 20} MB on disk, and "
+            f"{free_bytes >> 20} MB are free"
+        )
 
 
 def scout_samples(

@@ -6,9 +6,9 @@ one after the other, and decoding, matting and encoding too. That changes no bit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import psutil
 
@@ -116,8 +116,8 @@ def needed_bytes(plan: Plan, mode: ConcurrencyMode) -> int:
     return round(LIBRARIES_BYTES + networks + held + encoders)
 
 
-def check_memory(plan: Plan) -> str | None:
-    """Return a warning if little memory is free, or None.
+def check_memory(plan: Plan, free_bytes: float | None = None) -> str | None:
+    """Return a warning if little memory is free, by default as measured now, or None.
 
     Raises:
         ConfigError: the plan needs more than `processing.max_memory_gb` in every mode.
@@ -130,7 +130,7 @@ def check_memory(plan: Plan) -> str | None:
             f"about {least / 1e9:.1f} GB, whatever the length; allow that much, or process a "
             "smaller export"
         )
-    free = psutil.virtual_memory().available
+    free = memory_use().free_bytes if free_bytes is None else free_bytes
     if least <= free:
         return None
     return (
@@ -139,17 +139,24 @@ def check_memory(plan: Plan) -> str | None:
     )
 
 
-def gpu_memory_notices(plan: Plan, *, mattes: bool, masks: bool) -> Iterator[str]:
+def gpu_memory_notices(
+    plan: Plan,
+    *,
+    mattes: bool,
+    masks: bool,
+    free_bytes: Callable[[], int | None] = free_gpu_bytes,
+) -> Iterator[str]:
     """Warn if an NVIDIA card has less memory free than the networks take, or may not use enough.
 
     Args:
         plan: of the run.
         mattes: the matting network runs on that card.
         masks: the network that follows people runs there.
+        free_bytes: measures the card's free memory; None: unknown.
     """
     if not (mattes or masks):
         return
-    free = free_gpu_bytes()
+    free = free_bytes()
     limit = plan.config.hardware.max_vram_gb
     # The limit is for each network.
     networks = mattes * _network_bytes(plan), masks * _masks_bytes(plan)
@@ -166,12 +173,26 @@ def gpu_memory_notices(plan: Plan, *, mattes: bool, masks: bool) -> Iterator[str
         )
 
 
+class MemoryUse(NamedTuple):
+    """Memory of this process, and of the machine."""
+
+    held_bytes: float
+    free_bytes: float
+
+
+def memory_use() -> MemoryUse:
+    """Measure how much memory this process holds, and how much is free."""
+    held = psutil.Process().memory_info().rss
+    return MemoryUse(held, psutil.virtual_memory().available)
+
+
 class MemoryWatch:
     """Checks memory before each chunk and chooses the mode to process it in."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Start with the fastest mode."""
+    def __init__(self, plan: Plan, measure: Callable[[], MemoryUse] | None = None) -> None:
+        """Start with the fastest mode; `measure` is `memory_use` unless given."""
         self._plan = plan
+        self._measure = measure or memory_use
         self._modes = concurrency_modes(plan)
         self._fastest = 0
         """Index of the fastest mode still allowed; running out of memory moves it on."""
@@ -183,7 +204,7 @@ class MemoryWatch:
         Raises:
             ChunkError: the process holds more than `processing.max_memory_gb` before it starts.
         """
-        held, free = psutil.Process().memory_info().rss, psutil.virtual_memory().available
+        held, free = self._measure()
         limit = self._plan.config.processing.max_memory_gb
         if limit is not None and held > limit * 1e9:
             raise ChunkError(
@@ -211,7 +232,7 @@ class MemoryWatch:
         return self.mode.description
 
     def _fitting(
-        self, allowed: Sequence[ConcurrencyMode], held: int, free: float, limit: float | None
+        self, allowed: Sequence[ConcurrencyMode], held: float, free: float, limit: float | None
     ) -> ConcurrencyMode:
         for mode in allowed:
             needed = needed_bytes(self._plan, mode)

@@ -41,16 +41,24 @@ class StallWatch:
     written count too.
     """
 
-    def __init__(self, minutes: float, run_log: RunLog, on_stall: OnStall | None = None) -> None:
+    def __init__(
+        self,
+        minutes: float,
+        run_log: RunLog,
+        on_stall: OnStall | None = None,
+        moved_bytes: Callable[[], int] | None = None,
+    ) -> None:
         """Prepare to watch a run.
 
         Args:
             minutes: longest time without progress; 0: unlimited.
             run_log: receives the stack of every thread.
             on_stall: called instead of reporting the stall to the observer and raising it.
+            moved_bytes: bytes this process has read and written so far; None: as the system counts.
         """
         self._seconds = minutes * 60
         self._run_log = run_log
+        self._moved_bytes = moved_bytes or _moved_bytes
         self._on_stall = on_stall or self._report
         self._observer: Observer = ignore
         self._stalled: StalledError | None = None
@@ -96,11 +104,11 @@ class StallWatch:
     def _watch(self) -> None:
         interval = min(self._seconds / _CHECKS, _LONGEST_INTERVAL_SECONDS)
         idle = 0.0
-        seen, moved = self._events, _moved_bytes()
+        seen, moved = self._events, self._moved_bytes()
         # Intervals are counted, not the clock: a process that was suspended has not hung.
         while not self._done.wait(interval):
             before, seen = (seen, moved), self._events
-            moved = _moved_bytes()
+            moved = self._moved_bytes()
             moving = moved - before[1] > _MOVING_BYTES_PER_SECOND * interval
             is_alive = seen != before[0] or (moving and self._stage != "matte")
             idle = 0.0 if is_alive else idle + interval

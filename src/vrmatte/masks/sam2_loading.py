@@ -160,7 +160,9 @@ def network_settings(about: MaskModel, path: Path) -> Any:
     return kind(vision_config=vision)
 
 
-def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer) -> bool:
+def _placed(
+    model: Any, name: str, hardware: HardwareConfig, observer: Observer, cuda: Any = None
+) -> bool:
     """Move a network to the wanted device, or to the CPU with a notice; return True for a GPU.
 
     Raises:
@@ -169,28 +171,34 @@ def _placed(model: Any, name: str, hardware: HardwareConfig, observer: Observer)
     import torch  # pyright: ignore[reportMissingImports]
 
     torch.set_num_threads(cpu_threads(hardware.threads))
-    on_gpu, notice = torch_on_gpu(name, hardware)
+    cuda = cuda or torch.cuda
+    on_gpu, notice = torch_on_gpu(name, hardware, cuda)
     if notice is not None:
         observer(Notice(notice))
     if on_gpu and hardware.max_vram_gb is not None:
-        total_bytes = torch.cuda.get_device_properties(0).total_memory
+        total_bytes = cuda.get_device_properties(0).total_memory
         share = min(1.0, hardware.max_vram_gb * 1e9 / total_bytes)
-        torch.cuda.set_per_process_memory_fraction(share)
+        cuda.set_per_process_memory_fraction(share)
     model.to("cuda" if on_gpu else "cpu")
     return on_gpu
 
 
-def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
-    """Return True if PyTorch will run a network on the GPU; emit a notice if it cannot.
+def torch_on_gpu(name: str, hardware: HardwareConfig, cuda: Any = None) -> tuple[bool, str | None]:
+    """Return True if PyTorch will run a network on the GPU, and a notice if it cannot.
+
+    Args:
+        name: of the network.
+        hardware: the device requested.
+        cuda: facts about the GPU, with the functions of `torch.cuda`, the default.
 
     Raises:
         ConfigError: the device does not work and `hardware.require_device` is set.
     """
     if hardware.device == "cpu":
         return False, None
-    import torch  # pyright: ignore[reportMissingImports]
-
-    if hardware.device in ("auto", "cuda", "tensorrt") and torch.cuda.is_available():
+    if cuda is None:
+        from torch import cuda  # pyright: ignore
+    if hardware.device in ("auto", "cuda", "tensorrt") and cuda.is_available():
         return True, None
     if hardware.device == "auto":
         return False, None
@@ -200,19 +208,21 @@ def torch_on_gpu(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]
     return False, f"{reason}; it runs on the CPU instead, slower"
 
 
-def half_precision(name: str, hardware: HardwareConfig) -> tuple[bool, str | None]:
-    """Return True if a network gains from half precision; emit a notice if the GPU does not.
+def half_precision(
+    name: str, hardware: HardwareConfig, cuda: Any = None
+) -> tuple[bool, str | None]:
+    """Return True if a network gains from half precision, and a notice if the GPU does not.
 
     These networks were trained in bfloat16; GPUs without it would only emulate it.
 
     Raises:
         ConfigError: the device does not work and `hardware.require_device` is set.
     """
-    on_gpu, _ = torch_on_gpu(name, hardware)
+    on_gpu, _ = torch_on_gpu(name, hardware, cuda)
     if not on_gpu:
         return False, None
-    import torch  # pyright: ignore[reportMissingImports]
-
-    if torch.cuda.is_bf16_supported(including_emulation=False):
+    if cuda is None:
+        from torch import cuda  # pyright: ignore
+    if cuda.is_bf16_supported(including_emulation=False):
         return True, None
     return False, "matting.fp16: the mask network runs in fp32, since this GPU lacks bfloat16"

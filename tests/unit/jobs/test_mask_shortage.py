@@ -7,13 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from vrmatte.commands import run as local
+from vrmatte.commands import run
 from vrmatte.errors import ConfigError
-from vrmatte.jobs import memory
 from vrmatte.jobs.fallbacks import FallbackPolicy, downgraded_before, memory_shortage
+from vrmatte.jobs.memory import gpu_memory_notices
+from vrmatte.masks.sam2_loading import torch_on_gpu
 from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import Downgrade, EngineChoice
-from vrmatte.settings.config import Config
+from vrmatte.models.devices import resolve_device
+from vrmatte.settings.config import Config, HardwareConfig
 
 TINY = MaskWeights("sam2.1_hiera_tiny", "gone.safetensors", "1" * 64, "Apache-2.0", True)
 LARGE = replace(TINY, model="sam2.1_hiera_large", sha256="2" * 64)
@@ -108,55 +110,48 @@ def test_easings_of_other_networks_are_dropped(now, kept):
     assert again.downgraded == (before.downgraded if kept else ())
 
 
-@pytest.fixture
-def card(monkeypatch):
-    """A GPU that PyTorch can use, with so much memory free."""
-    torch = pytest.importorskip("torch")
-
-    def card(free_gb):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: free_gb is not None)
-        free = None if free_gb is None else int(free_gb * 1e9)
-        monkeypatch.setattr(memory, "free_gpu_bytes", lambda: free)
-
-    return card
+def cuda(is_available):
+    """The functions of `torch.cuda` on a machine with or without a GPU."""
+    return SimpleNamespace(is_available=lambda: is_available)
 
 
-def notices(plan):
-    return list(local._network_notices(plan))
-
-
-def test_a_device_pytorch_lacks_is_told_before_anything_is_made(card):
-    card(None)
-    (told,) = notices(plan(hardware={"device": "cuda"}))
-    assert "sam2.1_hiera_tiny" in told
-    assert "CPU instead" in told
-    assert notices(plan(hardware={"device": "cpu"})) == notices(plan()) == []
+def test_a_device_pytorch_lacks_is_reported():
+    on_gpu, notice = torch_on_gpu(TINY.model, HardwareConfig(device="cuda"), cuda(False))
+    assert not on_gpu
+    assert "sam2.1_hiera_tiny" in notice
+    assert "CPU instead" in notice
+    for device in ("cpu", "auto"):
+        assert torch_on_gpu(TINY.model, HardwareConfig(device=device), cuda(False)) == (False, None)
     with pytest.raises(ConfigError, match="device cuda"):
-        notices(plan(hardware={"device": "cuda", "require_device": True}))
+        torch_on_gpu(TINY.model, HardwareConfig(device="cuda", require_device=True), cuda(False))
 
 
-def test_a_card_with_little_memory_is_told(card, tmp_path):
-    card(1.0)
-    (told,) = notices(plan())
-    assert "1.0 GB of GPU memory are free, about 1.3 GB are needed" in told
-    card(2.0)
-    assert notices(plan()) == []
-    assert "max_vram_gb=0.5" in notices(plan(hardware={"max_vram_gb": 0.5}))[0]
+def test_the_devices_of_both_networks_are_reported_before_the_run():
+    """On a machine without TensorRT, which no test machine has."""
+    hardware = {"device": "tensorrt"}
+    if resolve_device("tensorrt").device != "cpu":
+        pytest.skip("TensorRT works here")
+    pytest.importorskip("torch")
+    matting, masks = list(run._network_notices(plan("rvm", hardware=hardware)))
+    assert matting.startswith("device tensorrt: ")
+    assert "PyTorch, which runs sam2.1_hiera_tiny" in masks
+    assert list(run._network_notices(plan("guided", hardware=hardware))) == [masks]
+
+
+def test_a_card_with_little_memory_is_reported(tmp_path):
+    def notices(of, free_gb, **uses):
+        uses = {"mattes": False, "masks": True, **uses}
+        return list(gpu_memory_notices(of, **uses, free_bytes=lambda: int(free_gb * 1e9)))
+
+    (notice,) = notices(plan(), 1.0)
+    assert "1.0 GB of GPU memory are free, about 1.3 GB are needed" in notice
+    assert notices(plan(), 2.0) == []
+    assert "max_vram_gb=0.5" in notices(plan(hardware={"max_vram_gb": 0.5}), 2.0)[0]
     heavy = plan()
     path = tmp_path / "model.safetensors"
     path.touch()
     with path.open("r+b") as file:
         file.truncate(900_000_000)
     heavy.engine = engine(masks=replace(TINY, path=str(path)))
-    assert "about 2.2 GB are needed" in notices(heavy)[0]
-    heavy.config = Config.model_validate({"hardware": {"device": "cpu"}})
-    assert notices(heavy) == []
-
-
-def test_the_matting_network_of_masks_tells_its_device_too(card, monkeypatch):
-    card(None)
-    placed = SimpleNamespace(device="cuda", notices=("elsewhere",))
-    monkeypatch.setattr(local, "resolve_device", lambda *_: placed)
-    monkeypatch.setattr(memory, "free_gpu_bytes", lambda: 1)
-    assert [told[:9] for told in notices(plan("rvm"))] == ["elsewhere", "only 0.0 "]
-    assert notices(plan("guided")) == []
+    assert "about 2.2 GB are needed" in notices(heavy, 2.0)[0]
+    assert notices(heavy, 2.0, masks=False) == []

@@ -1,16 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import pytest
 
 from support.media_fixtures import write_clip
 from vrmatte.errors import ChunkError, ConfigError
 from vrmatte.frames import YUV420P, YUV420P10
-from vrmatte.jobs import memory
 from vrmatte.jobs.memory import (
     ConcurrencyMode,
+    MemoryUse,
     MemoryWatch,
     check_memory,
     concurrency_modes,
@@ -48,19 +47,14 @@ def plan_of(tmp_path_factory):
     return plan_of
 
 
-@pytest.fixture
-def machine(monkeypatch):
+class Machine:
     """A machine with so much memory free, and a process that holds so much."""
 
-    def machine(free_gb: float, held_gb: float = 0.4) -> None:
-        seen = SimpleNamespace(available=free_gb * 1e9)
-        monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: seen)
-        held = SimpleNamespace(rss=int(held_gb * 1e9))
-        monkeypatch.setattr(
-            memory.psutil, "Process", lambda: SimpleNamespace(memory_info=lambda: held)
-        )
+    def __init__(self, free_gb: float, held_gb: float = 0.4) -> None:
+        self.free_gb, self.held_gb = free_gb, held_gb
 
-    return machine
+    def measure(self) -> MemoryUse:
+        return MemoryUse(self.held_gb * 1e9, self.free_gb * 1e9)
 
 
 def needed_gb(plan: Plan, mode: ConcurrencyMode | None = None) -> float:
@@ -112,66 +106,59 @@ def test_a_limit_below_the_need_is_refused_with_both_numbers(plan_of):
     check_memory(plan_of(limit=40))
 
 
-def test_little_free_memory_is_a_warning(plan_of, machine):
-    machine(free_gb=1)
-    assert "only 1.0 GB" in (check_memory(plan_of()) or "")
-    machine(free_gb=8)
-    assert check_memory(plan_of()) is None
+def test_little_free_memory_is_a_warning(plan_of):
+    assert "only 1.0 GB" in (check_memory(plan_of(), 1e9) or "")
+    assert check_memory(plan_of(), 8e9) is None
 
 
-def test_where_there_is_enough_nothing_is_said(plan_of, machine):
-    machine(free_gb=16)
-    watch = MemoryWatch(plan_of(width=4096))
+def test_where_there_is_enough_nothing_is_said(plan_of):
+    watch = MemoryWatch(plan_of(width=4096), Machine(free_gb=16).measure)
     assert watch.choose_mode(0) is None
     assert watch.mode == ConcurrencyMode("all", True)
 
 
-def test_less_is_done_at_a_time_while_memory_is_short(plan_of, machine):
+def test_less_is_done_at_a_time_while_memory_is_short(plan_of):
     plan = plan_of(width=4096)
-    watch = MemoryWatch(plan)
-    machine(free_gb=needed_gb(plan, ConcurrencyMode("two", True)))
+    machine = Machine(free_gb=needed_gb(plan, ConcurrencyMode("two", True)))
+    watch = MemoryWatch(plan, machine.measure)
     told = watch.choose_mode(3)
     assert watch.mode == ConcurrencyMode("two", True)
     assert told is not None
     assert told.startswith("from chunk 3 on files are encoded one after the other: ")
     assert watch.choose_mode(4) is None
-    machine(free_gb=0.1)
+    machine.free_gb = 0.1
     assert "don't overlap" in (watch.choose_mode(5) or "")
     assert watch.mode == ConcurrencyMode("one", False)
-    machine(free_gb=16)
+    machine.free_gb = 16
     assert "again" in (watch.choose_mode(6) or "")
     assert watch.mode == ConcurrencyMode("all", True)
 
 
-def test_what_the_process_holds_already_is_not_needed_again(plan_of, machine):
+def test_what_the_process_holds_already_is_not_needed_again(plan_of):
     plan = plan_of(width=4096)
-    machine(free_gb=0.5, held_gb=needed_gb(plan))
-    watch = MemoryWatch(plan)
+    watch = MemoryWatch(plan, Machine(free_gb=0.5, held_gb=needed_gb(plan)).measure)
     assert watch.choose_mode(0) is None
 
 
-def test_the_limit_counts_like_the_machines_own_size(plan_of, machine):
+def test_the_limit_counts_like_the_machines_own_size(plan_of):
     plan = plan_of(width=4096)
-    machine(free_gb=64)
     limit = (
         needed_gb(plan, ConcurrencyMode("all", True))
         + needed_gb(plan, ConcurrencyMode("two", True))
     ) / 2
-    watch = MemoryWatch(plan_of(width=4096, limit=limit))
+    watch = MemoryWatch(plan_of(width=4096, limit=limit), Machine(free_gb=64).measure)
     assert "processing.max_memory_gb=" in (watch.choose_mode(0) or "")
     assert watch.mode == ConcurrencyMode("two", True)
 
 
-def test_a_process_beyond_the_limit_begins_no_chunk(plan_of, machine):
-    machine(free_gb=64, held_gb=5)
-    watch = MemoryWatch(plan_of(limit=4))
+def test_a_process_beyond_the_limit_begins_no_chunk(plan_of):
+    watch = MemoryWatch(plan_of(limit=4), Machine(free_gb=64, held_gb=5).measure)
     with pytest.raises(ChunkError, match=r"chunk 7 was not started: .*holds 5\.0 GB already"):
         watch.choose_mode(7)
 
 
-def test_what_memory_ran_out_for_does_not_come_back(plan_of, machine):
-    machine(free_gb=64)
-    watch = MemoryWatch(plan_of(width=4096))
+def test_what_memory_ran_out_for_does_not_come_back(plan_of):
+    watch = MemoryWatch(plan_of(width=4096), Machine(free_gb=64).measure)
     assert "one after the other" in (watch.use_less() or "")
     assert watch.choose_mode(1) is None
     assert watch.mode == ConcurrencyMode("two", True)

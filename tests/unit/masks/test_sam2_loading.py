@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -163,29 +164,30 @@ class _Placed:
 
 
 @pytest.mark.parametrize(("asked_gb", "share"), [(10, 0.25), (100, 1.0), (None, None)])
-def test_gpu_memory_is_limited_to_what_was_asked(monkeypatch, asked_gb, share):
-    torch = pytest.importorskip("torch")
-    card = type("Card", (), {"total_memory": 40_000_000_000})
+def test_gpu_memory_is_limited_to_what_was_asked(asked_gb, share):
+    pytest.importorskip("torch")
     told = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", told.append)
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        get_device_properties=lambda _: SimpleNamespace(total_memory=40_000_000_000),
+        set_per_process_memory_fraction=told.append,
+    )
     model, hardware = _Placed(), HardwareConfig(device="cuda", max_vram_gb=asked_gb, threads=1)
-    assert sam2_loading._placed(model, "tiny", hardware, told.append)
+    assert sam2_loading._placed(model, "tiny", hardware, told.append, cuda)
     assert model.device == "cuda"
     assert told == ([] if share is None else [share])
 
 
 @pytest.mark.parametrize("has_it", [True, False])
-def test_half_precision_needs_a_gpu_that_has_bfloat16_itself(monkeypatch, has_it):
-    torch = pytest.importorskip("torch")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation: has_it or including_emulation
+def test_half_precision_needs_a_gpu_that_has_bfloat16_itself(has_it):
+    cuda = SimpleNamespace(
+        is_available=lambda: True,
+        is_bf16_supported=lambda including_emulation: has_it or including_emulation,
     )
-    gains, notice = sam2_loading.half_precision("tiny", HardwareConfig())
+    gains, notice = sam2_loading.half_precision("tiny", HardwareConfig(), cuda)
     assert gains == has_it
     assert (notice is None) == has_it
-    assert sam2_loading.half_precision("tiny", HardwareConfig(device="cpu")) == (False, None)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert sam2_loading.half_precision("tiny", HardwareConfig()) == (False, None)
+    on_cpu = HardwareConfig(device="cpu")
+    assert sam2_loading.half_precision("tiny", on_cpu, cuda) == (False, None)
+    without_gpu = SimpleNamespace(is_available=lambda: False)
+    assert sam2_loading.half_precision("tiny", HardwareConfig(), without_gpu) == (False, None)

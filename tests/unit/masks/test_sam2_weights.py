@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from support.paths import SOURCES
+from support.registered import register
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.masks.sam2_models import MASK_MODELS, find_mask_model
 from vrmatte.masks.sam2_weights import checked_file, choose_mask_weights
@@ -86,7 +87,7 @@ def test_the_registered_file_is_taken_with_its_digest_checked(own_dir):
 def test_registered_weights_in_a_folder_count_as_verified(own_dir, monkeypatch):
     put(own_dir / TINY, "model.safetensors")
     file = replace(find_weights(f"{TINY}.safetensors"), sha256=hashlib.sha256(CONTENT).hexdigest())
-    monkeypatch.setattr("vrmatte.masks.sam2_weights.find_weights", lambda _: file)
+    register(monkeypatch, file)
     chosen = choose_mask_weights(TINY)
     assert chosen.verified
     assert len(chosen.notices) == 1

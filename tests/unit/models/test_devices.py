@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from support.played_devices import play_device
 from vrmatte.errors import ConfigError
 from vrmatte.models import devices
 from vrmatte.models.devices import disagreement, refusal, verdicts
@@ -46,10 +47,8 @@ def play(monkeypatch):
     def play(device, provider):
         if provider not in available_providers():
             pytest.skip(f"this build of ONNX Runtime has no {provider}")
-        monkeypatch.setitem(devices.PROVIDER, device, provider)
         played[device] = provider
-        monkeypatch.setattr(devices, "refusal", first_trial)
-        monkeypatch.setattr("vrmatte.models.runtime.refusal", first_trial)
+        play_device(monkeypatch, device, provider, first_trial)
 
     return play
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.local_server import serving
+from support.registered import register
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.models import registry
 from vrmatte.models.registry import find_weights
@@ -38,8 +39,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 def site(monkeypatch):
     """A mirror that holds a network whose digest is registered."""
     file = replace(find_weights(NAME), size_bytes=len(CONTENT), sha256=SHA256)
-    known = (file, *registry.WEIGHTS[1:])
-    monkeypatch.setattr(registry, "WEIGHTS", known)
+    register(monkeypatch, file)
     with serving() as server:
         server.files[f"/nets/{NAME}"] = CONTENT
         monkeypatch.setenv("VRMATTE_MIRROR_URL", f"{server.url}/nets/")
@@ -99,7 +99,7 @@ def test_a_mirror_may_be_a_folder(site, tmp_path, monkeypatch):
 def test_without_a_mirror_only_encrypted_addresses_are_fetched(site, monkeypatch):
     monkeypatch.delenv("VRMATTE_MIRROR_URL")
     plain = replace(find_weights(NAME), url=f"{site.url}/nets/{NAME}")
-    monkeypatch.setattr(registry, "WEIGHTS", (plain,))
+    register(monkeypatch, plain)
     with pytest.raises(WeightsError, match="must begin with https://"):
         get_weights(NAME)
     assert site.requests == []
@@ -170,8 +170,8 @@ def test_every_packaged_network_is_registered_and_nothing_else():
 
 def test_a_damaged_packaged_network_is_not_used(monkeypatch):
     damaged = replace(find_weights("selfie_segmentation.tflite"), sha256="0" * 64)
-    monkeypatch.setattr(registry, "WEIGHTS", (damaged,))
-    assert state_of(verify_weights()) == {damaged.name: "damaged"}
+    register(monkeypatch, damaged)
+    assert state_of(verify_weights())[damaged.name] == "damaged"
     with pytest.raises(WeightsError, match="reinstall vrmatte"):
         get_weights(damaged.name)
 

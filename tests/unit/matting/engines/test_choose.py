@@ -11,9 +11,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from support.faults import around
-from support.true_masks import BrightMasks
+from support.played_devices import play_device
+from support.sam2_networks import tiny_model
 from vrmatte.errors import ConfigError, WeightsError
-from vrmatte.masks.sam2_weights import MaskWeights
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.engines.choose import (
     RVM_WEIGHTS,
@@ -172,13 +172,11 @@ def half_config(fp16=True, **hardware) -> Config:
 def coreml_played_by_the_cpu(monkeypatch):
     """A device that gains from half precision; what it computes is the CPU's."""
     refusal = devices.refusal
-    monkeypatch.setitem(devices.PROVIDER, "coreml", "CPUExecutionProvider")
 
     def refused(device):
         return None if device == "coreml" else refusal(device)
 
-    monkeypatch.setattr(devices, "refusal", refused)
-    monkeypatch.setattr("vrmatte.models.runtime.refusal", refused)
+    play_device(monkeypatch, "coreml", "CPUExecutionProvider", refused)
 
 
 def test_half_precision_where_the_device_gains_from_it(models_dir, coreml_played_by_the_cpu):
@@ -215,40 +213,35 @@ def test_half_precision_has_no_effect_on_the_cpu(models_dir):
     assert not any("fp16" in event.text for event in told), "nobody asked for it"
 
 
-MASKS = MaskWeights("sam2.1_hiera_tiny", "somewhere", "5" * 64, "Apache-2.0", True, ("told",))
-
-
-@pytest.fixture
-def masks_at_hand(monkeypatch):
-    """Packages and weights of the mask model are there, and it follows bright things."""
-    monkeypatch.setattr("vrmatte.matting.engines.choose.require_packages", lambda _: None)
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.choose_mask_weights", lambda *_, **__: MASKS
-    )
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.open_mask_source", lambda *_, **__: BrightMasks()
-    )
-
-
-@pytest.mark.parametrize(
-    ("refiner", "weights"), [("rvm", RVM_WEIGHTS), ("guided", "sam2.1_hiera_tiny")]
-)
-def test_masks_with_a_refiner_on_top(models_dir, masks_at_hand, refiner, weights):
-    config = Config.model_validate(
-        {"matting": {"engine": "sam2", "refiner": refiner}, "hardware": {"device": "cpu"}}
-    )
+@pytest.mark.parametrize(("refiner", "weights"), [("rvm", RVM_WEIGHTS), ("guided", "brightness")])
+def test_masks_with_a_refiner_on_top(models_dir, refiner, weights):
+    matting = {"engine": "sam2", "mask_model": "brightness", "refiner": refiner}
+    config = Config.model_validate({"matting": matting, "hardware": {"device": "cpu"}})
     choice = choose_engine(config)
     assert (choice.name, choice.weights_name, choice.refiner) == ("sam2", weights, refiner)
-    assert "told" in choice.notices
     travelled = TypeAdapter(EngineChoice).validate_python(
         json.loads(json.dumps(dataclasses.asdict(choice)))
     )
     assert travelled == choice
     engine = load_engine(choice, config)
     assert isinstance(engine, MaskedEngine)
-    assert "bright" in engine.provider
+    assert "NumPy" in engine.provider
     pictures = np.full((2, 3, 48, 64), 0.5, np.float32)
     assert engine.infer("eye", pictures).slope.shape == (2, 48, 64)
+
+
+@pytest.fixture
+def masks_at_hand(models_dir, tmp_path, monkeypatch):
+    """A folder with a tiny network under the name of the default mask model, and RVM's weights."""
+    folder = tmp_path / "models"
+    tiny_model().save_pretrained(folder / "sam2.1_hiera_tiny")
+    (folder / RVM_WEIGHTS).symlink_to(models_dir / RVM_WEIGHTS)
+    monkeypatch.setenv("VRMATTE_MODELS_DIR", str(folder))
+
+
+def masks_gain_from_half(monkeypatch, gains, notice=None):
+    path = "vrmatte.matting.engines.choose.half_precision"
+    monkeypatch.setattr(path, lambda *_: (gains, notice))
 
 
 @pytest.mark.parametrize(
@@ -276,10 +269,8 @@ def test_each_network_has_the_precision_its_own_device_gains_from(
     opened = []
     path = "vrmatte.matting.engines.choose"
     told = None if gains else "this GPU lacks it"
-    monkeypatch.setattr(f"{path}.half_precision", lambda *_: (gains, told))
-    monkeypatch.setattr(
-        f"{path}.open_mask_source", lambda *_, **how: opened.append(how) or BrightMasks()
-    )
+    masks_gain_from_half(monkeypatch, gains, told)
+    around(monkeypatch, f"{path}.open_mask_source", lambda *_, **how: opened.append(how))
     matting = {"engine": "sam2", "refiner": refiner, "fp16": fp16}
     config = Config.model_validate({"matting": matting, "hardware": {"device": "coreml"}})
     choice = choose_engine(config)
@@ -294,10 +285,7 @@ def test_masks_in_half_precision_beside_a_network_that_is_not(
     models_dir, masks_at_hand, monkeypatch
 ):
     """PyTorch has a GPU here and ONNX Runtime none."""
-    monkeypatch.setattr("vrmatte.matting.engines.choose.half_precision", lambda *_: (True, None))
-    monkeypatch.setattr(
-        "vrmatte.matting.engines.choose.resolve_device", lambda *_: devices.DeviceChoice("cpu", ())
-    )
+    masks_gain_from_half(monkeypatch, True)
     choice = choose_engine(config_of("sam2"))
     assert (choice.refiner, choice.precision) == ("rvm", "bf16")
 
@@ -310,8 +298,8 @@ def test_without_the_extra_one_line_says_which(models_dir, monkeypatch, missing)
     assert "\n" not in str(caught.value)
 
 
-def test_without_weights_one_line_says_where_they_come_from(own_dir, monkeypatch):
-    monkeypatch.setattr("vrmatte.matting.engines.choose.require_packages", lambda _: None)
+def test_without_weights_one_line_says_where_they_come_from(own_dir):
+    pytest.importorskip("transformers")
     with pytest.raises(WeightsError, match=r"sam2\.1_hiera_tiny\.safetensors.*https?://") as caught:
         choose_engine(config_of("sam2"))
     assert "\n" not in str(caught.value)
