@@ -13,7 +13,7 @@ import pytest
 from support.brightness import BRIGHTNESS_OPTIONS
 from support.faults import Fault
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import EXIT_CODES
 
 HEAVY = ("av", "cv2", "numba", "numpy", "onnx", "onnxruntime", "pydantic")

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support.brightness import BRIGHTNESS_OPTIONS
-from support.deliverable_runs import run, write_source
+from support.media.deliverable_runs import run, write_source
 from vrmatte.cli.main import app
 from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import ConfigError

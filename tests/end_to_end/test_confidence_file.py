@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.deliverable_runs import (
+from support.media.deliverable_runs import (
     CHUNK_FRAMES,
     FRAMES,
     contents,

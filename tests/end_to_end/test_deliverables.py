@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.deliverable_runs import (
+from support.faults import around
+from support.media.deliverable_runs import (
     ALL,
     CHUNK_FRAMES,
     EYE,
@@ -28,11 +29,10 @@ from support.deliverable_runs import (
     run,
     write_source,
 )
-from support.faults import around
-from support.fisheye_pictures import frame_by_fisheye, write_frames
-from support.media_fixtures import BT709, PQ
-from support.rgba_images import paint_rgba
-from support.straight_files import read_straight
+from support.media.fisheye_pictures import frame_by_fisheye, write_frames
+from support.media.media_fixtures import BT709, PQ
+from support.media.rgba_images import paint_rgba
+from support.media.straight_files import read_straight
 from vrmatte.colorimetry import rgb_to_yuv
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.compose.edge_controls import EdgeControls

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from support.brightness import brightness_config
-from support.media_fixtures import BT709, NTSC, PQ, write_clip, write_edit_list_clip
+from support.media.media_fixtures import BT709, NTSC, PQ, write_clip, write_edit_list_clip
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import ColorTags
 from vrmatte.media.decode import read_grey

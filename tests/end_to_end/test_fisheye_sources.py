@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from support.brightness import brightness_config
-from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye, write_frames
-from support.matting_engines import PaintingEngine, constant
-from support.matting_pictures import from_rgb, soft_rgb
+from support.matting.matting_engines import PaintingEngine, constant
+from support.matting.matting_pictures import from_rgb, soft_rgb
+from support.media.fisheye_pictures import frame_by_fisheye, matte_by_fisheye, write_frames
 from support.people import person_of
 from support.people_files import write_people_file
 from vrmatte.commands.run import matte_video

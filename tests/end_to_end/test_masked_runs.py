@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from support.faults import around
-from support.media_fixtures import people_picture, write_clip
+from support.media.media_fixtures import people_picture, write_clip
 from vrmatte.commands.preview import preview_frame
 from vrmatte.commands.run import matte_video
 from vrmatte.frames import EYES, HeldSpan, half_of

@@ -15,8 +15,8 @@ import pytest
 from end_to_end.test_masked_runs import mattes
 from end_to_end.test_masked_runs import settings as bright_settings
 from support.faults import around
-from support.media_fixtures import write_clip
-from support.sam2_networks import tiny_model
+from support.matting.sam2_networks import tiny_model
+from support.media.media_fixtures import write_clip
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import StoppedError
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.deliverable_runs import settings_of, write_source
 from support.faults import around
+from support.media.deliverable_runs import settings_of, write_source
 from vrmatte.commands.preview import preview_frame
 from vrmatte.demo.clip import write_clip
 from vrmatte.errors import ConfigError

@@ -10,7 +10,7 @@ import av
 import pytest
 
 from support.brightness import brightness_config
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.cli.terminal import print_report
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output

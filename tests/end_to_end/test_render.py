@@ -11,8 +11,16 @@ from typing import Any
 
 import pytest
 
-from support.deliverable_runs import ALL, FRAMES, STEM, contents, run, settings_of, write_source
 from support.faults import around
+from support.media.deliverable_runs import (
+    ALL,
+    FRAMES,
+    STEM,
+    contents,
+    run,
+    settings_of,
+    write_source,
+)
 from vrmatte.cli.render import render as render_command
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video

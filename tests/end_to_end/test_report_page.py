@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.browser import opened
-from support.deliverable_runs import run, write_source
 from support.faults import around
+from support.media.deliverable_runs import run, write_source
 from support.report_contents import content
 from vrmatte.errors import DiskFullError
 from vrmatte.outputs import MATTE_FILE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.deliverable_runs import CHUNK_FRAMES, FRAMES, STEM, run, write_source
 from support.faults import around
+from support.media.deliverable_runs import CHUNK_FRAMES, FRAMES, STEM, run, write_source
 from vrmatte.quality.frame_scores import load_scores
 
 

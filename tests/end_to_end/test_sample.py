@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.deliverable_runs import STEM, contents, run, settings_of, write_source
+from support.media.deliverable_runs import STEM, contents, run, settings_of, write_source
 from vrmatte.commands.sample import (
     SampleReport,
     sample_spans,

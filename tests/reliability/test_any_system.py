@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from support.brightness import QUICK_OPTIONS
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from support.paths import REPOSITORY
 from vrmatte.platform_support import IS_WINDOWS, STOP_SIGNALS, reachable_path
 

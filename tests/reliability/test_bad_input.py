@@ -9,7 +9,7 @@ import pytest
 
 from support.brightness import QUICK_OPTIONS
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
+from support.media.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
 
 pytestmark = pytest.mark.faults
 

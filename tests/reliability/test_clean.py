@@ -11,7 +11,7 @@ import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.commands.clean import CleanedJob, clean_output
 from vrmatte.commands.render import render_output
 from vrmatte.commands.run import matte_video

@@ -11,9 +11,9 @@ import av
 import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
-from support.damaged_files import break_heads, flip_bits
 from support.faults import around
-from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
+from support.media.damaged_files import break_heads, flip_bits
+from support.media.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
 from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output

@@ -27,7 +27,7 @@ import pytest
 from support.brightness import QUICK_OPTIONS
 from support.faults import Fault
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from support.paths import REPOSITORY, TESTS
 from support.soak import Frames, SmallDisk, disk, frames_of
 from vrmatte.files import sha256_of

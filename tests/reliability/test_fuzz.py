@@ -26,7 +26,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.media_fixtures import write_clip, write_faststart_clip
+from support.media.media_fixtures import write_clip, write_faststart_clip
 from support.paths import SUPPORT
 from vrmatte.cli.options import parse_time
 from vrmatte.deliverable_kinds import KINDS

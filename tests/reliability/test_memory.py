@@ -11,7 +11,7 @@ import pytest
 
 from support.brightness import BRIGHTNESS_OPTIONS
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 
 FRAMES = 3000
 LARGEST_SLOPE_MB = 2.0

@@ -24,7 +24,7 @@ import pytest
 from support.brightness import MATTES_ALONE, QUICK_OPTIONS, brightness_config
 from support.faults import Fault, around
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
 from vrmatte.errors import OutputError

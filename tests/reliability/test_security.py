@@ -28,9 +28,9 @@ from onnx import TensorProto, helper
 from support.brightness import MATTES_ALONE, brightness_config
 from support.faults import around
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.matting.registered import register
+from support.media.media_fixtures import write_clip
 from support.paths import SOURCES
-from support.registered import register
 from vrmatte.cli.inspect import probe as probe_command
 from vrmatte.cli.options import parse_time
 from vrmatte.commands.run import matte_video

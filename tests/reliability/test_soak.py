@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.brightness import QUICK_OPTIONS
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from support.soak import (
     CHUNKS,
     FRAMES,

@@ -14,10 +14,10 @@ import av
 import pytest
 
 from support.brightness import QUICK_OPTIONS
-from support.deliverable_runs import run
 from support.faults import Fault, around
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.deliverable_runs import run
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import StalledError
 from vrmatte.jobs import stall
 from vrmatte.jobs.run_log import RunLog

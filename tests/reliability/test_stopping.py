@@ -22,7 +22,7 @@ import pytest
 from support.brightness import QUICK_OPTIONS
 from support.faults import around
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 
 pytestmark = pytest.mark.faults
 

@@ -29,7 +29,7 @@ from typing import Any
 import av
 
 from support.job_process import JobProcess
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 
 FRAMES, CHUNK_FRAMES = 24, 4
 CHUNKS = FRAMES // CHUNK_FRAMES

@@ -14,7 +14,7 @@ import cv2
 
 import vrmatte.cli.run  # noqa: F401  imported for the processes
 from support.brightness import brightness_config
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.commands.run import matte_video
 
 cv2.setNumThreads(1)

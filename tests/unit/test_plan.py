@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.media_fixtures import NTSC, write_clip
+from support.media.media_fixtures import NTSC, write_clip
 from support.people import person_of
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P10, ColorTags, Timeline

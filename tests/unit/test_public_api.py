@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import vrmatte
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 
 NAMES = sorted(vrmatte.__all__)
 SHOWN_BY = {"RunReport": "matte_video", "SourceInfo": "probe"}

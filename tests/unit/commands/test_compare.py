@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.deliverable_runs import run, write_source
+from support.media.deliverable_runs import run, write_source
 from vrmatte.commands.compare import compare_runs
 from vrmatte.errors import InputError
 from vrmatte.progress import Started

@@ -7,7 +7,7 @@ import pytest
 
 from support.brightness import brightness_config
 from support.faults import around
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from support.run_logs import begun_chunks
 from vrmatte.commands.run import matte_video
 from vrmatte.jobs import memory

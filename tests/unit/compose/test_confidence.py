@@ -9,9 +9,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from support.media_fixtures import BT709
-from support.stereo_damage import DAMAGED, FRAMES, matted, people_of, without_arm, without_person
-from support.stereo_scenes import grey_frame, stereo_truth
+from support.matting.stereo_damage import (
+    DAMAGED,
+    FRAMES,
+    matted,
+    people_of,
+    without_arm,
+    without_person,
+)
+from support.matting.stereo_scenes import grey_frame, stereo_truth
+from support.media.media_fixtures import BT709
 from vrmatte.compose.composer import RECIPES, ComposerInputs
 from vrmatte.compose.confidence import ConfidenceMap, DoubtFinder, Doubts, heat
 from vrmatte.compose.view import Preparation, SourceView

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from support.composed_edges import BT709, to_frame, to_rgb
+from support.media.composed_edges import BT709, to_frame, to_rgb
 from support.people import person_of
 from vrmatte.compose.detection_overlay import DetectionOverlay, overlay_size, person_colour
 from vrmatte.frames import YUV420P, Eye, Timeline, half_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.composed_edges import hair, to_frame, to_rgb, twice
+from support.media.composed_edges import hair, to_frame, to_rgb, twice
 from vrmatte.compose.foreground.estimate import ForegroundEstimator
 from vrmatte.compose.greenscreen import GreenScreen
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PixelLayout, PlanarFrame

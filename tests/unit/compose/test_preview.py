@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.composed_edges import BT709, hair, to_frame, to_rgb, twice
+from support.media.composed_edges import BT709, hair, to_frame, to_rgb, twice
 from vrmatte.compose.preview import Preview, preview_size
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
 

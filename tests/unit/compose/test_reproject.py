@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.matting_pictures import from_rgb, soft_rgb
+from support.matting.matting_pictures import from_rgb, soft_rgb
 from vrmatte.compose.reproject import Reprojector
 from vrmatte.demo.scene import Scene, render_pair
 from vrmatte.frames import YUV420P10, ColorTags, Eye, half_of

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.rgba_images import paint_rgba
+from support.media.rgba_images import paint_rgba
 from vrmatte.colorimetry import yuv_to_rgb
 from vrmatte.compose.linear_light import DIFFUSE_WHITE_NITS, linear_light
 from vrmatte.compose.rgba import RgbaPainter

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.composed_edges import BT709, hair, to_rgb, twice
+from support.media.composed_edges import BT709, hair, to_rgb, twice
 from vrmatte.compose.foreground.estimate import ForegroundEstimator
 from vrmatte.compose.straight import StraightComposer, scaled_alpha
 from vrmatte.frames import (

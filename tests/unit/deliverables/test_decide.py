@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.media_fixtures import PQ, people_picture, write_clip
-from support.rgba_images import paint_rgba
+from support.media.media_fixtures import PQ, people_picture, write_clip
+from support.media.rgba_images import paint_rgba
 from vrmatte.compose.composer import RECIPES, ComposerInputs, eye_of
 from vrmatte.compose.view import Preparation
 from vrmatte.deliverable_kinds import KINDS

@@ -11,7 +11,7 @@ from typing import Any, cast, get_args
 import numpy as np
 import pytest
 
-from support.media_fixtures import people_picture, write_clip
+from support.media.media_fixtures import people_picture, write_clip
 from vrmatte.compose.composer import RECIPES, ComposeRecipe, ComposerInputs, eye_of, matte_frame
 from vrmatte.compose.view import Preparation
 from vrmatte.deliverable_kinds import (

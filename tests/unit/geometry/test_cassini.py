@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_scenes import band_mad, in_cassini, in_equirect, iou, stereo_truth
+from support.matting.stereo_scenes import band_mad, in_cassini, in_equirect, iou, stereo_truth
 from vrmatte.frames import Eye
 from vrmatte.geometry.projection import Cassini, Fisheye, HalfEquirect
 from vrmatte.geometry.remap import resample, sampling_grid

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.matting_pictures import clip_frames
+from support.matting.matting_pictures import clip_frames
 from vrmatte.frames import Eye
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.remap import resample, sampling_grid

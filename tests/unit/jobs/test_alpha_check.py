@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.commands.run import matte_video
 from vrmatte.compose.alpha_packed import unpack_alpha
 from vrmatte.errors import VerificationError

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.jobs.chunks import encoding_passes
 from vrmatte.jobs.pieces import MissingPieces
 from vrmatte.matting.engines.brightness import BRIGHTNESS

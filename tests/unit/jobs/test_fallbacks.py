@@ -10,7 +10,7 @@ import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
 from support.faults import around
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import ChunkError, VrmatteError

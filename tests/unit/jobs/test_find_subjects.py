@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.frames import Timeline
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.jobs.find_subjects import find_subjects

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import ChunkError, ConfigError
 from vrmatte.frames import YUV420P, YUV420P10
 from vrmatte.jobs.memory import (

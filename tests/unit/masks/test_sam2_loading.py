@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from support.faults import around
-from support.sam2_networks import box_of, moving_pictures, tiny_model
+from support.matting.sam2_networks import box_of, moving_pictures, tiny_model
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.masks import sam2_loading
 from vrmatte.masks.sam2_loading import open_mask_source, require_packages

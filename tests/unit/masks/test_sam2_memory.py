@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.sam2_networks import (
+from support.matting.sam2_networks import (
     LEFT_BOX,
     NAMES,
     PICTURE,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from support.faults import around
-from support.sam2_networks import (
+from support.matting.sam2_networks import (
     LEFT_BOX,
     NAMES,
     PICTURE,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from support.faults import around
+from support.matting.sam2_networks import NAMES, RIGHT_BOX, box_of, moving_pictures, tiny_network
 from support.paths import SOURCES, TESTS
-from support.sam2_networks import NAMES, RIGHT_BOX, box_of, moving_pictures, tiny_network
 from vrmatte.masks.sam2_source import Sam2Source
 from vrmatte.state_file import load_state, save_state
 
@@ -84,7 +84,7 @@ from pathlib import Path
 warnings.simplefilter("ignore")
 import numpy as np
 from unit.masks.test_sam2_state import FRAMES, shown
-from support.sam2_networks import tiny_network
+from support.matting.sam2_networks import tiny_network
 from vrmatte.masks.sam2_source import Sam2Source
 from vrmatte.pipeline import load_state
 folder = Path(sys.argv[1])

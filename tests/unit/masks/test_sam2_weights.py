@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
+from support.matting.registered import register
 from support.paths import SOURCES
-from support.registered import register
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.masks.sam2_models import MASK_MODELS, find_mask_model
 from vrmatte.masks.sam2_weights import checked_file, choose_mask_weights

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.stereo_damage import (
+from support.matting.stereo_damage import (
     DAMAGED,
     matted,
     people_of,
@@ -12,7 +12,7 @@ from support.stereo_damage import (
     without_arm,
     without_person,
 )
-from support.stereo_scenes import stereo_truth
+from support.matting.stereo_scenes import stereo_truth
 from vrmatte.frames import Eye
 from vrmatte.matting.stereo_matting import AgreeingMatting
 from vrmatte.stereo.agreement import AgreementRules, StereoAgreement

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.matting_pictures import deeper, from_rgb, noise, plain_rgb, soft_rgb
+from support.matting.matting_pictures import deeper, from_rgb, noise, plain_rgb, soft_rgb
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Eye, PlanarFrame
 from vrmatte.matting.guided import add_weighted, apply_coefficients, fit_coefficients
 

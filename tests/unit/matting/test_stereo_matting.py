@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_damage import matted, without_arm
-from support.stereo_scenes import stereo_truth
+from support.matting.stereo_damage import matted, without_arm
+from support.matting.stereo_scenes import stereo_truth
 from vrmatte.frames import Eye
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.matting.stereo_matting import (

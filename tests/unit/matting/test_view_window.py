@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.matting_pictures import from_rgb, soft_rgb
+from support.matting.matting_pictures import from_rgb, soft_rgb
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout, PlanarFrame
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Viewport

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.matting_engines import (
+from support.matting.matting_engines import (
     PaintingEngine,
     constant,
     guide_of_the_eye,
@@ -13,7 +13,7 @@ from support.matting_engines import (
     side_by_side,
     trail_engine,
 )
-from support.matting_pictures import deeper, from_rgb, soft_rgb
+from support.matting.matting_pictures import deeper, from_rgb, soft_rgb
 from vrmatte.frames import EYES, YUV420P, ColorTags, PlanarFrame, half_of
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, Viewport, ViewportPath, homography

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from support.matting_engines import (
+from support.matting.matting_engines import (
     PaintingEngine,
     constant,
     guide_of_the_eye,
@@ -10,7 +10,7 @@ from support.matting_engines import (
     side_by_side,
     trail_engine,
 )
-from support.matting_pictures import deeper, from_rgb, plain_rgb, soft_rgb
+from support.matting.matting_pictures import deeper, from_rgb, plain_rgb, soft_rgb
 from vrmatte.frames import EYES, half_of
 from vrmatte.matting.network_input import sampled_rgb
 from vrmatte.matting.whole_eye_matting import VIEW, WholeEyeMatting, network_size

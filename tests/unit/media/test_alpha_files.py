@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
-from support.media_fixtures import NTSC, write_clip
-from support.straight_files import read_straight
+from support.media.media_fixtures import NTSC, write_clip
+from support.media.straight_files import read_straight
 from vrmatte.deliverable_kinds import DeliverableName
 from vrmatte.errors import OutputError, VerificationError
 from vrmatte.frames import ColorTags, PlanarFrame, StraightFrame, Timeline

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from support.damaged_files import break_heads, flip_bits, lose_packets
-from support.media_fixtures import (
+from support.media.damaged_files import break_heads, flip_bits, lose_packets
+from support.media.media_fixtures import (
     write_clip,
     write_cut_copy,
     write_edit_list_clip,

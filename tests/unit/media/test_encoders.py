@@ -7,7 +7,7 @@ from typing import Any
 import av
 import pytest
 
-from support.media_fixtures import people_picture
+from support.media.media_fixtures import people_picture
 from vrmatte.errors import ConfigError
 from vrmatte.frames import YUV420P, YUV420P10, YUVA420P, YUVA444P10
 from vrmatte.media.encoders import (

@@ -10,7 +10,7 @@ from typing import get_args
 import av
 import pytest
 
-from support.media_fixtures import BT709, PQ, camera_clip, write_clip, write_edit_list_clip
+from support.media.media_fixtures import BT709, PQ, camera_clip, write_clip, write_edit_list_clip
 from vrmatte.errors import ConfigError, DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags
 from vrmatte.geometry.projection import Fisheye, HalfEquirect

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from support.faults import around
-from support.matting_pictures import noise
-from support.media_fixtures import write_clip
+from support.matting.matting_pictures import noise
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import DamagedInputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, Timeline
 from vrmatte.media.decode import read_frames

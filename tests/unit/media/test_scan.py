@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from support.media_fixtures import (
+from support.media.media_fixtures import (
     PQ,
     camera_clip,
     decoded_pts,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import ConfigError, InputError
 from vrmatte.media.probe import probe
 from vrmatte.media.source import check_source, open_source

@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from support.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
+from support.media.media_fixtures import write_clip, write_cut_copy, write_faststart_clip
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
 from vrmatte.media.verify import verify_frames

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import pytest
 
-from support.media_fixtures import write_clip
+from support.media.media_fixtures import write_clip
 from vrmatte.errors import VerificationError
 from vrmatte.media.containers.copied_streams import choose_carried
 from vrmatte.media.verify import verify_copies

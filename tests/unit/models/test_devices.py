@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from support.played_devices import play_device
+from support.matting.played_devices import play_device
 from vrmatte.errors import ConfigError
 from vrmatte.models import devices
 from vrmatte.models.devices import disagreement, refusal, verdicts

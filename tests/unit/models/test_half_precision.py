@@ -8,7 +8,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto
 
-from support.matting_pictures import clip_frames, crop
+from support.matting.matting_pictures import clip_frames, crop
 from vrmatte.frames import Eye
 from vrmatte.matting.network_input import sampled_rgb
 from vrmatte.models.half_precision import halved_rvm

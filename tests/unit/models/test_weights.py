@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.local_server import serving
-from support.registered import register
+from support.matting.registered import register
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.models import registry
 from vrmatte.models.registry import find_weights

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.matting_pictures import clip_frames, deeper, from_rgb
+from support.matting.matting_pictures import clip_frames, deeper, from_rgb
 from vrmatte.demo.scene import DemoPerson, Scene, render_pair
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect

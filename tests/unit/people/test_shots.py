@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.matting_pictures import clip_frames, deeper, from_rgb, soft_rgb
+from support.matting.matting_pictures import clip_frames, deeper, from_rgb, soft_rgb
 from vrmatte.people.shots import change, find_cuts, may_hold_cut, thumbnail
 
 CLIPS = ("d1_center", "d2_close", "d3_cross", "d4_sides", "d5_enter_leave")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.matting_pictures import deeper, from_rgb
+from support.matting.matting_pictures import deeper, from_rgb
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.people.detect import Detection, StereoDetection
 from vrmatte.people.track import (

@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from support.matting_pictures import clip_frames
+from support.matting.matting_pictures import clip_frames
 from vrmatte.errors import WeightsError
 from vrmatte.frames import Eye
 from vrmatte.geometry.viewport import Viewport

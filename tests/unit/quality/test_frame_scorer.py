@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from support.score_damage import DAMAGES, scores_of
-from support.stereo_damage import DAMAGED, FRAMES, people_of
-from support.stereo_scenes import stereo_truth
+from support.matting.score_damage import DAMAGES, scores_of
+from support.matting.stereo_damage import DAMAGED, FRAMES, people_of
+from support.matting.stereo_scenes import stereo_truth
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PlanarFrame
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.quality.frame_scorer import FrameScorer

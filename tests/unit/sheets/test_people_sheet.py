@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from support.matting_pictures import from_rgb
+from support.matting.matting_pictures import from_rgb
 from vrmatte.frames import Eye
 from vrmatte.geometry.viewport import Viewport
 from vrmatte.sheets.people_sheet import BoxMark, SheetFrame, people_sheet

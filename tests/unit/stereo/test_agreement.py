@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.stereo_damage import (
+from support.matting.stereo_damage import (
     DAMAGED,
     FRAMES,
     dilated,
@@ -19,7 +19,7 @@ from support.stereo_damage import (
     without_arm,
     without_person,
 )
-from support.stereo_scenes import grey_frame, stereo_truth
+from support.matting.stereo_scenes import grey_frame, stereo_truth
 from vrmatte.frames import EYES, Eye, half_of
 from vrmatte.geometry.projection import Fisheye, HalfEquirect
 from vrmatte.geometry.remap import make_sampling_grid, resample

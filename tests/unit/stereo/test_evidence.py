@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.stereo_damage import dilated, evidence_of, rectifier_of, without_person
-from support.stereo_scenes import SCENES, in_cassini, shrunk, stereo_truth
+from support.matting.stereo_damage import dilated, evidence_of, rectifier_of, without_person
+from support.matting.stereo_scenes import SCENES, in_cassini, shrunk, stereo_truth
 from vrmatte.frames import EYES, Eye
 from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.evidence import NEAREST_SHARE, compare_eyes, extended, window_of

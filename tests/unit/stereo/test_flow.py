@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.stereo_scenes import moved, texture
+from support.matting.stereo_scenes import moved, texture
 from vrmatte.stereo.flow import flow
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.stereo_scenes import SCENES
+from support.matting.stereo_scenes import SCENES
 from vrmatte.demo.scene import render_pair
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PlanarFrame
 from vrmatte.geometry.projection import Cassini, Fisheye, HalfEquirect

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_scenes import grey_frame, stereo_truth
+from support.matting.stereo_scenes import grey_frame, stereo_truth
 from vrmatte.frames import EYES, YUV420P10, ColorTags, Eye, PlanarFrame
 from vrmatte.geometry.projection import Cassini, Fisheye, HalfEquirect
 from vrmatte.geometry.viewport import Turned, rotation_of

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_damage import (
+from support.matting.stereo_damage import (
     dilated,
     evidence_of,
     labels_of,
@@ -12,7 +12,7 @@ from support.stereo_damage import (
     without_arm,
     without_person,
 )
-from support.stereo_scenes import stereo_truth
+from support.matting.stereo_scenes import stereo_truth
 from vrmatte.frames import EYES, Eye
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.stereo.evidence import EyeEvidence

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_scenes import band_mad, in_cassini, in_equirect, iou, stereo_truth
+from support.matting.stereo_scenes import band_mad, in_cassini, in_equirect, iou, stereo_truth
 from vrmatte.frames import EYES, Eye
 from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.geometry.projection import Cassini

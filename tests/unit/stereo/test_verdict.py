@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from support.stereo_scenes import moved, texture
+from support.matting.stereo_scenes import moved, texture
 from vrmatte.geometry.pixel_rect import PixelRect
 from vrmatte.stereo.evidence import EyeEvidence
 from vrmatte.stereo.verdict import AgreedFrame, shares

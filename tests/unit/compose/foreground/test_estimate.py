@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from support.composed_edges import BT709, Truth, hair, to_frame, to_rgb, twice
+from support.media.composed_edges import BT709, Truth, hair, to_frame, to_rgb, twice
 from vrmatte.compose.foreground.estimate import (
     Despill,
     ForegroundEstimator,

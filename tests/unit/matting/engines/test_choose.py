@@ -11,8 +11,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from support.faults import around
-from support.played_devices import play_device
-from support.sam2_networks import tiny_model
+from support.matting.played_devices import play_device
+from support.matting.sam2_networks import tiny_model
 from vrmatte.errors import ConfigError, WeightsError
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.engines.choose import (

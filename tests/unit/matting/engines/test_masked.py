@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from support.matting_engines import PaintingEngine, constant, side_by_side, trail_engine
+from support.matting.matting_engines import PaintingEngine, constant, side_by_side, trail_engine
+from support.matting.true_masks import BrightMasks
 from support.people import person_of
-from support.true_masks import BrightMasks
 from vrmatte.frames import EYES, YUV420P, ColorTags, PlanarFrame, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect

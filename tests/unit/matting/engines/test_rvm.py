@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from support.matting_engines import halves, side_by_side, trail_engine
-from support.matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
+from support.matting.matting_engines import halves, side_by_side, trail_engine
+from support.matting.matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
 from vrmatte.frames import EYES, ColorTags, half_of
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.geometry.viewport import Turn, Viewport, ViewportPath, homography

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from support.matting_engines import halves, side_by_side
-from support.matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
+from support.matting.matting_engines import halves, side_by_side
+from support.matting.matting_pictures import clip_frames, crop, deeper, from_rgb, soft_rgb
 from vrmatte.errors import WeightsError
 from vrmatte.frames import EYES, ColorTags, half_of
 from vrmatte.matting.engines.selfie import SelfieEngine

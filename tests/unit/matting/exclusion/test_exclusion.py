@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from support.fisheye_pictures import frame_by_fisheye, matte_by_fisheye
-from support.matting_pictures import deeper, from_rgb
+from support.matting.matting_pictures import deeper, from_rgb
+from support.media.fisheye_pictures import frame_by_fisheye, matte_by_fisheye
 from support.people import person_of
 from vrmatte.demo.figure import Appearance
 from vrmatte.demo.scene import DemoPerson, Scene, render_pair

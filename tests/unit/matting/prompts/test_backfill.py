@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from support.faults import around
-from support.matting_engines import side_by_side
+from support.matting.matting_engines import side_by_side
+from support.matting.true_masks import BrightMasks
 from support.people import person_of
-from support.true_masks import BrightMasks
 from vrmatte.errors import DamagedInputError
 from vrmatte.frames import YUV420P, ColorTags, PlanarFrame
 from vrmatte.geometry.angular_box import AngularBox

@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from support.media_fixtures import NTSC, write_clip
+from support.media.media_fixtures import NTSC, write_clip
 from vrmatte.errors import OutputError
 from vrmatte.frames import Timeline
 from vrmatte.media.containers.matroska_ticks import MatroskaClock, choose_clock, earliest_time

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.damaged_files import claim
-from support.media_fixtures import write_clip, write_faststart_clip
+from support.media.damaged_files import claim
+from support.media.media_fixtures import write_clip, write_faststart_clip
 from vrmatte.errors import InputError
 from vrmatte.media.containers.mp4_index import check_claims
 from vrmatte.media.opening import MOST_FRAMES

@@ -11,7 +11,7 @@ from av.sidedata.sidedata import Type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.media_fixtures import camera_clip, write_clip, write_faststart_clip
+from support.media.media_fixtures import camera_clip, write_clip, write_faststart_clip
 from vrmatte.errors import InputError, OutputError
 from vrmatte.media.containers.spherical import (
     SphericalBoxes,

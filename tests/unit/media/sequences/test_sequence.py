@@ -12,7 +12,7 @@ import pytest
 
 from support.faults import around
 from support.file_limits import largest_file_bytes
-from support.rgba_images import paint_rgba
+from support.media.rgba_images import paint_rgba
 from vrmatte.compose.rgba import RgbaPainter
 from vrmatte.errors import OutputError, VerificationError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PlanarFrame, StraightFrame, Timeline

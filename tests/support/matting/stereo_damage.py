@@ -7,8 +7,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from support.matting.stereo_scenes import StereoTruth, stereo_truth
 from support.people import person_of
-from support.stereo_scenes import StereoTruth, stereo_truth
 from vrmatte.frames import EYES, Eye, PlanarFrame, half_of
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import HalfEquirect

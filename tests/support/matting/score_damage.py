@@ -7,8 +7,15 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-from support.stereo_damage import DAMAGED, FRAMES, dilated, people_of, without_arm, without_person
-from support.stereo_scenes import StereoTruth, stereo_truth
+from support.matting.stereo_damage import (
+    DAMAGED,
+    FRAMES,
+    dilated,
+    people_of,
+    without_arm,
+    without_person,
+)
+from support.matting.stereo_scenes import StereoTruth, stereo_truth
 from vrmatte.frames import EYES, Eye, half_of
 from vrmatte.geometry.projection import HalfEquirect
 from vrmatte.quality.frame_scorer import FrameScorer

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from support.brightness import brightness_config
-from support.media_fixtures import BT709, people_picture, write_clip
+from support.media.media_fixtures import BT709, people_picture, write_clip
 from vrmatte.commands.run import matte_video
 from vrmatte.deliverable_kinds import KINDS, DeliverableName
 from vrmatte.frames import ColorTags, PlanarFrame
