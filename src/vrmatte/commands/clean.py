@@ -91,7 +91,12 @@ def clean_output(
         begun_jobs(output)  # raises InputError
     with ExitStack() as locks:
         places = [locks.enter_context(locked_job(output, stem)) for stem in stems]
-        return tuple(_clean_job(place, scope, dry_run=dry_run) for place in places)
+        jobs = tuple(_clean_job(place, scope, dry_run=dry_run) for place in places)
+    if not dry_run:
+        for place in places:  # Windows deletes a lock only once it is released
+            with suppress(OSError):  # not empty
+                place.folder.parent.rmdir()
+    return jobs
 
 
 def _clean_job(place: JobFolder, scope: CleaningScope, *, dry_run: bool) -> CleanedJob:
