@@ -157,6 +157,11 @@ def is_link(path: str | Path) -> bool:
     return stat.S_ISLNK(status.st_mode) or tag == _MOUNT_POINT_TAG
 
 
+def name_length(name: str) -> int:
+    """Return the length of a file name as its limit counts: bytes, or UTF-16 units on Windows."""
+    return len(name.encode("utf-16-le")) // 2 if IS_WINDOWS else len(os.fsencode(name))
+
+
 def is_inside(folder: Path, name: str) -> bool:
     """Return True if the relative path `name` stays inside a folder, with no link on the way.
 

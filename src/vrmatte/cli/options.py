@@ -31,6 +31,9 @@ Assignments = Annotated[
 ]
 Preset = Annotated[PresetName | None, typer.Option(help="Named set of settings.")]
 Engine = Annotated[EngineName | None, typer.Option(help="Matting engine.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files of others in the place of new ones.")
+]
 DELIVERABLES_HELP = f"Files to write, comma-separated: {', '.join(get_args(DeliverableName))}."
 
 

@@ -12,6 +12,7 @@ from vrmatte.cli.options import (
     ConfigFiles,
     JobDirectory,
     Json,
+    Overwrite,
     load_settings,
     split_names,
 )
@@ -31,6 +32,7 @@ def render(
     deliver: Annotated[str, typer.Option(help=DELIVERABLES_HELP)],
     config: ConfigFiles = None,
     assign: Assignments = None,
+    overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
     """Write further files from the mattes of an earlier run, without running a network.
@@ -47,7 +49,10 @@ def render(
     ):
 
         def change(earlier: Config) -> Config:
-            overrides = {"output.deliver": split_names(deliver)}
+            overrides = {
+                "output.deliver": split_names(deliver),
+                "output.overwrite": overwrite,
+            }
             settings = load_settings(config, assign, None, overrides, earlier)
             for text in settings.notices:
                 if text not in shown:

@@ -16,6 +16,7 @@ from vrmatte.cli.options import (
     ConfigFiles,
     Engine,
     Json,
+    Overwrite,
     Preset,
     load_settings,
     split_names,
@@ -62,6 +63,7 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try failed chunks again.")
     ] = False,
+    overwrite: Overwrite = False,
     sample: Annotated[
         float | None,
         time_option("Process only samples of this total length, and estimate the whole run."),
@@ -78,6 +80,7 @@ def run(
             "output.path": out,
             "matting.engine": engine,
             "output.deliver": split_names(deliver),
+            "output.overwrite": overwrite or None,
             "input.start": start,
             "input.end": end,
             "input.on_damage": on_damage,
@@ -95,14 +98,14 @@ def run(
         _run_samples(video, out, sample, settings, as_json=json)
         return
     from vrmatte.commands.run import matte_video
-    from vrmatte.jobs.job_folder import WORK_FOLDER
+    from vrmatte.jobs.job_folder import WORK_FOLDER, job_name
 
     with (
         terminal_progress(quiet=json, notices=settings.notices) as observer,
         Stopping(
             observer,
             chunk_frames=settings.config.processing.chunk_size,
-            folder=out / WORK_FOLDER / video.stem,
+            folder=out / WORK_FOLDER / job_name(video.stem),
         ) as stopping,
     ):
         report = matte_video(

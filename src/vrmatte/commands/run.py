@@ -13,7 +13,7 @@ from vrmatte.jobs.chunks import ChunkWork
 from vrmatte.jobs.failures import refuse_failures, report_unexpected_errors, unfinishable
 from vrmatte.jobs.fallbacks import downgraded_before
 from vrmatte.jobs.find_subjects import find_subjects, knows_subjects
-from vrmatte.jobs.finish import finish_deliverables, refuse_taken_names
+from vrmatte.jobs.finish import finish_deliverables
 from vrmatte.jobs.job_folder import (
     JobFolder,
     missing_output_as_error,
@@ -23,6 +23,7 @@ from vrmatte.jobs.job_folder import (
 )
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
+from vrmatte.jobs.output_guard import guard_outputs, written_file
 from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.jobs.stall import OnStall, StallWatch
 from vrmatte.jobs.stopping import Stop, never
@@ -35,6 +36,7 @@ from vrmatte.media.damage import (
     end_before_damage,
     read_timeline,
 )
+from vrmatte.media.naming import check_video_name
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
 from vrmatte.media.source import open_source
@@ -42,7 +44,7 @@ from vrmatte.models.devices import GPU_DEVICES, resolve_device
 from vrmatte.plan import Plan, make_plan
 from vrmatte.platform_support import limit_malloc_arenas
 from vrmatte.progress import Event, Notice, Observer, ignore
-from vrmatte.report.gather import write_page
+from vrmatte.report.gather import page_path, write_page
 from vrmatte.report.report import RunReport, read_findings, write_report
 from vrmatte.settings.config import Config
 from vrmatte.stereo.agreement import StereoFinding
@@ -95,6 +97,7 @@ def matte_video(
     """
     limit_malloc_arenas()
     video, config = Path(video), config or Config()
+    check_video_name(video)
     output = reachable_output(Path(output), video.stem)
     began = time.time()
     source = open_source(video, config.input)
@@ -132,6 +135,7 @@ def _laid_out(
     engine = stored or downgraded_before(choose_engine(config, observer), manifest, config)
     chunk_frames = _kept_chunk_frames(manifest, config, observer)
     plan = make_plan(source, identity, timeline, WHOLE_EYES, engine, config, chunk_frames)
+    guard_outputs(plan, manifest, place.output, _report_paths(plan, place))
     runs = stored is None
     machine = (*_machine_notices(plan, runs=runs), *sync_notices(place.output))
     for text in (*engine.notices, *plan.notices, *machine):
@@ -173,7 +177,6 @@ def _carried_out(
     """Process chunks, finish files, write the report."""
     pieces = work.pieces
     pieces.refuse_missing_mattes()
-    refuse_taken_names(pieces.plan, manifest)
     _remember(manifest, pieces.plan, pieces.promised, pieces.matte_keys)
     work.make_chunks()
     if pieces.drop_broken_pieces():
@@ -193,6 +196,9 @@ def _carried_out(
         plan, products, manifest, findings, listener.notices, time.time() - began, failures
     )
     report = _write_reports(report, plan, place, findings, listener)
+    for fact, path in _report_paths(plan, place).items():
+        if path.is_file():
+            manifest.set_fact(fact, written_file(path))
     refuse_failures(plan, failures, [product.name for product in products], began)
     run_log.note("run ended", seconds=report.seconds, frames=report.frames, exit_code=0)
     return report
@@ -206,13 +212,21 @@ def _write_reports(
     listener: _NoticeKeeper,
 ) -> RunReport:
     """Write the report and its page; the report includes notices about the page."""
-    path = place.output / f"{plan.source.path.stem}_report.json"
+    path = _report_paths(plan, place)["written:report"]
     write_report(report, path)
     write_page(report, plan, place, findings, listener)
     if len(listener.notices) > len(report.notices):
         report = replace(report, notices=tuple(listener.notices))
         write_report(report, path)
     return report
+
+
+def _report_paths(plan: Plan, place: JobFolder) -> dict[str, Path]:
+    """Return the paths of the reports to write, by the facts that record them."""
+    paths = {"written:report": place.output / f"{plan.source.path.stem}_report.json"}
+    if plan.config.output.report == "html":
+        paths["written:page"] = page_path(plan, place)
+    return paths
 
 
 def _timeline(

@@ -19,10 +19,11 @@ from vrmatte.commands.estimate import Estimate, SampleCost, WholeRun, estimate
 from vrmatte.commands.run import matte_video
 from vrmatte.files import make_folder, replace_text
 from vrmatte.frames import Timeline
-from vrmatte.jobs.job_folder import ASIDE_FOLDER, WORK_FOLDER
+from vrmatte.jobs.job_folder import ASIDE_FOLDER, WORK_FOLDER, job_name
 from vrmatte.jobs.stall import OnStall
 from vrmatte.matting.engines.choose import choose_engine
 from vrmatte.media.damage import read_timeline
+from vrmatte.media.naming import check_video_name
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.scan import fingerprint
 from vrmatte.media.source import open_source
@@ -120,6 +121,7 @@ def sample_video(
         VrmatteError: see `vrmatte.errors` for the subclasses and their exit codes.
     """
     video, output, config = Path(video), Path(output), config or Config()
+    check_video_name(video)
     folder, observer = output / SAMPLE_FOLDER, _each_notice_once(observer)
     source = open_source(video, config.input)
     began = time.monotonic()
@@ -332,7 +334,9 @@ def _process(
     report = matte_video(source.path, folder, config, fresh=True, observer=clock, on_stall=on_stall)
     seconds = time.monotonic() - began
     shutil.rmtree(folder / WORK_FOLDER / ASIDE_FOLDER, ignore_errors=True)
-    cost = _cost(report, clock, seconds, folder / WORK_FOLDER / source.path.stem / "chunks")
+    cost = _cost(
+        report, clock, seconds, folder / WORK_FOLDER / job_name(source.path.stem) / "chunks"
+    )
     return ProcessedSample(first, last, timeline.seconds(first), folder, cost, report)
 
 

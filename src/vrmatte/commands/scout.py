@@ -8,6 +8,7 @@ from pathlib import Path
 from vrmatte.files import make_folder
 from vrmatte.jobs.job_folder import reachable_output
 from vrmatte.media.damage import read_timeline
+from vrmatte.media.naming import check_video_name
 from vrmatte.media.scan import fingerprint
 from vrmatte.media.source import open_source
 from vrmatte.progress import Observer, ignore
@@ -44,6 +45,7 @@ def scout_video(
         VrmatteError: see `vrmatte.errors` for the subclasses and their exit codes.
     """
     video, config = Path(video), config or Config()
+    check_video_name(video)
     output = reachable_output(Path(output), video.stem)
     source = open_source(video, config.input)
     make_folder(output)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
-from vrmatte.errors import ConfigError, OutputError
+from vrmatte.errors import OutputError
 from vrmatte.files import commit_file, draft_path
 from vrmatte.jobs.alpha_check import alpha_check
 from vrmatte.jobs.job_folder import JobFolder
@@ -75,24 +75,6 @@ def finish_deliverables(
             manifest.drop_pieces(piece_name(deliverable))
         products.append(product)
     return tuple(products)
-
-
-def refuse_taken_names(plan: Plan, manifest: Manifest) -> None:
-    """Refuse names of files of an earlier run, which `verify` still expects.
-
-    Raises:
-        ConfigError: such a file would be overwritten.
-    """
-    planned = {d.id for d in plan.deliverables}
-    taken = {p.shown_path.name.casefold(): p for p in manifest.products() if p.name not in planned}
-    for deliverable in plan.deliverables:
-        other = taken.get(deliverable.file_name.casefold())
-        if other is not None and other.path.exists():
-            raise ConfigError(
-                f"output.name_template = {plan.config.output.name_template!r} gives "
-                f"{deliverable.id} the name of {other.shown_path}, the {other.name} of an earlier "
-                "run; add {kind} or {eye}, or move that file away"
-            )
 
 
 def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str]) -> str:

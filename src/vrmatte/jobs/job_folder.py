@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from filelock import FileLock, Timeout
 from vrmatte.errors import DiskFullError, InputError, OutputError, OutputLockedError, output_error
 from vrmatte.platform_support import (
     is_link,
+    name_length,
     reachable_path,
     remove_file,
     replace_file,
@@ -25,6 +27,13 @@ from vrmatte.platform_support import (
 
 WORK_FOLDER = ".vrmatte"
 ASIDE_FOLDER = "set-aside"
+_RESERVED_NAMES = frozenset({"", ASIDE_FOLDER})
+_DEVICE_NAMES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{k}{n}" for k in ("com", "lpt") for n in range(1, 10))}
+)
+"""Windows opens devices by these names, whatever the suffix."""
+_LONGEST_JOB_NAME = 200
+"""Files beside the folder have longer names."""
 _LONGEST_OWNER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
 """Free space below which no further chunk is started."""
@@ -67,6 +76,22 @@ def reachable_output(output: Path, stem: str) -> Path:
     return reachable_path(output, below=2 * len(stem) + 80)
 
 
+def job_name(stem: str) -> str:
+    """Return the name of the folder of a video's job: the video's stem where that is safe.
+
+    Stems that are a path of their own, end like a lock, or are names of devices on Windows are
+    replaced by a digest.
+    """
+    plain = stem.casefold()
+    is_safe = (
+        plain not in _RESERVED_NAMES
+        and not plain.endswith((".", " ", ".lock", ".owner", ".part"))
+        and plain.partition(".")[0] not in _DEVICE_NAMES
+        and name_length(stem) <= _LONGEST_JOB_NAME
+    )
+    return stem if is_safe else f"video-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:16]}"
+
+
 def sync_notices(output: Path) -> Iterator[str]:
     """Yield a notice where a cloud service syncs the output directory."""
     service = synced_folder(output.absolute(), os.environ, Path.home())
@@ -85,6 +110,7 @@ def open_job_folder(output: Path, stem: str, *, fresh: bool) -> Generator[JobFol
         OutputLockedError: another run holds the lock.
         OutputError, DiskFullError: the folders can't be created.
     """
+    stem = job_name(stem)
     output = reachable_output(output, stem)
     folder = output / WORK_FOLDER / stem
     try:

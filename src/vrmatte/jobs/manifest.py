@@ -268,9 +268,13 @@ class Manifest:
     def commit_product(self, product: Product, made_from: Parameters) -> None:
         """Record a finished, verified file and the parameters of its first chunk."""
         with self._transaction():
-            self._db.execute(
+            facts = {"made_from": made_from, "time_ns": product.path.stat().st_mtime_ns}
+            self._db.executemany(
                 "INSERT OR REPLACE INTO fact VALUES (?, ?)",
-                (f"made_from:{product.name}", json.dumps(made_from, default=str)),
+                [
+                    (f"{name}:{product.name}", json.dumps(value, default=str))
+                    for name, value in facts.items()
+                ],
             )
             self._db.execute(
                 "INSERT OR REPLACE INTO product VALUES (?, ?, ?, ?, ?, ?)",

@@ -7,8 +7,12 @@ or number counts only next to other tags or at the end of the name.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from vrmatte.errors import InputError
 
 FISHEYE_FOV_DEG = {
     "fisheye": 180,
@@ -50,6 +54,25 @@ _TOKEN = re.compile(r"[^\W_]+")
 _JOINTS = frozenset(" _-.")
 _EMPTY_BRACKETS = re.compile(r"[ _.-]*(\([ _.-]*\)|\[[ _.-]*\])")
 _FALLBACK_STEM = "video"
+_DIRECTION_MARKS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+"""Invisible characters by which a name can look like another one."""
+
+
+def check_video_name(video: Path) -> None:
+    """Refuse a name that other files and reports can't be named after; checked before any work.
+
+    Raises:
+        InputError: it contains bytes that are no text, control characters, or characters that
+            reverse the direction of text.
+    """
+    for character in video.name:
+        if unicodedata.category(character) in ("Cc", "Cs") or character in _DIRECTION_MARKS:
+            raise InputError(
+                f"{video}: its name contains the character {character!a}, which names of "
+                "files and reports can't contain. Rename the video"
+            )
 
 
 @dataclass(frozen=True, slots=True)

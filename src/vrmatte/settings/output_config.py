@@ -76,6 +76,10 @@ class OutputConfig(Section):
         description="template of file names, with {stem}, {eye}, {projection}, {kind} and {tags}; "
         "null: names that players recognise",
     )
+    overwrite: bool = Field(
+        default=False,
+        description="replace files that this job has not written, or that were changed since",
+    )
     background_color: tuple[Channel, Channel, Channel] = Field(
         default=(0, 255, 0), description="colour of the green screen, RGB"
     )

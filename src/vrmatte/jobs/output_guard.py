@@ -1,0 +1,147 @@
+"""Checks before any work that a run can write its files and overwrites nobody else's.
+
+A run replaces only files that its own job wrote and that nobody changed since. Everything else in
+their place is refused: another video's file, a file of the user, an edited file, and a file of
+another time range. `output.overwrite` allows it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from vrmatte.deliverables.decide import Deliverable
+from vrmatte.errors import ConfigError, OutputError
+from vrmatte.files import draft_path, sha256_of
+from vrmatte.jobs.manifest import Manifest, Product
+from vrmatte.media.sequences.sequence import read_listing
+from vrmatte.plan import Plan
+from vrmatte.platform_support import name_length
+
+_LONGEST_NAME = 255
+"""Bytes on Linux and macOS, UTF-16 units on Windows."""
+_ALLOWED = "move it away, choose another --out, or allow it with --overwrite"
+
+
+def guard_outputs(
+    plan: Plan, manifest: Manifest, output: Path, reports: Mapping[str, Path]
+) -> None:
+    """Refuse a run that could not write its files, or would overwrite others.
+
+    Args:
+        plan: of the run.
+        manifest: of the job, which knows the files of earlier runs.
+        output: directory of the files.
+        reports: paths of the report and its page, by the fact that records each.
+
+    Raises:
+        ConfigError: a name is too long, or belongs to another file of this job.
+        OutputError: a file that this job has not written is in the place of one to write.
+    """
+    _refuse_long_names(plan, output, reports.values())
+    _refuse_taken_names(plan, manifest)
+    if plan.config.output.overwrite:
+        return
+    promised = manifest.fact("promised")
+    known = promised if isinstance(promised, dict) else {}
+    for deliverable in plan.deliverables:
+        target = output / deliverable.file_name
+        if os.path.lexists(target):
+            _refuse_foreign(plan, manifest, deliverable, target)
+        elif deliverable.id not in known and os.path.lexists(draft_path(target)):
+            raise OutputError(f"{draft_path(target)}: was not written by this job; {_ALLOWED}")
+    for fact, path in reports.items():
+        if os.path.lexists(path):
+            _refuse_foreign_report(path, manifest.fact(fact), has_run_before=bool(known))
+
+
+def written_file(path: Path) -> dict[str, object]:
+    """Return what `guard_outputs` needs to recognise a file that was just written."""
+    return {"time_ns": path.stat().st_mtime_ns, "sha256": sha256_of(path)}
+
+
+def _refuse_foreign_report(path: Path, written: object, *, has_run_before: bool) -> None:
+    if written is None and not has_run_before:
+        raise OutputError(f"{path}: was not written by this job; {_ALLOWED}")
+    if written is not None and not _is_as_written(path, written):
+        raise OutputError(f"{path}: was changed after vrmatte wrote it; {_ALLOWED}")
+
+
+def _refuse_foreign(plan: Plan, manifest: Manifest, deliverable: Deliverable, target: Path) -> None:
+    product = manifest.product(deliverable.id)
+    if product is None or product.shown_path != target:
+        raise OutputError(f"{target}: was not written by this job; {_ALLOWED}")
+    if not _is_unchanged(product, manifest.fact(f"time_ns:{product.name}")):
+        raise OutputError(f"{target}: was changed after vrmatte wrote it; {_ALLOWED}")
+    earlier = manifest.fact(f"config:{deliverable.id}")
+    limits = earlier.get("input") if isinstance(earlier, dict) else None
+    if isinstance(limits, dict):
+        wanted = plan.config.input
+        before = limits.get("start"), limits.get("end")
+        if before != (wanted.start, wanted.end):
+            raise OutputError(
+                f"{target}: shows {_range(*before)}, this run is to show "
+                f"{_range(wanted.start, wanted.end)}; {_ALLOWED}"
+            )
+
+
+def _range(start: object, end: object) -> str:
+    if start is None and end is None:
+        return "the whole video"
+    return f"{start or 0} s to {'the end' if end is None else f'{end} s'}"
+
+
+def _is_unchanged(product: Product, time_ns: object) -> bool:
+    """Return True if a file, or every image of a folder, is as the job wrote it."""
+    if not _is_as_written(product.path, {"time_ns": time_ns, "sha256": product.sha256}):
+        return False
+    if not product.is_sequence:
+        return True
+    folder, listed_ns = product.path.parent, product.path.stat().st_mtime_ns
+    for frame in read_listing(product.path)[1]:
+        path = folder / frame.file
+        if not path.is_file() or path.stat().st_size != frame.bytes:
+            return False
+        if path.stat().st_mtime_ns > listed_ns and sha256_of(path) != frame.sha256:
+            return False
+    return True
+
+
+def _is_as_written(path: Path, written: object) -> bool:
+    """Compare digests; a file last modified at `time_ns` is not read."""
+    if not isinstance(written, dict) or not path.is_file():
+        return False
+    if path.stat().st_mtime_ns == written.get("time_ns"):
+        return True
+    return sha256_of(path) == written.get("sha256")
+
+
+def _refuse_taken_names(plan: Plan, manifest: Manifest) -> None:
+    """Refuse names of files of an earlier run, which `verify` still expects."""
+    planned = {d.id for d in plan.deliverables}
+    taken = {p.shown_path.name.casefold(): p for p in manifest.products() if p.name not in planned}
+    for deliverable in plan.deliverables:
+        other = taken.get(deliverable.file_name.casefold())
+        if other is not None and other.path.exists():
+            raise ConfigError(
+                f"output.name_template = {plan.config.output.name_template!r} gives "
+                f"{deliverable.id} the name of {other.shown_path}, the {other.name} of an earlier "
+                "run; add {kind} or {eye}, or move that file away"
+            )
+
+
+def _refuse_long_names(plan: Plan, output: Path, reports: Iterable[Path]) -> None:
+    names = [path.name for path in reports]
+    for deliverable in plan.deliverables:
+        names.append(deliverable.file_name)
+        if deliverable.sequence is not None:
+            names.append(deliverable.sequence.file_name(plan.chunks[-1].last))
+    for name in names:
+        length = name_length(draft_path(output / name).name)
+        if length > _LONGEST_NAME:
+            raise ConfigError(
+                f"{plan.source.path}: its name is too long: {name} takes {length} bytes while it "
+                f"is written, and file systems store {_LONGEST_NAME}. Shorten the video's name, or "
+                "set output.name_template"
+            )
