@@ -171,6 +171,8 @@ class Timeline:
     """End of the last frame's display, in `time_base` units."""
     held: tuple[HeldSpan, ...] = ()
     """Damaged ranges, in ascending order."""
+    content_digest: str = ""
+    """Of all packets of the file; empty where the times were not scanned."""
 
     def __post_init__(self) -> None:
         if len(self.pts) == 0:

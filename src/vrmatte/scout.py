@@ -6,6 +6,7 @@ end. The result is people.json, which users may edit: an existing one is used un
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vrmatte.errors import ConfigError
+from vrmatte.errors import ConfigError, output_error
 from vrmatte.frames import PlanarFrame, Timeline
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.media.naming import strip_projection_tags
@@ -36,6 +37,7 @@ from vrmatte.people.track import (
 )
 from vrmatte.people.viewports import viewports_for
 from vrmatte.people.yolox import open_detector
+from vrmatte.platform_support import replace_file
 from vrmatte.progress import Advanced, Finished, Notice, Observer, Started
 from vrmatte.settings.config import Config
 from vrmatte.stereo.eye_matches import EyeMatches
@@ -71,9 +73,9 @@ def load_or_scout(
 ) -> People:
     """Load the people of a video from the document at `path`; scout the video if it is missing.
 
-    An existing document is never changed. People excluded by the document or by
-    `people.viewer_body` are marked so. Viewports listed in the document are used unchanged; without
-    a list they are derived from the boxes.
+    An existing document is never changed; one of another video is renamed, and the video scouted.
+    People excluded by the document or by `people.viewer_body` are marked so. Viewports listed in
+    the document are used unchanged; without a list they are derived from the boxes.
 
     Args:
         path: the document, from `people_file` or `people.file`.
@@ -101,6 +103,10 @@ def load_or_scout(
         found = scout(source, timeline, detector, config, observer, fingerprint=fingerprint)
         write_people(found, path)
     people, has_viewports = read_people(path)
+    if people.source.fingerprint != fingerprint and config.people.file is None:
+        aside = _set_aside(path)
+        observer(Notice(f"{path}: belongs to another video and was renamed to {aside.name}"))
+        return load_or_scout(path, source, fingerprint, timeline, config, observer)
     _check_source(path, people.source, _identity(source, fingerprint, timeline))
     _report_lenses(people.lenses, observer)
     return chosen(people, config.people.viewer_body, derive_viewports=not has_viewports)
@@ -317,3 +323,14 @@ def _check_source(path: Path, found: SourceIdentity, actual: SourceIdentity) -> 
                 f"{path}: belongs to another video: source.{name} is {there}, but the video's is "
                 f"{here}. Remove the file, or name another in people.file"
             )
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a document so that nothing replaces it; return its new path."""
+    names = (f"{path.stem}.other-{number}{path.suffix}" for number in itertools.count(1))
+    aside = next(each for name in names if not (each := path.with_name(name)).exists())
+    try:
+        replace_file(path, aside)
+    except OSError as error:
+        raise output_error(error, path) from error
+    return aside

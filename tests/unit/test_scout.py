@@ -124,10 +124,30 @@ def test_a_document_is_made_once_and_then_used_as_it_is(tmp_path, monkeypatch):
     path.write_text(json.dumps(tree))
     assert load_or_scout(*arguments).viewports == used.viewports
 
-    tree["source"]["fingerprint"] = "another"
+    tree["source"]["width"] += 2
     path.write_text(json.dumps(tree))
-    with pytest.raises(ConfigError, match=r"another video: source\.fingerprint"):
+    with pytest.raises(ConfigError, match=r"another video: source\.width"):
         load_or_scout(*arguments)
+
+
+def test_a_document_of_another_video_is_renamed_and_the_video_scouted(tmp_path):
+    video = film(tmp_path)
+    source = probe(video)
+    timeline = scan_timeline(source, ignore)
+    path = people_file(video, tmp_path)
+    arguments = path, source, fingerprint(video), timeline, BRIGHT
+    made = load_or_scout(*arguments, ignore)
+    other = path.read_text().replace(fingerprint(video), "another")
+    notices = []
+    for number in (1, 2):
+        path.write_text(other)
+        assert load_or_scout(*arguments, notices.append) == made
+        assert path.with_name(f"film_people.other-{number}.json").read_text() == other
+        assert any("belongs to another video" in str(event) for event in notices)
+    named = Config.model_validate({"people": {"file": path}})
+    path.write_text(other)
+    with pytest.raises(ConfigError, match=r"another video: source\.fingerprint"):
+        load_or_scout(*arguments[:4], named, ignore)
 
 
 def test_without_a_detector_nobody_is_found_and_nothing_is_written(tmp_path, monkeypatch):

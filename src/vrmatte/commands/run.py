@@ -23,7 +23,7 @@ from vrmatte.jobs.job_folder import (
 )
 from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
-from vrmatte.jobs.output_guard import guard_outputs, written_file
+from vrmatte.jobs.output_guard import guard_outputs, remember_earlier_files, written_file
 from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
 from vrmatte.jobs.stall import OnStall, StallWatch
 from vrmatte.jobs.stopping import Stop, never
@@ -38,8 +38,8 @@ from vrmatte.media.damage import (
 )
 from vrmatte.media.naming import check_video_name
 from vrmatte.media.probe import SourceInfo
-from vrmatte.media.scan import fingerprint
-from vrmatte.media.source import open_source
+from vrmatte.media.scan import content_identity, fingerprint
+from vrmatte.media.source import UnchangedSource, open_source
 from vrmatte.models.devices import GPU_DEVICES, resolve_device
 from vrmatte.plan import Plan, make_plan
 from vrmatte.platform_support import limit_malloc_arenas
@@ -101,6 +101,7 @@ def matte_video(
     output = reachable_output(Path(output), video.stem)
     began = time.time()
     source = open_source(video, config.input)
+    unchanged = UnchangedSource(source)
     with (
         open_job_folder(output, video.stem, fresh=fresh) as place,
         missing_output_as_error(place),
@@ -109,15 +110,27 @@ def matte_video(
         Manifest(place.folder, output) as manifest,
         StallWatch(config.processing.stall_minutes, run_log, on_stall) as watch,
     ):
+        if place.set_aside is not None:
+            remember_earlier_files(manifest, place.set_aside, place.output)
         listener = _NoticeKeeper(watch.listening(observer), run_log)
         stop = watch.stopping(stop)
         plan = _laid_out(source, place, manifest, config, stored, listener)
+        unchanged.identity = plan.fingerprint
         runs = stored is None
         _note_plan(run_log, plan, runs=runs)
-        work = ChunkWork(plan, place, manifest, run_log, listener, may_infer=runs, stop=stop)
+        work = ChunkWork(
+            plan,
+            place,
+            manifest,
+            run_log,
+            listener,
+            may_infer=runs,
+            stop=stop,
+            check_source=unchanged.check,
+        )
         if retry_failed:
             work.pieces.retry_failed()
-        return _carried_out(work, place, manifest, run_log, listener, began, stop)
+        return _carried_out(work, place, manifest, run_log, listener, began, stop, unchanged)
 
 
 def _laid_out(
@@ -129,8 +142,10 @@ def _laid_out(
     observer: Observer,
 ) -> Plan:
     """Return the plan of a run; checks everything that can fail before people are detected."""
-    identity = _check_identity(manifest, source.path)
-    timeline = _timeline(source, identity, manifest, config, observer)
+    quick = fingerprint(source.path)
+    timeline = _timeline(source, manifest, config, observer)
+    identity = content_identity(source.path, timeline)
+    _check_identity(manifest, source.path, quick, identity, observer)
     config = _before_damage(source, timeline, config, observer)
     engine = stored or downgraded_before(choose_engine(config, observer), manifest, config)
     chunk_frames = _kept_chunk_frames(manifest, config, observer)
@@ -142,7 +157,7 @@ def _laid_out(
         observer(Notice(text))
     if not runs and not knows_subjects(place.output, source, config):
         return plan  # detecting people takes a network too
-    return plan.of(find_subjects(place.output, source, identity, timeline, config, observer))
+    return plan.of(find_subjects(place.output, source, quick, timeline, config, observer))
 
 
 def _note_plan(run_log: RunLog, plan: Plan, *, runs: bool) -> None:
@@ -173,6 +188,7 @@ def _carried_out(
     listener: _NoticeKeeper,
     began: float,
     stop: Stop,
+    unchanged: UnchangedSource,
 ) -> RunReport:
     """Process chunks, finish files, write the report."""
     pieces = work.pieces
@@ -185,7 +201,14 @@ def _carried_out(
     # Fallbacks and failures may have changed the plan.
     _remember(manifest, plan, pieces.promised, pieces.matte_keys)
     products = finish_deliverables(
-        plan, place, manifest, pieces.matte_keys, listener, stop, unfinishable(plan, failures)
+        plan,
+        place,
+        manifest,
+        pieces.matte_keys,
+        listener,
+        stop,
+        unfinishable(plan, failures),
+        unchanged.check,
     )
     if plan.timeline.held:
         run_log.note("damage", None, **damage_report(plan.timeline, plan.config.input.on_damage))
@@ -230,18 +253,24 @@ def _report_paths(plan: Plan, place: JobFolder) -> dict[str, Path]:
 
 
 def _timeline(
-    source: SourceInfo, identity: str, manifest: Manifest, config: Config, observer: Observer
+    source: SourceInfo, manifest: Manifest, config: Config, observer: Observer
 ) -> Timeline:
     """Return all frames of the source; damage that an earlier run found is not searched again."""
     stored = manifest.fact("damage")
-    subject = {"input": identity, "version": DAMAGE_VERSION}
-    known: list[HeldSpan] | None = None
-    if isinstance(stored, dict) and {k: stored.get(k) for k in subject} == subject:
-        known = [HeldSpan(*span) for span in stored["held"]]
+
+    def subject(timeline: Timeline) -> dict[str, object]:
+        return {"content": timeline.content_digest, "version": DAMAGE_VERSION}
+
+    def known(timeline: Timeline) -> list[HeldSpan] | None:
+        wanted = subject(timeline)
+        if isinstance(stored, dict) and {k: stored.get(k) for k in wanted} == wanted:
+            return [HeldSpan(*span) for span in stored["held"]]
+        return None
+
     timeline = read_timeline(source, config.input.on_damage, observer, known)
-    if config.input.on_damage != "stop" and known is None:
+    if config.input.on_damage != "stop":
         held = [[span.first, span.last, span.shown] for span in timeline.held]
-        manifest.set_fact("damage", {**subject, "held": held})
+        manifest.set_fact("damage", {**subject(timeline), "held": held})
     return timeline
 
 
@@ -300,20 +329,37 @@ class _NoticeKeeper:
         self._observer(event)
 
 
-def _check_identity(manifest: Manifest, video: Path) -> str:
-    """Return the source's identity.
+def _check_identity(
+    manifest: Manifest, video: Path, quick: str, identity: str, observer: Observer
+) -> None:
+    """Check that the job is about this video, and record its identity.
+
+    Args:
+        manifest: of the job.
+        video: the source.
+        quick: its fingerprint, which survives damage between the samples it is taken from.
+        identity: of its whole content.
+        observer: receives a notice if the content is another than that of the earlier run.
 
     Raises:
         OutputError: the directory holds work on another video of that name.
     """
-    identity = fingerprint(video)
     known = manifest.fact("input")
-    if known is not None and known != identity:
+    # Earlier versions recorded the fingerprint alone.
+    if known not in (None, identity) and quick not in (known, manifest.fact("quick_input")):
         raise OutputError(
             f"{video}: the output belongs to another video (same name, different content). Choose "
             "another --out, or start over with --fresh"
         )
-    return identity
+    if known not in (None, identity, quick):
+        observer(
+            Notice(
+                f"{video}: its content differs from that of the earlier run, for example because "
+                "it was copied again; everything is processed again"
+            )
+        )
+    manifest.set_fact("input", identity)
+    manifest.set_fact("quick_input", quick)
 
 
 def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:
@@ -344,8 +390,7 @@ def _remember(
         promised: key of each file the run will write, by deliverable.
         matte_keys: key of the matte of each chunk.
     """
-    if manifest.fact("input") is None:
-        manifest.set_fact("input", plan.fingerprint)
+    if manifest.fact("chunk_frames") is None:
         manifest.set_fact("chunk_frames", plan.chunks[0].frames)
     manifest.set_fact("video", str(plan.source.path.absolute()))
     settings = plan.config.model_dump(mode="json")

@@ -12,7 +12,7 @@ from vrmatte.jobs.failures import RETRY, Failures
 from vrmatte.jobs.finish import product_key, verify_file
 from vrmatte.jobs.job_folder import JobFolder, begun_jobs, open_job_folder
 from vrmatte.jobs.manifest import EarlierRun, Manifest, earlier_run
-from vrmatte.media.scan import fingerprint, scan_timeline
+from vrmatte.media.scan import content_identity, fingerprint, scan_timeline
 from vrmatte.media.source import open_source
 from vrmatte.outputs import piece_name
 from vrmatte.plan import Plan, make_plan
@@ -142,15 +142,17 @@ def _has_mattes(plan: Plan, manifest: Manifest, deliverable: Deliverable, key: s
 
 def _stored_plan(manifest: Manifest, run: EarlierRun, observer: Observer) -> Plan:
     """Return the plan of a run, computed again from the manifest."""
-    identity = fingerprint(run.video)
-    if identity != manifest.fact("input"):
-        raise InputError(f"{run.video}: the output belongs to another video")
     source = open_source(run.video, run.config.input)
+    timeline = scan_timeline(source, observer, run.config.input.on_damage)
+    identity = manifest.fact("input")
+    # Earlier versions recorded the fingerprint alone.
+    if identity not in (content_identity(run.video, timeline), fingerprint(run.video)):
+        raise InputError(f"{run.video}: is not the video that the output was made from")
     chunk_frames = manifest.fact("chunk_frames")
     return make_plan(
         source,
-        identity,
-        scan_timeline(source, observer, run.config.input.on_damage),
+        str(identity),
+        timeline,
         WHOLE_EYES,
         run.engine,
         run.config,

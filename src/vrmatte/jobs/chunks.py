@@ -92,9 +92,23 @@ class ChunkWork:
         *,
         may_infer: bool = True,
         stop: Stop = never,
+        check_source: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take the plan and the job; without `may_infer` no network runs."""
+        """Take the plan and the job.
+
+        Args:
+            plan: of the run.
+            folder: of the job.
+            manifest: records the pieces.
+            run_log: receives every step.
+            observer: receives progress and notices.
+            may_infer: False: no network runs.
+            stop: asked before each chunk.
+            check_source: raises an error if the video is not the one that was planned for; called
+                before a chunk is recorded, and after a failure.
+        """
         self._stop = stop
+        self._check_source = check_source
         self.pieces = ChunkPieces(plan, folder.output, manifest, observer, may_infer=may_infer)
         self._folder = folder
         self._manifest = manifest
@@ -177,6 +191,7 @@ class ChunkWork:
             try:
                 self._make(chunk, missing, progress)
             except Exception as error:
+                self._check_source()  # of another video nothing can be concluded
                 shortage = memory_shortage(error)
                 if shortage and self._fell_back(chunk, shortage, error, infers=missing.matte):
                     break
@@ -247,6 +262,7 @@ class ChunkWork:
         )
         began = time.monotonic()
         result = process_chunk(plan, job, engine, advance)
+        self._check_source()
         self._manifest.commit_chunk(
             chunk.index, result.files, self.pieces.parameters[chunk.index], result.seconds
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,6 +36,7 @@ def finish_deliverables(
     observer: Observer,
     stop: Stop = never,
     skipped: Collection[str] = (),
+    check_source: Callable[[], None] = lambda: None,
 ) -> tuple[Product, ...]:
     """Join and verify every deliverable that is not finished yet; return all finished ones.
 
@@ -47,6 +48,8 @@ def finish_deliverables(
         observer: receives progress and notices.
         stop: asked before each file.
         skipped: ids of deliverables that lack chunks, which are not finished.
+        check_source: raises an error if the video is not the one that was planned for; called
+            before each file is joined, and before it gets its name.
 
     Raises:
         VerificationError: a file fails verification; it stays as `.part`.
@@ -62,10 +65,11 @@ def finish_deliverables(
                 continue
             files = f"{len(products)} of {len(plan.deliverables)} files finished"
             stop_if_asked(stop, f"all chunks are made, {files}")
+            check_source()
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
             finish = _finish_video if deliverable.sequence is None else _finish_sequence
             with remove_if_stopped(job.output / f"{deliverable.file_name}.part"):
-                product = finish(plan, job, deliverable, chunks, key, observer)
+                product = finish(plan, job, deliverable, chunks, key, observer, check_source)
             first = deliverable_parameters(plan, deliverable, matte_keys[0])
             manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:
@@ -115,6 +119,7 @@ def _finish_video(
     chunks: Sequence[Path],
     key: str,
     observer: Observer,
+    check_source: Callable[[], None],
 ) -> Product:
     target = job.output / deliverable.file_name
     part = draft_path(target)
@@ -135,6 +140,7 @@ def _finish_video(
         eyes = "side_by_side" if deliverable.eye is None else "mono"
         inject_boxes(part, eyes, apple=plan.config.output.apple_boxes)
     checks = verify_file(plan, job, deliverable, part, copied.indices, observer)
+    check_source()  # its audio was copied
     file = commit_file(part, target, len(plan.selected))
     return Product(deliverable.id, key, target, file.bytes, file.sha256, checks)
 
@@ -146,6 +152,7 @@ def _finish_sequence(
     chunks: Sequence[Path],
     key: str,
     observer: Observer,
+    _check_source: Callable[[], None],
 ) -> Product:
     spec = deliverable.sequence
     assert spec is not None

@@ -47,6 +47,8 @@ class JobFolder:
     """Finished files and the report."""
     folder: Path
     """Manifest, lock, log and chunks."""
+    set_aside: Path | None = None
+    """Where `fresh` has moved the work of earlier runs."""
 
     def chunk_folder(self, index: int) -> Path:
         """Return the folder of a chunk's files."""
@@ -118,14 +120,15 @@ def open_job_folder(output: Path, stem: str, *, fresh: bool) -> Generator[JobFol
     except OSError as error:
         raise output_error(error, output) from error
     with _held(folder.with_name(f"{stem}.lock"), output):
+        aside = None
         try:
             if fresh:
-                _set_aside(folder)
+                aside = _set_aside(folder)
             refuse_links(folder)
             _sweep(folder)
         except OSError as error:
             raise output_error(error, folder) from error
-        yield JobFolder(output, folder)
+        yield JobFolder(output, folder, aside)
 
 
 @contextmanager
@@ -194,13 +197,15 @@ def _describe(owner: Path) -> str:
         return "process unknown"
 
 
-def _set_aside(folder: Path) -> None:
-    """Move the work of earlier runs aside: --fresh never deletes."""
-    if any(folder.iterdir()):
-        aside = folder.parent / ASIDE_FOLDER
-        aside.mkdir(exist_ok=True)
-        replace_file(folder, aside / f"{folder.name}-{time.time_ns()}")
-        folder.mkdir()
+def _set_aside(folder: Path) -> Path | None:
+    """Move the work of earlier runs aside, and return its place: --fresh never deletes."""
+    if not any(folder.iterdir()):
+        return None
+    aside = folder.parent / ASIDE_FOLDER / f"{folder.name}-{time.time_ns()}"
+    aside.parent.mkdir(exist_ok=True)
+    replace_file(folder, aside)
+    folder.mkdir()
+    return aside
 
 
 def job_stems(output: Path) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
@@ -16,6 +17,7 @@ from vrmatte.errors import ConfigError, OutputError
 from vrmatte.files import draft_path, sha256_of
 from vrmatte.jobs.manifest import Manifest, Product
 from vrmatte.media.sequences.sequence import read_listing
+from vrmatte.media.sequences.sequence_folder import LISTING
 from vrmatte.plan import Plan
 from vrmatte.platform_support import name_length
 
@@ -56,6 +58,29 @@ def guard_outputs(
             _refuse_foreign_report(path, manifest.fact(fact), has_run_before=bool(known))
 
 
+def remember_earlier_files(manifest: Manifest, earlier: Path, output: Path) -> None:
+    """Record the files of a job that `--fresh` has set aside, so that they may be replaced.
+
+    Args:
+        manifest: of the new job.
+        earlier: folder of the earlier one; an unreadable manifest there counts as none.
+        output: directory of the files.
+    """
+    if not (earlier / "manifest.sqlite").is_file():
+        return
+    files: dict[str, object] = {}
+    with suppress(OutputError), Manifest(earlier, output) as old:
+        for product in old.products():
+            time_ns = old.fact(f"time_ns:{product.name}")
+            files[str(product.path.relative_to(output))] = {
+                "time_ns": time_ns,
+                "sha256": product.sha256,
+            }
+        for fact in ("written:report", "written:page"):
+            manifest.set_fact(fact, old.fact(fact))
+    manifest.set_fact("earlier_files", files)
+
+
 def written_file(path: Path) -> dict[str, object]:
     """Return what `guard_outputs` needs to recognise a file that was just written."""
     return {"time_ns": path.stat().st_mtime_ns, "sha256": sha256_of(path)}
@@ -70,6 +95,8 @@ def _refuse_foreign_report(path: Path, written: object, *, has_run_before: bool)
 
 def _refuse_foreign(plan: Plan, manifest: Manifest, deliverable: Deliverable, target: Path) -> None:
     product = manifest.product(deliverable.id)
+    if product is None and _was_written_before_fresh(manifest, target):
+        return
     if product is None or product.shown_path != target:
         raise OutputError(f"{target}: was not written by this job; {_ALLOWED}")
     if not _is_unchanged(product, manifest.fact(f"time_ns:{product.name}")):
@@ -84,6 +111,13 @@ def _refuse_foreign(plan: Plan, manifest: Manifest, deliverable: Deliverable, ta
                 f"{target}: shows {_range(*before)}, this run is to show "
                 f"{_range(wanted.start, wanted.end)}; {_ALLOWED}"
             )
+
+
+def _was_written_before_fresh(manifest: Manifest, target: Path) -> bool:
+    earlier = manifest.fact("earlier_files")
+    path = target / LISTING if target.is_dir() else target
+    name = str(path.relative_to(target.parent))
+    return isinstance(earlier, dict) and _is_as_written(path, earlier.get(name))
 
 
 def _range(start: object, end: object) -> str:

@@ -9,7 +9,7 @@ stored after it, up to the next key frame.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -52,11 +52,15 @@ class _StoredPacket:
     """The container marks it as damaged."""
 
 
+def _unknown(_timeline: Timeline) -> None:
+    """Report that no earlier run looked for damage."""
+
+
 def read_timeline(
     source: SourceInfo,
     on_damage: OnDamage,
     observer: Observer,
-    known: Sequence[HeldSpan] | None = None,
+    known: Callable[[Timeline], Sequence[HeldSpan] | None] = _unknown,
 ) -> Timeline:
     """Read the times of all frames, and find replacements for damaged ones.
 
@@ -64,7 +68,8 @@ def read_timeline(
         source: the video.
         on_damage: as in `InputConfig`; "stop" leaves damage between both ends to the decoder.
         observer: receives progress and notices.
-        known: damage that an earlier run found in the same file; skips the detection.
+        known: returns damage that an earlier run found in the same file, which skips the detection;
+            None: there was none.
 
     Raises:
         DamagedInputError: damage, where `on_damage` is "stop"; or no frame is intact.
@@ -73,7 +78,8 @@ def read_timeline(
     timeline = scan_timeline(source, observer, on_damage)
     if on_damage == "stop":
         return timeline
-    held = find_damage(source, timeline, observer) if known is None else tuple(known)
+    found = known(timeline)
+    held = find_damage(source, timeline, observer) if found is None else tuple(found)
     timeline = replace(timeline, held=held)
     if held:
         observer(Notice(_damage_text(source, timeline)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,6 +51,8 @@ class PacketList:
     """Times of the video packets that the container marks as damaged, in stored order."""
     unreadable: str | None
     """Reason why the file can't be read to its end; None if it can."""
+    digest: str
+    """BLAKE2b of all packets of all streams, with their times."""
 
 
 def list_packets(
@@ -66,7 +69,10 @@ def list_packets(
     count = timed = corrupt_others = 0
     corrupt: list[int] = []
     reader = _PacketReader(source, container)
+    digest = hashlib.blake2b(digest_size=32)
     for packet in reader:
+        digest.update(f"{packet.stream_index} {packet.pts} {packet.dts} {packet.size}:".encode())
+        digest.update(packet)
         corrupt_others += packet.is_corrupt and packet.stream_index != video.index
         if packet.pts is not None and not packet.is_corrupt:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -95,6 +101,7 @@ def list_packets(
         corrupt_others=corrupt_others,
         corrupt_pts=corrupt,
         unreadable=reader.error,
+        digest=digest.hexdigest(),
     )
 
 

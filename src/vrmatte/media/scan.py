@@ -88,7 +88,7 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
             )
         )
     observer(Finished("scan"))
-    return _timeline(source, pts, end_pts)
+    return _timeline(source, pts, end_pts, packets.digest)
 
 
 def _times(
@@ -260,9 +260,22 @@ def _times_by_decoding(
     return pts, pts[-1] + (last_duration or average or round(1 / (rate * source.time_base)) or 1)
 
 
-def _timeline(source: SourceInfo, pts: list[int], end_pts: int) -> Timeline:
+def content_identity(path: Path, timeline: Timeline) -> str:
+    """Identify a file by its fingerprint and all its packets, which the scan has read.
+
+    The fingerprint alone doesn't tell a damaged file from a better copy of the same size.
+
+    Raises:
+        InputError: the file can't be read.
+    """
+    text = f"{fingerprint(path)} {timeline.content_digest}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _timeline(source: SourceInfo, pts: list[int], end_pts: int, digest: str) -> Timeline:
     try:
-        return Timeline(np.array(pts, np.int64), source.time_base, end_pts)
+        times = np.array(pts, np.int64)
+        return Timeline(times, source.time_base, end_pts, content_digest=digest)
     except InputError as error:
         raise InputError(
             f"{source.path}: {error}. Remux the video into MP4 or MOV first"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from vrmatte.errors import InputError
 from vrmatte.media.probe import SourceInfo, probe
+from vrmatte.media.scan import content_identity, scan_timeline
+from vrmatte.progress import ignore
 from vrmatte.settings.config import InputConfig
 
 
@@ -67,6 +69,55 @@ def check_source(source: SourceInfo) -> None:
             f"{where}is {width}x{height}; the height must be even, because 4:2:0 video stores "
             "colour for every second line. Re-export it at an even size"
         )
+
+
+class UnchangedSource:
+    """Checks that a file is still the one that a run began with.
+
+    Its size, times and number in the file system are compared; if any differs, all its packets are
+    read again.
+    """
+
+    def __init__(self, source: SourceInfo) -> None:
+        """Note the state of the file, before anything else is read from it."""
+        self._source = source
+        self._stamp = _stamp(source.path)
+        self.identity = ""
+        """From `content_identity`, once the file was scanned."""
+
+    def check(self) -> None:
+        """Check the file.
+
+        Raises:
+            InputError: it is another one, or was changed.
+        """
+        stamp = _stamp(self._source.path)
+        if stamp == self._stamp:
+            return
+        if not self.identity or self._scanned() != self.identity:
+            raise InputError(
+                f"{self._source.path}: was replaced or changed during the run. Nothing made from "
+                "the new content was kept; run the same command again once the file is complete"
+            )
+        self._stamp = stamp
+
+    def _scanned(self) -> str | None:
+        try:
+            timeline = scan_timeline(self._source, ignore, "hold")
+            return content_identity(self._source.path, timeline)
+        except InputError:
+            return None
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(
+            f"{path}: can't be read any more: {error.strerror or error}. Bring it back and run the "
+            "same command again, finished chunks are kept"
+        ) from error
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev
 
 
 def source_notices(source: SourceInfo) -> tuple[str, ...]:
