@@ -171,6 +171,9 @@ class Timeline:
     """End of the last frame's display, in `time_base` units."""
     held: tuple[HeldSpan, ...] = ()
     """Damaged ranges, in ascending order."""
+    origin_pts: int = 0
+    """Where the file begins, in `time_base` units: recordings of streams often begin after hours.
+    Seconds count from here."""
     content_digest: str = ""
     """Of all packets of the file; empty where the times were not scanned."""
 
@@ -185,10 +188,23 @@ class Timeline:
         return len(self.pts)
 
     def seconds(self, index: int) -> float:
-        """Return the presentation time of frame `index` in seconds."""
-        return float(int(self.pts[index]) * self.time_base)
+        """Return the presentation time of frame `index` in seconds from the file's beginning."""
+        return float((int(self.pts[index]) - self.origin_pts) * self.time_base)
+
+    @property
+    def end_seconds(self) -> float:
+        """The end of the last frame in seconds from the file's beginning."""
+        return float((self.end_pts - self.origin_pts) * self.time_base)
+
+    def index_at(self, seconds: float) -> int:
+        """Return the first frame shown at or after a time; the number of frames if there is none.
+
+        Seconds count from the file's beginning, as in `seconds`.
+        """
+        ticks = round(Fraction(seconds) / self.time_base) + self.origin_pts
+        return int(np.searchsorted(self.pts, ticks))
 
     def slice(self, first: int, last: int) -> Timeline:
         """Return the unchanged times of frames first..last-1; decoding needs the whole timeline."""
         end = int(self.pts[last]) if last < len(self.pts) else self.end_pts
-        return Timeline(self.pts[first:last], self.time_base, end)
+        return replace(self, pts=self.pts[first:last], end_pts=end, held=(), content_digest="")

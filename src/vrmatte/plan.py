@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, replace
 from fractions import Fraction
 
-import numpy as np
-
 from vrmatte.compose.view import SourceView
 from vrmatte.deliverables.decide import (
     Deliverable,
@@ -30,6 +28,7 @@ from vrmatte.matting.engines.choose import network_scale
 from vrmatte.matting.engines.masked import MASKED_VERSION
 from vrmatte.matting.stereo_matting import stereo_parameters
 from vrmatte.matting.viewport_matting import SizedPath
+from vrmatte.media.containers.copied_streams import Window
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.source import source_notices
 from vrmatte.settings.config import Config
@@ -73,8 +72,9 @@ class Plan:
     """All frames of the source."""
     rate: Fraction
     """Nominal frame rate; times never derive from it."""
-    window: tuple[Fraction, Fraction] | None
-    """Seconds of the source to process; None: all of it."""
+    window: Window | None
+    """Times of the source that finished files cover, from 0 on; None: all, with the source's own
+    times."""
     chunks: tuple[Chunk, ...]
     viewports: tuple[SizedPath, ...] | None
     """Viewports with their network sizes; None: whole eyes."""
@@ -108,11 +108,12 @@ class Plan:
 
     @property
     def promised(self) -> Timeline:
-        """The frames of a finished file: a part starts at 0, a whole video keeps its times."""
+        """The frames of a finished file, with their times in it."""
         line = self.selected
         if self.window is None:
             return line
-        return Timeline(line.pts - line.pts[0], line.time_base, line.end_pts - int(line.pts[0]))
+        begin = round(self.window[0] / line.time_base)
+        return Timeline(line.pts - begin, line.time_base, line.end_pts - begin)
 
     def matte_parameters(self) -> list[Parameters]:
         """Return what shapes each chunk's matte, including the state after the chunk before."""
@@ -298,8 +299,6 @@ def make_plan(
     """
     rate = _nominal_rate(source, timeline)
     first, last = _selection(timeline, config)
-    whole = (first, last) == (0, len(timeline))
-    window = None if whole else _window(timeline, first, last)
     deliverables, notices = decide_deliverables(source, timeline.time_base, rate, config)
     notices = (*source_notices(source), *notices)
     return Plan(
@@ -307,7 +306,7 @@ def make_plan(
         fingerprint=fingerprint,
         timeline=timeline,
         rate=rate,
-        window=window,
+        window=_window(timeline, first, last),
         chunks=_chunks(first, last, chunk_frames or _chunk_frames(rate, config), config),
         viewports=_sized(subjects, config, source.eye_projection),
         subjects=subjects,
@@ -333,21 +332,19 @@ def _nominal_rate(source: SourceInfo, timeline: Timeline) -> Fraction:
 
 def _selection(timeline: Timeline, config: Config) -> tuple[int, int]:
     start, end = config.input.start, config.input.end
-    first, last = 0, len(timeline)
-    if start is not None:
-        first = int(np.searchsorted(timeline.pts, round(Fraction(start) / timeline.time_base)))
-    if end is not None:
-        last = int(np.searchsorted(timeline.pts, round(Fraction(end) / timeline.time_base)))
+    first = 0 if start is None else timeline.index_at(start)
+    last = len(timeline) if end is None else timeline.index_at(end)
     if first >= last:
-        seconds = float(timeline.end_pts * timeline.time_base)
         raise ConfigError(
             f"input.start={start} and input.end={end} select no frames; the video lasts "
-            f"{seconds:.3f} s"
+            f"{timeline.end_seconds:.3f} s"
         )
     return first, last
 
 
-def _window(timeline: Timeline, first: int, last: int) -> tuple[Fraction, Fraction]:
+def _window(timeline: Timeline, first: int, last: int) -> Window | None:
+    if (first, last) == (0, len(timeline)):
+        return (timeline.origin_pts * timeline.time_base, None) if timeline.origin_pts else None
     end = int(timeline.pts[last]) if last < len(timeline) else timeline.end_pts
     return int(timeline.pts[first]) * timeline.time_base, end * timeline.time_base
 

@@ -562,7 +562,7 @@ def limited() -> None:
 def test_damaged_videos_are_probed(tmp_path, clips, name):
     """In a process of its own: a crash of FFmpeg would take all with it."""
     seed = 0 if _TOLD is None else random.SystemRandom().randrange(1 << 40)
-    script = SUPPORT / "fuzzed_probe.py"
+    script = SUPPORT / "media" / "fuzzed_probe.py"
     command = [sys.executable, str(script), str(clips[name]), str(tmp_path), str(seed), str(CASES)]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limited, check=False)
     lines = done.stdout.splitlines() or ["nothing"]

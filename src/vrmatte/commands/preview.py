@@ -23,7 +23,7 @@ from vrmatte.media.damage import read_timeline
 from vrmatte.media.decode import decode_after_seek, read_frames
 from vrmatte.media.planes import to_planar
 from vrmatte.media.probe import SourceInfo
-from vrmatte.media.scan import fingerprint
+from vrmatte.media.scan import fingerprint, origin_pts
 from vrmatte.media.source import open_source
 from vrmatte.people.detect import detect_stereo
 from vrmatte.people.document import rounded
@@ -130,7 +130,7 @@ def _moment(source: SourceInfo, at_seconds: float, config: Config, observer: Obs
     if config.people.file is None:
         frame = _frame_at(source, at_seconds)
         people = _people_in(frame, source, config, observer)
-        return _Moment(frame, 0, float(frame.pts * source.time_base), people)
+        return _Moment(frame, 0, _seconds_of(source, frame), people)
     timeline = read_timeline(source, config.input.on_damage, observer)
     index = _index_at(source, timeline, at_seconds)
     identity = fingerprint(source.path)
@@ -139,9 +139,13 @@ def _moment(source: SourceInfo, at_seconds: float, config: Config, observer: Obs
         return _Moment(next(frames), index, timeline.seconds(index), people)
 
 
+def _seconds_of(source: SourceInfo, frame: PlanarFrame) -> float:
+    begin = origin_pts(source, source.start_seconds)
+    return float((frame.pts - begin) * source.time_base)
+
+
 def _index_at(source: SourceInfo, timeline: Timeline, at_seconds: float) -> int:
-    wanted = round(Fraction(at_seconds) / timeline.time_base)
-    index = int(np.searchsorted(timeline.pts, wanted))
+    index = timeline.index_at(at_seconds)
     if index == len(timeline):
         raise _too_late(source, at_seconds, timeline.seconds(index - 1))
     return index
@@ -154,7 +158,8 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
         ConfigError: the video ends before that time.
         DamagedInputError: no frame can be decoded there.
     """
-    wanted = round(Fraction(at_seconds) / source.time_base)
+    begin = origin_pts(source, source.start_seconds)
+    wanted = begin + round(Fraction(at_seconds) / source.time_base)
     last: int | None = None
     for tolerant in (False, True):
         with closing(decode_after_seek(source, wanted, tolerant=tolerant)) as frames:
@@ -170,7 +175,7 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
             f"{source.path}: no frame can be decoded at {at_seconds:g} s; choose another --at, "
             "or copy the file again"
         )
-    raise _too_late(source, at_seconds, float(last * source.time_base))
+    raise _too_late(source, at_seconds, float((last - begin) * source.time_base))
 
 
 def _too_late(source: SourceInfo, at_seconds: float, last_seconds: float) -> ConfigError:

@@ -202,7 +202,7 @@ def _span(plan: Plan, failure: Failure) -> str:
 def seconds_of(plan: Plan, failure: Failure) -> tuple[float, float]:
     """Return the first and last time of a failed chunk in the source."""
     line = plan.timeline.slice(*failure.frames)
-    return line.seconds(0), float(line.end_pts * line.time_base)
+    return line.seconds(0), line.end_seconds
 
 
 @contextmanager

@@ -54,12 +54,13 @@ class JobFolder:
         """Return the folder of a chunk's files."""
         return self.folder / "chunks" / f"{index:06d}"
 
-    def check_space(self, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def check_space(self, reserve_bytes: int | None = None) -> None:
         """Check that there is room for another chunk.
 
         Raises:
             DiskFullError: less than the reserve is free.
         """
+        reserve_bytes = RESERVE_BYTES if reserve_bytes is None else reserve_bytes
         free = shutil.disk_usage(self.folder).free
         if free < reserve_bytes:
             raise DiskFullError(

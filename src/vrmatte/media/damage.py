@@ -254,7 +254,7 @@ def _damage_text(source: SourceInfo, timeline: Timeline) -> str:
 def _end_seconds(timeline: Timeline, span: HeldSpan) -> float:
     if span.last < len(timeline):
         return timeline.seconds(span.last)
-    return float(timeline.end_pts * timeline.time_base)
+    return timeline.end_seconds
 
 
 def _index_at(timeline: Timeline, seconds: float) -> int:

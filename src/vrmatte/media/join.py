@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.container
@@ -25,6 +25,7 @@ from vrmatte.frames import Timeline
 from vrmatte.media.containers.copied_streams import (
     CopiedStreams,
     CopySpan,
+    Window,
     add_copies,
     choose_carried,
     copied_packets,
@@ -34,6 +35,9 @@ from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import WRITING_ERRORS, file_url, open_input, writing_error
 from vrmatte.platform_support import remove_file
 from vrmatte.progress import Advanced, Finished, Observer, Started
+
+if TYPE_CHECKING:
+    from av.container.core import Chapter
 
 _LARGEST_TIMESCALE = 2**31 - 1
 
@@ -54,8 +58,8 @@ class JoinRequest:
     """Source of the other streams; None for video only."""
     carry: tuple[int, ...] = ()
     """Indices of the source's streams to copy."""
-    window: tuple[Fraction, Fraction] | None = None
-    """Range of the source in seconds where only part of it is processed; times then start at 0."""
+    window: Window | None = None
+    """Range of the source that the file covers, from 0 on; None: all, with the source's times."""
 
 
 def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
@@ -110,11 +114,11 @@ def _clock(request: JoinRequest, carried: CopiedStreams) -> MatroskaClock | None
     return choose_clock(earliest, (request.timeline.time_base, *carried.time_bases))
 
 
-def kept_span(window: tuple[Fraction, Fraction] | None, tick: Fraction | None) -> CopySpan | None:
+def kept_span(window: Window | None, tick: Fraction | None) -> CopySpan | None:
     """Return the range of the source whose packets a file keeps; None for all.
 
     Args:
-        window: range of the source in seconds where only part of it is processed.
+        window: range of the source that the file covers.
         tick: seconds per tick of a Matroska or WebM file, whose times can't be arbitrarily early;
             None for mp4 and mov.
     """
@@ -143,8 +147,9 @@ def _join(
         return
     with open_input(request.source) as source:
         copies = add_copies(carried, source, output)
-        if request.window is None:
-            output.set_chapters(source.chapters())
+        if request.window is None or request.window[1] is None:
+            begin = request.window[0] if request.window else Fraction(0)
+            output.set_chapters([_shifted(chapter, begin) for chapter in source.chapters()])
         output.metadata.update(_carried_metadata(source))
         if copies:
             span = kept_span(request.window, clock.tick if clock else None)
@@ -199,6 +204,12 @@ def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]
             yield packet
             index += 1
         first += len(chunk_ranks)
+
+
+def _shifted(chapter: Chapter, begin: Fraction) -> Chapter:
+    """Return a chapter with `begin` seconds subtracted from its times."""
+    offset = round(begin / Fraction(chapter["time_base"] or 1))
+    return {**chapter, "start": chapter["start"] - offset, "end": chapter["end"] - offset}
 
 
 def _origin(request: JoinRequest, time_base: Fraction) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av.error
@@ -43,6 +44,8 @@ class PacketList:
     """Every video packet has a distinct time."""
     is_progressive: bool
     """No packet holds a single field of an interlaced frame."""
+    start_seconds: Fraction
+    """Start of the first packet of all streams that is shown or heard; 0 if there is none."""
     end_seconds: dict[int, float]
     """End of each stream's last undamaged packet."""
     corrupt_others: int
@@ -66,6 +69,7 @@ def list_packets(
     shown: list[tuple[int, int]] = []
     keys: list[int] = []
     ends: dict[int, float] = {}
+    starts: dict[int, Fraction] = {}
     count = timed = corrupt_others = 0
     corrupt: list[int] = []
     reader = _PacketReader(source, container)
@@ -77,6 +81,9 @@ def list_packets(
         if packet.pts is not None and not packet.is_corrupt:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
+            begin = packet.pts * Fraction(packet.time_base)
+            if not packet.is_discard:
+                starts[packet.stream_index] = min(begin, starts.get(packet.stream_index, begin))
         if packet.stream_index != video.index:
             continue
         count += 1
@@ -97,6 +104,7 @@ def list_packets(
         key_pts=sorted(keys),
         is_complete=timed == count and len(set(pts)) == len(pts),
         is_progressive=video.codec_context.field_order in _PROGRESSIVE,
+        start_seconds=min(starts.values(), default=Fraction(0)),
         end_seconds=ends,
         corrupt_others=corrupt_others,
         corrupt_pts=corrupt,

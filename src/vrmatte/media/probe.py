@@ -89,7 +89,8 @@ class SourceInfo:
     duration_seconds: float | None
     rotation_deg: int
     """Counterclockwise rotation that players apply, -180..180."""
-    start_pts: int | None
+    start_seconds: Fraction
+    """Start of the earliest stream, by the headers; below 0 where an edit list hides its start."""
     stereo: StereoName
     eyes_swapped: bool
     """The right eye is first (left or on top)."""
@@ -172,7 +173,7 @@ def probe(
             frames_from_header=video.frames or None,
             duration_seconds=_duration_seconds(container, video),
             rotation_deg=first.rotation,
-            start_pts=video.start_time,
+            start_seconds=Fraction(container.start_time or 0, av.time_base),
             stereo=geometry.stereo,
             eyes_swapped=geometry.eyes_swapped,
             projection=geometry.projection,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import math
 import os
 from collections.abc import Iterator
 from fractions import Fraction
@@ -41,6 +42,7 @@ _ONE_FRAME_PER_PACKET = frozenset(
 )
 _HEAD_FRAMES = 24
 _SAMPLE_BYTES = 1 << 20
+_LONGEST_DELAY_SECONDS = 1
 
 
 def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = "stop") -> Timeline:
@@ -88,7 +90,7 @@ def scan_timeline(source: SourceInfo, observer: Observer, on_damage: OnDamage = 
             )
         )
     observer(Finished("scan"))
-    return _timeline(source, pts, end_pts, packets.digest)
+    return _timeline(source, pts, end_pts, packets)
 
 
 def _times(
@@ -272,10 +274,27 @@ def content_identity(path: Path, timeline: Timeline) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _timeline(source: SourceInfo, pts: list[int], end_pts: int, digest: str) -> Timeline:
+def origin_pts(source: SourceInfo, start_seconds: Fraction) -> int:
+    """Return where a file begins, in units of its video's time base.
+
+    MP4 and MOV delay a track on purpose, by an empty edit, which players show as a delay; a second
+    and more comes from the clock of a recorded stream. The other containers have no such edits.
+    """
+    has_edits = "mov" in source.container.split(",")
+    if start_seconds <= 0 or (has_edits and start_seconds < _LONGEST_DELAY_SECONDS):
+        return 0
+    return math.floor(start_seconds / source.time_base)
+
+
+def _timeline(source: SourceInfo, pts: list[int], end_pts: int, packets: PacketList) -> Timeline:
     try:
-        times = np.array(pts, np.int64)
-        return Timeline(times, source.time_base, end_pts, content_digest=digest)
+        return Timeline(
+            np.array(pts, np.int64),
+            source.time_base,
+            end_pts,
+            origin_pts=origin_pts(source, packets.start_seconds),
+            content_digest=packets.digest,
+        )
     except InputError as error:
         raise InputError(
             f"{source.path}: {error}. Remux the video into MP4 or MOV first"

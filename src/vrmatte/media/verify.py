@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
-from vrmatte.media.containers.copied_streams import CopySpan
+from vrmatte.media.containers.copied_streams import CopySpan, Window, as_copied
 from vrmatte.media.decode import decode_with_alpha
 from vrmatte.media.join import kept_span
 from vrmatte.media.opening import open_input
@@ -50,6 +50,7 @@ class _StreamTally:
 
     def __init__(self, stream: Stream) -> None:
         context = cast(Any, stream).codec_context
+        self._stream = stream
         self.tick = float(stream.time_base or 1)
         self.is_pcm = context is not None and context.name.startswith("pcm_")
         self._payloads = hashlib.sha256()
@@ -57,9 +58,10 @@ class _StreamTally:
         self._seconds = array("d")
 
     def add(self, packet: Packet[Any]) -> None:
-        self._payloads.update(bytes(packet))
+        payload = as_copied(self._stream, bytes(packet))
+        self._payloads.update(payload)
         self._packets += 1
-        self._bytes += packet.size
+        self._bytes += len(payload)
         self._seconds.append(float((packet.pts or 0) * Fraction(packet.time_base or 1)))
 
     @property
@@ -76,7 +78,7 @@ def verify_copies(
     path: Path,
     source: Path,
     carried: Sequence[int],
-    window: tuple[Fraction, Fraction] | None = None,
+    window: Window | None = None,
 ) -> list[PacketDigest]:
     """Compare the streams after the video of `path` with the source's `carried` streams.
 

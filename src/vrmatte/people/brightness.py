@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vrmatte.people.detect import ViewBox
+from vrmatte.people.detect import Pictures, ViewBox
 
 _LEAST_MEAN = 140
 _LEAST_PX = 60
@@ -22,7 +21,7 @@ class BrightnessDetector:
     name = "brightness"
     input_px = 320
 
-    def detect(self, pictures: npt.NDArray[np.uint8]) -> Sequence[Sequence[ViewBox]]:
+    def detect(self, pictures: Pictures) -> list[list[ViewBox]]:
         """Return the boxes in each of n views (n, h, w, 3), RGB 0..255."""
         return [_boxes(picture.mean(axis=2) > _LEAST_MEAN) for picture in pictures]
 

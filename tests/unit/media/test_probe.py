@@ -39,7 +39,7 @@ def test_facts_of_a_plain_clip(clip: Path) -> None:
     assert source.average_rate == Fraction(30000, 1001)
     assert source.frames_from_header == 30
     assert source.duration_seconds == pytest.approx(1.001)
-    assert (source.start_pts, source.rotation_deg, source.chapters) == (0, 0, 0)
+    assert (source.start_seconds, source.rotation_deg, source.chapters) == (0, 0, 0)
     assert (source.pixel_format, source.layout) == ("yuv420p", YUV420P)
     assert [(s.index, s.kind, s.codec) for s in source.streams] == [
         (1, "audio", "aac"),

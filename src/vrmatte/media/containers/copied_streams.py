@@ -21,6 +21,7 @@ from vrmatte.media.opening import open_input
 
 _USUAL_LAYOUT = {1: "mono", 2: "stereo"}
 _PACKETS_TO_SEARCH = 4000
+_PACKETS_TO_TRY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ class CopiedStreams:
         return min(self.begins, default=Fraction(0))
 
 
+Window = tuple[Fraction, Fraction | None]
+"""Seconds of the source at which a finished file begins and ends; None: at its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class CopySpan:
     """A range of the source in seconds; packets that begin in it are copied."""
@@ -68,6 +73,20 @@ class CopySpan:
         return self.start <= begins and (self.end is None or begins < self.end)
 
 
+def as_copied(stream: Stream, payload: bytes) -> bytes:
+    """Return a packet's payload as MP4, MOV, Matroska and WebM store it.
+
+    MPEG-TS carries AAC with an ADTS header before every frame (ISO/IEC 13818-7, 6.2); the other
+    containers store its content once, in the header of the track.
+    """
+    context = stream.codec_context
+    has_header = context is not None and context.name == "aac" and not context.extradata
+    if has_header and len(payload) > 2 and payload[0] == 0xFF and payload[1] & 0xF6 == 0xF0:
+        has_checksum = not payload[1] & 1
+        return payload[9 if has_checksum else 7 :]
+    return payload
+
+
 def choose_carried(source: Path, indices: Sequence[int], container: FileFormat) -> CopiedStreams:
     """Mux each stream of `source` into a trial file; chapter tracks are left to the muxer."""
     carried: list[int] = []
@@ -76,47 +95,72 @@ def choose_carried(source: Path, indices: Sequence[int], container: FileFormat) 
         wanted = [opened.streams[i] for i in indices]
         streams = [stream for stream in wanted if stream.discard != Discard.all]
         first = _first_packets(opened, streams)
+        # Before the trials, which change the times of packets to those of their containers.
+        begin_of = {index: _begin(packets[0]) for index, packets in first.items()}
         for stream in streams:
-            if _is_accepted(stream, first.get(stream.index), container):
+            fault = _trial_copy(stream, first.get(stream.index, ()), container)
+            if fault is None:
                 carried.append(stream.index)
             else:
                 codec = stream.codec_context.name if stream.codec_context else "unknown codec"
-                reason = f"{'mkv' if container == 'matroska' else container} doesn't support it"
-                dropped.append(SkippedStream(stream.index, f"{stream.type} ({codec})", reason))
-        begins = [
-            (first[i].pts or 0) * Fraction(first[i].time_base or 1) for i in carried if i in first
-        ]
+                dropped.append(SkippedStream(stream.index, f"{stream.type} ({codec})", fault))
+        begins = [begin_of[index] for index in carried if index in begin_of]
         time_bases = [Fraction(opened.streams[i].time_base or 1) for i in carried]
     return CopiedStreams(tuple(carried), tuple(dropped), tuple(begins), tuple(time_bases))
 
 
+def _begin(packet: Packet[Any]) -> Fraction:
+    return (packet.pts or 0) * Fraction(packet.time_base or 1)
+
+
 def _first_packets(
     source: av.container.InputContainer, streams: Sequence[Stream]
-) -> dict[int, Packet[Any]]:
-    """Return the first packet of each stream; sparse streams such as subtitles may have none."""
-    first: dict[int, Packet[Any]] = {}
+) -> dict[int, list[Packet[Any]]]:
+    """Return the first packets of each stream; sparse streams such as subtitles may have none."""
+    first: dict[int, list[Packet[Any]]] = {}
     if not streams:
         return first
     for number, packet in enumerate(source.demux(list(streams))):
         if packet.size:
-            first.setdefault(packet.stream_index, packet)
-        if len(first) == len(streams) or number >= _PACKETS_TO_SEARCH:
+            found = first.setdefault(packet.stream_index, [])
+            if len(found) < _PACKETS_TO_TRY:
+                found.append(packet)
+        is_full = len(first) == len(streams) and all(
+            len(found) == _PACKETS_TO_TRY for found in first.values()
+        )
+        if is_full or number >= _PACKETS_TO_SEARCH:
             break
     return first
 
 
-def _is_accepted(stream: Stream, packet: Packet[Any] | None, container: FileFormat) -> bool:
-    """Return True if the container accepts the stream; some refuse only at the first packet."""
+def _trial_copy(
+    stream: Stream, packets: Sequence[Packet[Any]], container: FileFormat
+) -> str | None:
+    """Copy some packets into a file in memory and read them back; return why that fails, or None.
+
+    Some containers refuse a stream only at its first packet, or write a track that can't be read.
+    """
+    name = "mkv" if container == "matroska" else container
+    expected = b"".join(as_copied(stream, bytes(packet)) for packet in packets)
+    file = BytesIO()
     try:
-        with av.open(BytesIO(), "w", format=container) as trial:
+        with av.open(file, "w", format=container) as trial:
             copy = _add_copy(stream, trial)
             trial.start_encoding()
-            if packet is not None:
+            for packet in packets:
                 packet.stream = copy
                 trial.mux_one(packet)
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
-        return False
-    return True
+        return f"{name} doesn't support it"
+    if not packets:
+        return None
+    file.seek(0)
+    try:
+        with av.open(file, "r") as written:
+            found = b"".join(bytes(packet) for packet in written.demux() if packet.size)
+    except (av.error.FFmpegError, OSError, ValueError):
+        return f"its copy in {name} can't be read"
+    return None if found == expected else f"its copy in {name} differs"
 
 
 def _add_copy(stream: Stream, output: av.container.OutputContainer) -> Stream:
