@@ -161,8 +161,9 @@ def _frame_at(source: SourceInfo, at_seconds: float) -> PlanarFrame:
     begin = origin_pts(source, source.start_seconds)
     wanted = begin + round(Fraction(at_seconds) / source.time_base)
     last: int | None = None
-    for tolerant in (False, True):
-        with closing(decode_after_seek(source, wanted, tolerant=tolerant)) as frames:
+    # MPEG-TS has no index, and seeking in a short one may miss every key frame.
+    for seek, tolerant in ((wanted, False), (wanted, True), (None, True)):
+        with closing(decode_after_seek(source, seek, tolerant=tolerant)) as frames:
             for frame in frames:
                 is_whole = (frame.width, frame.height) == (source.width, source.height)
                 if frame.pts is None or not is_whole or frame.is_corrupt:

@@ -46,6 +46,7 @@ class ChunkWriter:
         self._draft = draft_path(path)
         self._spec = spec
         self._time_base = time_base
+        self._nominal_ticks = max(1, round(time_base.denominator / rate))
         self._first_pts: int | None = None
         self._frames = 0
         self._packets = 0
@@ -148,6 +149,8 @@ class ChunkWriter:
         try:
             for packet in packets:
                 self._repair_decode_time(packet)
+                # Without one, edit lists of mp4 and mov hide the last frame of a chunk.
+                packet.duration = packet.duration or self._nominal_ticks
                 self._packets += 1
                 self._container.mux(packet)
         except WRITING_ERRORS as error:

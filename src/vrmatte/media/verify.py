@@ -127,7 +127,7 @@ def _check_payload(where: str, copy: _StreamTally, original: _StreamTally) -> No
 def _check_times(
     where: str, copy: _StreamTally, original: _StreamTally, origin: float, *, may_guess_hidden: bool
 ) -> None:
-    """Compare packet times with the source's, to within half a tick of the source's clock.
+    """Compare packet times with the source's, to within half a tick of the coarser clock of both.
 
     Args:
         where: prefix of the error.
@@ -137,7 +137,8 @@ def _check_times(
         may_guess_hidden: readers of Matroska guess the times of packets before 0; ignore those.
     """
     expected, actual = original.seconds - origin, copy.seconds
-    differs = np.abs(actual - expected) > original.tick / 2 + _SLACK_SECONDS
+    tolerance = max(original.tick, copy.tick) / 2 + _SLACK_SECONDS
+    differs = np.abs(actual - expected) > tolerance
     if may_guess_hidden:
         differs &= expected >= 0
     if differs.any():

@@ -1,0 +1,133 @@
+"""Sources as recorders and converters leave them: stream formats, late clocks, other tracks."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from support.brightness import MATTES_ALONE, brightness_config
+from support.media.media_fixtures import write_clip
+from vrmatte.commands.preview import preview_frame
+from vrmatte.commands.run import matte_video
+from vrmatte.commands.verify import verify_output
+from vrmatte.errors import ConfigError
+from vrmatte.media.probe import probe
+from vrmatte.media.scan import scan_timeline
+from vrmatte.progress import Notice, ignore
+from vrmatte.report.report import RunReport
+
+FRAMES = 24
+ALL = ("greenscreen", "matte-lossless", "prores4444")
+
+
+def run(video: Path, out: Path, *, deliver=ALL, notices=None, **limits) -> RunReport:
+    settings = {
+        "output": {"deliver": deliver, "report": "json", "encoder": "software"},
+        "processing": {"chunk_size": 8},
+        "input": limits,
+    }
+
+    def observe(event: object) -> None:
+        if notices is not None and isinstance(event, Notice):
+            notices.append(event.text)
+
+    return matte_video(video, out, brightness_config(MATTES_ALONE, settings), observer=observe)
+
+
+def remuxed(source: Path, target: Path, offset_seconds: float = 0, **options: str) -> Path:
+    """Copy all streams into the container of the target's suffix, later by some seconds."""
+    with (
+        av.open(str(source)) as reading,
+        av.open(str(target), "w", options={"avoid_negative_ts": "disabled", **options}) as writing,
+    ):
+        copies = {s.index: writing.add_stream_from_template(s) for s in reading.streams}
+        for packet in reading.demux():
+            if packet.dts is None:
+                continue
+            offset = round(Fraction(offset_seconds) / packet.time_base)
+            packet.pts += offset
+            packet.dts += offset
+            packet.stream = copies[packet.stream_index]
+            writing.mux(packet)
+    return target
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip_LR_180.mp4"
+    write_clip(path, frames=FRAMES, audio=["aac"])
+    return path
+
+
+def starts(path: Path) -> list[float]:
+    """The first time of each stream, in seconds."""
+    with av.open(str(path)) as container:
+        first: dict[int, float] = {}
+        for packet in container.demux():
+            if packet.size:
+                time = float(packet.pts * packet.time_base)
+                first[packet.stream_index] = min(time, first.get(packet.stream_index, time))
+        return list(first.values())
+
+
+def payloads(path: Path, kind: str = "audio") -> list[bytes]:
+    with av.open(str(path)) as container:
+        streams = [stream for stream in container.streams if stream.type == kind]
+        return [bytes(packet) for packet in container.demux(streams) if packet.size]
+
+
+def test_aac_of_a_transport_stream_is_copied_without_its_headers(clip, tmp_path):
+    source = remuxed(clip, tmp_path / "clip_LR_180.ts")
+    assert all(payload[0] == 0xFF for payload in payloads(source))
+    report = run(source, tmp_path / "out")
+    for file in report.files:
+        copied = payloads(file.path)
+        assert copied == payloads(clip)[-len(copied) :]
+        assert len(copied) >= len(payloads(clip)) - 1  # priming before the first video frame
+    assert all(checked.problem is None for checked in verify_output(tmp_path / "out"))
+
+
+LATE = [("clip_LR_180.mkv", 7200), ("clip_LR_180.ts", 36000), ("clip_LR_180.mp4", 7200)]
+
+
+@pytest.mark.parametrize(("name", "offset"), LATE)
+def test_a_recording_that_begins_after_hours_begins_at_0(clip, tmp_path, name, offset):
+    source = remuxed(clip, tmp_path / name, offset)
+    assert min(starts(source)) > 1000
+    report = run(source, tmp_path / "out")
+    for file in report.files:
+        assert min(starts(file.path)) < 0.1
+        with av.open(str(file.path)) as container:
+            assert container.duration < 2 * av.time_base, "an empty edit in front"
+    # Video and audio keep their distance.
+    expected = scan_timeline(probe(clip), ignore)
+    made = scan_timeline(probe(next((tmp_path / "out").glob("*greenscreen.mp4"))), ignore)
+    step = expected.seconds(1) - expected.seconds(0)
+    assert made.seconds(1) - made.seconds(0) == pytest.approx(step, abs=1e-3)
+    assert all(checked.problem is None for checked in verify_output(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(("name", "offset"), LATE)
+def test_times_count_from_the_beginning_of_the_file(clip, tmp_path, name, offset):
+    source = remuxed(clip, tmp_path / name, offset)
+    report = run(source, tmp_path / "part", deliver=("greenscreen",), start=0.2, end=0.5)
+    assert 8 <= report.frames <= 10
+    preview = preview_frame(source, 0.4, tmp_path / "p.png", brightness_config(MATTES_ALONE))
+    assert preview.at_seconds == pytest.approx(0.4, abs=0.05)
+    with pytest.raises(ConfigError, match=r"the last frame of .* is at 0\.\d+ s"):
+        preview_frame(source, 7200.4, tmp_path / "q.png", brightness_config(MATTES_ALONE))
+    with pytest.raises(ConfigError, match=r"select no frames; the video lasts 0\.\d+ s"):
+        run(source, tmp_path / "beyond", start=5)
+
+
+def test_a_short_delay_by_an_edit_list_is_kept(tmp_path):
+    """Players show it; a mask beside the source must have it too."""
+    source = tmp_path / "clip_LR_180.mp4"
+    write_clip(source, frames=FRAMES, start_offset=Fraction(1, 5), audio=["aac"])
+    report = run(source, tmp_path / "out", deliver=("greenscreen",))
+    begins = scan_timeline(probe(source), ignore).seconds(0)
+    assert begins == pytest.approx(0.2, abs=0.05)
+    assert scan_timeline(probe(report.files[0].path), ignore).seconds(0) == pytest.approx(begins)
