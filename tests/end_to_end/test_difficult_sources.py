@@ -131,3 +131,106 @@ def test_a_short_delay_by_an_edit_list_is_kept(tmp_path):
     begins = scan_timeline(probe(source), ignore).seconds(0)
     assert begins == pytest.approx(0.2, abs=0.05)
     assert scan_timeline(probe(report.files[0].path), ignore).seconds(0) == pytest.approx(begins)
+
+
+def with_subtitles(clip: Path, target: Path, cues: list[tuple[float, float, str]]) -> Path:
+    """Add a subtitle track to a copy of a clip."""
+
+    def clock(seconds: float) -> str:
+        return f"00:00:{seconds:06.3f}".replace(".", ",")
+
+    text = "".join(
+        f"{number}\n{clock(begin)} --> {clock(end)}\n{words}\n\n"
+        for number, (begin, end, words) in enumerate(cues, 1)
+    )
+    written = target.with_suffix(".srt")
+    written.write_text(text)
+    with (
+        av.open(str(clip)) as video,
+        av.open(str(written)) as subtitles,
+        av.open(str(target), "w") as writing,
+    ):
+        sources = (video, subtitles)
+        copies = {
+            (source, stream.index): writing.add_stream_from_template(stream)
+            for source in sources
+            for stream in source.streams
+        }  # before the first packet, with which the header is written
+        for source in sources:
+            for packet in source.demux():
+                if packet.dts is not None:
+                    packet.stream = copies[source, packet.stream_index]
+                    writing.mux(packet)
+    return target
+
+
+def cues_of(path: Path) -> list[tuple[float, float, str]]:
+    with av.open(str(path)) as container:
+        return [
+            (
+                round(float(packet.pts * packet.time_base), 2),
+                round(float((packet.pts + packet.duration) * packet.time_base), 2),
+                bytes(packet).decode(),
+            )
+            for stream in container.streams
+            if stream.type == "subtitle"
+            for packet in container.demux(stream)
+            if packet.size
+        ]
+
+
+CUES = [(0.05, 0.35, "across the start"), (0.4, 0.45, "inside"), (0.5, 0.75, "across the end")]
+
+
+def test_subtitles_across_the_borders_of_a_part_are_kept_and_shortened(clip, tmp_path):
+    source = with_subtitles(clip, tmp_path / "clip_LR_180.mkv", CUES)
+    report = run(source, tmp_path / "out", deliver=("matte-lossless",), start=0.2, end=0.6)
+    begin = scan_timeline(probe(source), ignore)
+    first = begin.seconds(begin.index_at(0.2))
+    last = begin.seconds(begin.index_at(0.6))
+    stored = cues_of(source)
+    expected = [(max(0, cue[0] - first), min(cue[1], last) - first, cue[2]) for cue in stored]
+    assert [cue[2] for cue in expected] == [cue[2] for cue in CUES]
+    for found, wanted in zip(cues_of(report.files[0].path), expected, strict=True):
+        assert found[:2] == pytest.approx(wanted[:2], abs=0.011)
+        assert found[2] == wanted[2]
+    assert all(checked.problem is None for checked in verify_output(tmp_path / "out"))
+
+
+def test_a_track_that_is_empty_in_a_part_is_left_out_and_named(clip, tmp_path):
+    source = with_subtitles(clip, tmp_path / "clip_LR_180.mkv", [(0.02, 0.1, "early")])
+    notices: list[str] = []
+    arguments = {"deliver": ("matte-lossless",), "start": 0.3, "end": 0.6}
+    report = run(source, tmp_path / "out", notices=notices, **arguments)
+    assert cues_of(report.files[0].path) == []
+    assert any("does not contain source stream 2, subtitle (srt)" in text for text in notices)
+    whole = run(source, tmp_path / "whole", deliver=("matte-lossless",))
+    assert [cue[2] for cue in cues_of(whole.files[0].path)] == ["early"]
+
+
+def test_chapters_of_a_late_recording_are_kept(clip, tmp_path):
+    source = tmp_path / "clip_LR_180.mkv"
+    tick = Fraction(1, 1000)
+    chapter = {"id": 1, "start": 7200_100, "end": 7200_500, "time_base": tick, "metadata": {}}
+    late = remuxed(clip, tmp_path / "late.mkv", 7200)
+    with (
+        av.open(str(late)) as reading,
+        av.open(str(source), "w", options={"avoid_negative_ts": "disabled"}) as writing,
+    ):
+        copies = {s.index: writing.add_stream_from_template(s) for s in reading.streams}
+        writing.set_chapters([chapter])
+        for packet in reading.demux():
+            if packet.dts is not None:
+                packet.stream = copies[packet.stream_index]
+                writing.mux(packet)
+    report = run(source, tmp_path / "out", deliver=("matte-lossless",))
+    with av.open(str(report.files[0].path)) as container:
+        (found,) = container.chapters()
+        assert float(found["start"] * found["time_base"]) == pytest.approx(0.121, abs=0.03)
+
+
+@pytest.mark.parametrize("deliver", ["greenscreen", "prores4444", "matte-lossless"])
+def test_the_clock_of_matroska_loses_no_frame(clip, tmp_path, deliver):
+    """Encoders that give no durations made edit lists that hid the last frame of each chunk."""
+    source = remuxed(clip, tmp_path / "clip_LR_180.mkv")
+    assert run(source, tmp_path / "out", deliver=(deliver,)).frames == FRAMES

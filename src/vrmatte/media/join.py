@@ -72,7 +72,8 @@ def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
     observer(Started("join", len(request.timeline), request.target.name))
     carried = CopiedStreams()
     if request.source is not None:
-        carried = choose_carried(request.source, request.carry, request.container)
+        span = None if request.window is None else CopySpan(*request.window)
+        carried = choose_carried(request.source, request.carry, request.container, span)
     clock = _clock(request, carried)
     options = _mp4_options(request, carried)
     if clock:

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 
 from vrmatte.errors import VerificationError
 from vrmatte.frames import Timeline
-from vrmatte.media.containers.copied_streams import CopySpan, Window, as_copied
+from vrmatte.media.containers.copied_streams import CopySpan, Window, as_copied, is_filler
 from vrmatte.media.decode import decode_with_alpha
 from vrmatte.media.join import kept_span
 from vrmatte.media.opening import open_input
@@ -109,7 +109,9 @@ def _tallies(path: Path, indices: Sequence[int], span: CopySpan | None) -> list[
     with open_input(path) as container:
         tallies = {index: _StreamTally(container.streams[index]) for index in indices}
         for packet in container.demux([container.streams[i] for i in indices]):
-            if packet.size and (span is None or span.holds(packet)):
+            if packet.size == 0 or is_filler(packet.stream, bytes(packet)):
+                continue
+            if span is None or span.take(packet):
                 tallies[packet.stream_index].add(packet)
     return list(tallies.values())
 

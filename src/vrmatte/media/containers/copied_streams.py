@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
@@ -16,11 +18,13 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Discard, Stream
 
+from vrmatte.media.containers.mp4_index import lacks_sample_entry
 from vrmatte.media.encoders import FileFormat
 from vrmatte.media.opening import open_input
 
 _USUAL_LAYOUT = {1: "mono", 2: "stereo"}
-_PACKETS_TO_SEARCH = 4000
+_SEEK_MARGIN_SECONDS = 60
+"""Longest subtitle that is found though it begins before the range."""
 _PACKETS_TO_TRY = 8
 
 
@@ -59,18 +63,35 @@ Window = tuple[Fraction, Fraction | None]
 
 @dataclass(frozen=True, slots=True)
 class CopySpan:
-    """A range of the source in seconds; packets that begin in it are copied."""
+    """A range of the source in seconds; packets that begin in it are copied.
+
+    Subtitles that begin before it or end after it are copied too, shortened.
+    """
 
     start: Fraction
     end: Fraction | None = None
     """None: to the end of the source."""
 
-    def holds(self, packet: Packet[Any]) -> bool:
-        """Return True if a packet begins in the range or has no time."""
+    def take(self, packet: Packet[Any]) -> bool:
+        """Return True if a packet is copied; shortens subtitles across the borders in place."""
         if packet.pts is None:
             return True
-        begins = packet.pts * Fraction(packet.time_base or 1)
+        tick = Fraction(packet.time_base or 1)
+        if packet.stream.type == "subtitle" and packet.duration:
+            return self._take_subtitle(packet, tick)
+        begins = packet.pts * tick
         return self.start <= begins and (self.end is None or begins < self.end)
+
+    def _take_subtitle(self, packet: Packet[Any], tick: Fraction) -> bool:
+        assert packet.pts is not None
+        first, last = packet.pts, packet.pts + (packet.duration or 0)
+        begin = max(first, math.ceil(self.start / tick))
+        end = last if self.end is None else min(last, math.floor(self.end / tick))
+        if begin >= end:
+            return False
+        packet.pts = packet.dts = begin
+        packet.duration = end - begin
+        return True
 
 
 def as_copied(stream: Stream, payload: bytes) -> bytes:
@@ -87,18 +108,33 @@ def as_copied(stream: Stream, payload: bytes) -> bytes:
     return payload
 
 
-def choose_carried(source: Path, indices: Sequence[int], container: FileFormat) -> CopiedStreams:
-    """Mux each stream of `source` into a trial file; chapter tracks are left to the muxer."""
+def is_filler(stream: Stream, payload: bytes) -> bool:
+    """Return True for the empty subtitles that MP4 stores between cues, and muxers write anew."""
+    context = stream.codec_context
+    return context is not None and context.name == "mov_text" and payload == b"\0\0"
+
+
+def choose_carried(
+    source: Path,
+    indices: Sequence[int],
+    container: FileFormat,
+    span: CopySpan | None = None,
+) -> CopiedStreams:
+    """Choose the streams of `source` that a file gets: those whose trial copy can be read back.
+
+    Chapter tracks are left to the muxer. Streams without a packet in `span` are left out.
+    """
     carried: list[int] = []
     dropped: list[SkippedStream] = []
     with open_input(source) as opened:
         wanted = [opened.streams[i] for i in indices]
         streams = [stream for stream in wanted if stream.discard != Discard.all]
-        first = _first_packets(opened, streams)
+        first = _first_packets(opened, streams, span)
         # Before the trials, which change the times of packets to those of their containers.
         begin_of = {index: _begin(packets[0]) for index, packets in first.items()}
         for stream in streams:
-            fault = _trial_copy(stream, first.get(stream.index, ()), container)
+            packets = first.get(stream.index)
+            fault = _trial_copy(stream, packets, container) if packets else "it is empty here"
             if fault is None:
                 carried.append(stream.index)
             else:
@@ -114,21 +150,32 @@ def _begin(packet: Packet[Any]) -> Fraction:
 
 
 def _first_packets(
-    source: av.container.InputContainer, streams: Sequence[Stream]
+    source: av.container.InputContainer, streams: Sequence[Stream], span: CopySpan | None
 ) -> dict[int, list[Packet[Any]]]:
-    """Return the first packets of each stream; sparse streams such as subtitles may have none."""
+    """Return the first packets of each stream in a range of the source.
+
+    Sparse streams such as subtitles are searched to the end; video isn't read.
+    """
     first: dict[int, list[Packet[Any]]] = {}
     if not streams:
         return first
-    for number, packet in enumerate(source.demux(list(streams))):
-        if packet.size:
+    for stream in source.streams:
+        if stream not in streams:
+            stream.discard = Discard.all
+    if span is not None and span.start > 0:
+        with suppress(av.error.FFmpegError):
+            source.seek(int((span.start - _SEEK_MARGIN_SECONDS) * av.time_base))
+    for packet in source.demux(list(streams)):
+        if is_filler(packet.stream, bytes(packet)):
+            continue
+        if packet.size and (span is None or span.take(packet)):
             found = first.setdefault(packet.stream_index, [])
             if len(found) < _PACKETS_TO_TRY:
                 found.append(packet)
         is_full = len(first) == len(streams) and all(
             len(found) == _PACKETS_TO_TRY for found in first.values()
         )
-        if is_full or number >= _PACKETS_TO_SEARCH:
+        if is_full:
             break
     return first
 
@@ -152,12 +199,14 @@ def _trial_copy(
                 trial.mux_one(packet)
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
         return f"{name} doesn't support it"
-    if not packets:
-        return None
+    if container in ("mp4", "mov") and lacks_sample_entry(file):
+        return f"{name} can't describe it"
     file.seek(0)
     try:
         with av.open(file, "r") as written:
-            found = b"".join(bytes(packet) for packet in written.demux() if packet.size)
+            copy = written.streams[0]
+            payloads = (bytes(packet) for packet in written.demux() if packet.size)
+            found = b"".join(each for each in payloads if not is_filler(copy, each))
     except (av.error.FFmpegError, OSError, ValueError):
         return f"its copy in {name} can't be read"
     return None if found == expected else f"its copy in {name} differs"
@@ -191,7 +240,9 @@ def copied_packets(
 ) -> Iterator[Packet[Any]]:
     """Yield the source's packets in `span`, with `origin` seconds subtracted from their times."""
     for packet in source.demux([source.streams[index] for index in copies]):
-        if packet.size == 0 or (span is not None and not span.holds(packet)):
+        if packet.size == 0 or is_filler(packet.stream, bytes(packet)):
+            continue
+        if span is not None and not span.take(packet):
             continue
         offset = round(origin / Fraction(packet.time_base or 1))
         packet.pts = None if packet.pts is None else packet.pts - offset

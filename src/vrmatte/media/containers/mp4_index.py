@@ -27,6 +27,8 @@ _FIRST_BOXES = frozenset(
 _MOST_BOXES = 1_000_000
 _BLOCK_ENTRIES = 1 << 16
 _HEADER_BYTES = 8
+_FIRST_ENTRY_BYTES = 8
+"""Version, flags and number of entries come before the first entry of a sample description."""
 _PCM_BLOCK_SAMPLES = 1024
 
 
@@ -42,6 +44,33 @@ def check_claims(path: Path) -> None:
                 _IndexCheck(path, file).check()
     except OSError as error:
         raise InputError(f"{path}: can't be read: {error.strerror or error}") from error
+
+
+def lacks_sample_entry(file: BinaryIO) -> bool:
+    """Return True if a track of an MP4 or MOV file doesn't say what its samples are.
+
+    FFmpeg writes such tracks for formats it can read and not describe; players refuse the file.
+    """
+    size = file.seek(0, os.SEEK_END)
+    pending = [(0, size)]
+    while pending:
+        start, end = pending.pop()
+        while start + _HEADER_BYTES <= end:
+            file.seek(start)
+            head = file.read(16)
+            length, kind = int.from_bytes(head[:4]), head[4:8]
+            content = start + _HEADER_BYTES
+            if length == 1:
+                length, content = int.from_bytes(head[8:16]), start + 16
+            length = length or end - start
+            if length < _HEADER_BYTES:
+                return True
+            if kind in _PARENTS:
+                pending.append((content, min(start + length, end)))
+            if kind == b"stsd" and start + length < content + _FIRST_ENTRY_BYTES + _HEADER_BYTES:
+                return True
+            start += length
+    return False
 
 
 @dataclass(slots=True)
