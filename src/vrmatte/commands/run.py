@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from vrmatte.errors import OutputError
-from vrmatte.frames import HeldSpan, Timeline
+from vrmatte.frames import Timeline
 from vrmatte.jobs.chunks import ChunkWork
 from vrmatte.jobs.failures import refuse_failures, report_unexpected_errors, unfinishable
 from vrmatte.jobs.fallbacks import downgraded_before
@@ -25,16 +24,15 @@ from vrmatte.jobs.manifest import Manifest
 from vrmatte.jobs.memory import check_memory, gpu_memory_notices
 from vrmatte.jobs.output_guard import guard_outputs, remember_earlier_files, written_file
 from vrmatte.jobs.run_log import RUN_LOG_FILE, RunLog, open_run_log
+from vrmatte.jobs.source_identity import check_identity, known_timeline
 from vrmatte.jobs.stall import OnStall, StallWatch
 from vrmatte.jobs.stopping import Stop, never
 from vrmatte.masks.sam2_loading import torch_on_gpu
 from vrmatte.matting.base import EngineChoice
 from vrmatte.matting.engines.choose import choose_engine
 from vrmatte.media.damage import (
-    DAMAGE_VERSION,
     damage_report,
     end_before_damage,
-    read_timeline,
 )
 from vrmatte.media.naming import check_video_name
 from vrmatte.media.probe import SourceInfo
@@ -143,9 +141,9 @@ def _laid_out(
 ) -> Plan:
     """Return the plan of a run; checks everything that can fail before people are detected."""
     quick = fingerprint(source.path)
-    timeline = _timeline(source, manifest, config, observer)
+    timeline = known_timeline(source, manifest, config, observer)
     identity = content_identity(source.path, timeline)
-    _check_identity(manifest, source.path, quick, identity, observer)
+    check_identity(manifest, source.path, quick, identity, observer)
     config = _before_damage(source, timeline, config, observer)
     engine = stored or downgraded_before(choose_engine(config, observer), manifest, config)
     chunk_frames = _kept_chunk_frames(manifest, config, observer)
@@ -252,28 +250,6 @@ def _report_paths(plan: Plan, place: JobFolder) -> dict[str, Path]:
     return paths
 
 
-def _timeline(
-    source: SourceInfo, manifest: Manifest, config: Config, observer: Observer
-) -> Timeline:
-    """Return all frames of the source; damage that an earlier run found is not searched again."""
-    stored = manifest.fact("damage")
-
-    def subject(timeline: Timeline) -> dict[str, object]:
-        return {"content": timeline.content_digest, "version": DAMAGE_VERSION}
-
-    def known(timeline: Timeline) -> list[HeldSpan] | None:
-        wanted = subject(timeline)
-        if isinstance(stored, dict) and {k: stored.get(k) for k in wanted} == wanted:
-            return [HeldSpan(*span) for span in stored["held"]]
-        return None
-
-    timeline = read_timeline(source, config.input.on_damage, observer, known)
-    if config.input.on_damage != "stop":
-        held = [[span.first, span.last, span.shown] for span in timeline.held]
-        manifest.set_fact("damage", {**subject(timeline), "held": held})
-    return timeline
-
-
 def _before_damage(
     source: SourceInfo, timeline: Timeline, config: Config, observer: Observer
 ) -> Config:
@@ -327,39 +303,6 @@ class _NoticeKeeper:
             self.notices.append(event.text)
             self._run_log.note("notice", level=event.level, text=event.text)
         self._observer(event)
-
-
-def _check_identity(
-    manifest: Manifest, video: Path, quick: str, identity: str, observer: Observer
-) -> None:
-    """Check that the job is about this video, and record its identity.
-
-    Args:
-        manifest: of the job.
-        video: the source.
-        quick: its fingerprint, which survives damage between the samples it is taken from.
-        identity: of its whole content.
-        observer: receives a notice if the content is another than that of the earlier run.
-
-    Raises:
-        OutputError: the directory holds work on another video of that name.
-    """
-    known = manifest.fact("input")
-    # Earlier versions recorded the fingerprint alone.
-    if known not in (None, identity) and quick not in (known, manifest.fact("quick_input")):
-        raise OutputError(
-            f"{video}: the output belongs to another video (same name, different content). Choose "
-            "another --out, or start over with --fresh"
-        )
-    if known not in (None, identity, quick):
-        observer(
-            Notice(
-                f"{video}: its content differs from that of the earlier run, for example because "
-                "it was copied again; everything is processed again"
-            )
-        )
-    manifest.set_fact("input", identity)
-    manifest.set_fact("quick_input", quick)
 
 
 def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -> int | None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.container
 import av.error
 from av.audio.stream import AudioStream
+from av.codec.context import CodecContext
 from av.packet import Packet
 from av.stream import Discard, Stream
 
@@ -100,7 +101,7 @@ def as_copied(stream: Stream, payload: bytes) -> bytes:
     MPEG-TS carries AAC with an ADTS header before every frame (ISO/IEC 13818-7, 6.2); the other
     containers store its content once, in the header of the track.
     """
-    context = stream.codec_context
+    context = cast(CodecContext | None, stream.codec_context)
     has_header = context is not None and context.name == "aac" and not context.extradata
     if has_header and len(payload) > 2 and payload[0] == 0xFF and payload[1] & 0xF6 == 0xF0:
         has_checksum = not payload[1] & 1
@@ -110,7 +111,7 @@ def as_copied(stream: Stream, payload: bytes) -> bytes:
 
 def is_filler(stream: Stream, payload: bytes) -> bool:
     """Return True for the empty subtitles that MP4 stores between cues, and muxers write anew."""
-    context = stream.codec_context
+    context = cast(CodecContext | None, stream.codec_context)
     return context is not None and context.name == "mov_text" and payload == b"\0\0"
 
 
