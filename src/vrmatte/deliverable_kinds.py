@@ -33,7 +33,7 @@ EstimateForeground = Literal["auto", "on", "off"]
 
 
 class View(Enum):
-    """What the images of a deliverable show."""
+    """Content of the images of a deliverable."""
 
     EYES = "eyes"
     """One or both eyes, full size, in the projection of `output.projection`."""
@@ -44,7 +44,7 @@ class View(Enum):
 
 
 class Encoding(Enum):
-    """How the images of a deliverable are encoded."""
+    """Encoding of the images of a deliverable."""
 
     COLOUR = "colour"
     """Video in the codec of `output.codec`, with the bit depth of the source."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -23,6 +24,12 @@ DRAFT_SUFFIX = ".part"
 def draft_path(path: Path) -> Path:
     """Return where the content of `path` is written before it gets its name."""
     return path.with_name(path.name + DRAFT_SUFFIX)
+
+
+def free_name(path: Path, word: str) -> Path:
+    """Return a path beside `path` that does not exist: `STEM.WORD-N.SUFFIX`."""
+    names = (f"{path.stem}.{word}-{number}{path.suffix}" for number in itertools.count(1))
+    return next(each for name in names if not os.path.lexists(each := path.with_name(name)))
 
 
 @contextmanager

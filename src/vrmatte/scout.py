@@ -6,7 +6,6 @@ end. The result is people.json, which users may edit: an existing one is used un
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from vrmatte.errors import ConfigError, output_error
+from vrmatte.files import free_name
 from vrmatte.frames import PlanarFrame, Timeline
 from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.media.naming import strip_projection_tags
@@ -327,8 +327,7 @@ def _check_source(path: Path, found: SourceIdentity, actual: SourceIdentity) -> 
 
 def _set_aside(path: Path) -> Path:
     """Rename a document so that nothing replaces it; return its new path."""
-    names = (f"{path.stem}.other-{number}{path.suffix}" for number in itertools.count(1))
-    aside = next(each for name in names if not (each := path.with_name(name)).exists())
+    aside = free_name(path, "other")
     try:
         replace_file(path, aside)
     except OSError as error:

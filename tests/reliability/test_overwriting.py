@@ -199,3 +199,21 @@ def test_names_of_all_scripts_and_emoji_are_accepted(source, tmp_path):
     video = tmp_path / "夏の\u3000ダンス 👩\u200d🎤_LR_180.mp4"
     shutil.copy(source, video)
     assert run(video, tmp_path / "out").files
+
+
+def test_a_file_that_lost_its_end_is_renamed_and_written_again(source, tmp_path):
+    """As after a power cut; shortened by hand, nothing of it is lost either."""
+    run(source, tmp_path)
+    whole = (tmp_path / GREEN).read_bytes()
+    (tmp_path / GREEN).write_bytes(whole[:1000])
+    run(source, tmp_path)
+    assert (tmp_path / GREEN).read_bytes() == whole
+    assert (tmp_path / "clip_LR_180_greenscreen.damaged-1.mp4").read_bytes() == whole[:1000]
+
+
+def test_a_sequence_that_lost_an_image_is_written_again(source, tmp_path):
+    run(source, tmp_path, deliver=("png",))
+    images = sorted((tmp_path / "clip_LR_180_png").glob("*.png"))
+    images[2].unlink()
+    run(source, tmp_path, deliver=("png",))
+    assert sorted((tmp_path / "clip_LR_180_png").glob("*.png")) == images

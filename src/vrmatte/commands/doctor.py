@@ -175,7 +175,7 @@ def _disk(folder: Path, least_bytes: int = RESERVE_BYTES) -> MachineCheck:
 
 
 def _networks() -> Iterator[MachineCheck]:
-    """Where they run, and what each device said when a tiny one was run there."""
+    """Check on which device networks run, by running a tiny one on each."""
     try:
         choice = resolve_device("auto")
     except VrmatteError:

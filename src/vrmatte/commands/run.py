@@ -148,10 +148,10 @@ def _laid_out(
     engine = stored or downgraded_before(choose_engine(config, observer), manifest, config)
     chunk_frames = _kept_chunk_frames(manifest, config, observer)
     plan = make_plan(source, identity, timeline, WHOLE_EYES, engine, config, chunk_frames)
-    guard_outputs(plan, manifest, place.output, _report_paths(plan, place))
+    renamed = guard_outputs(plan, manifest, place.output, _report_paths(plan, place))
     runs = stored is None
     machine = (*_machine_notices(plan, runs=runs), *sync_notices(place.output))
-    for text in (*engine.notices, *plan.notices, *machine):
+    for text in (*renamed, *engine.notices, *plan.notices, *machine):
         observer(Notice(text))
     if not runs and not knows_subjects(place.output, source, config):
         return plan  # detecting people takes a network too

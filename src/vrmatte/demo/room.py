@@ -215,7 +215,7 @@ def _ceiling(room: Room) -> Picture:
 
 
 def _furniture(room: Room) -> tuple[_Block, ...]:
-    """A sofa, a cupboard with books and a small table; all behind 1.9 m."""
+    """Draw a sofa, a cupboard with books and a small table, all more than 1.9 m away."""
     floor, wide, deep = room.floor_m, room.half_width_m, room.depth_m
     cloth, wood = (0.36, 0.42, 0.40), (0.40, 0.29, 0.20)
     books = tuple(

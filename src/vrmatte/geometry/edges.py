@@ -23,7 +23,7 @@ def held_to_edge(eye: EyeProjection, step: int = 1) -> Projection:
 
 
 def endless(eye: EyeProjection, step: int = 1) -> Projection:
-    """The same, but the edge goes on forever: nothing is ever uncovered."""
+    """Do the same for an edge without end: nothing is ever uncovered."""
     if isinstance(eye, HalfEquirect):
         return _WholeSphere(eye.size)
     return _Rim(eye, _REACH * step, endless=True)

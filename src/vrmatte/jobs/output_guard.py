@@ -14,12 +14,12 @@ from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import ConfigError, OutputError
-from vrmatte.files import draft_path, sha256_of
+from vrmatte.files import draft_path, free_name, sha256_of
 from vrmatte.jobs.manifest import Manifest, Product
 from vrmatte.media.sequences.sequence import read_listing
 from vrmatte.media.sequences.sequence_folder import LISTING
 from vrmatte.plan import Plan
-from vrmatte.platform_support import name_length
+from vrmatte.platform_support import name_length, replace_file
 
 _LONGEST_NAME = 255
 """Bytes on Linux and macOS, UTF-16 units on Windows."""
@@ -28,14 +28,19 @@ _ALLOWED = "move it away, choose another --out, or allow it with --overwrite"
 
 def guard_outputs(
     plan: Plan, manifest: Manifest, output: Path, reports: Mapping[str, Path]
-) -> None:
+) -> tuple[str, ...]:
     """Refuse a run that could not write its files, or would overwrite others.
+
+    A file of this job that has become shorter, as after a power cut, is renamed.
 
     Args:
         plan: of the run.
         manifest: of the job, which knows the files of earlier runs.
         output: directory of the files.
         reports: paths of the report and its page, by the fact that records each.
+
+    Returns:
+        Notices about renamed files.
 
     Raises:
         ConfigError: a name is too long, or belongs to another file of this job.
@@ -44,18 +49,20 @@ def guard_outputs(
     _refuse_long_names(plan, output, reports.values())
     _refuse_taken_names(plan, manifest)
     if plan.config.output.overwrite:
-        return
+        return ()
     promised = manifest.fact("promised")
     known = promised if isinstance(promised, dict) else {}
+    notices: list[str] = []
     for deliverable in plan.deliverables:
         target = output / deliverable.file_name
         if os.path.lexists(target):
-            _refuse_foreign(plan, manifest, deliverable, target)
+            notices += _refuse_foreign(plan, manifest, deliverable, target)
         elif deliverable.id not in known and os.path.lexists(draft_path(target)):
             raise OutputError(f"{draft_path(target)}: was not written by this job; {_ALLOWED}")
     for fact, path in reports.items():
         if os.path.lexists(path):
             _refuse_foreign_report(path, manifest.fact(fact), has_run_before=bool(known))
+    return tuple(notices)
 
 
 def remember_earlier_files(manifest: Manifest, earlier: Path, output: Path) -> None:
@@ -99,6 +106,12 @@ def _refuse_foreign(plan: Plan, manifest: Manifest, deliverable: Deliverable, ta
         return
     if product is None or product.shown_path != target:
         raise OutputError(f"{target}: was not written by this job; {_ALLOWED}")
+    if _is_damaged(product):
+        if not product.is_sequence:
+            aside = free_name(target, "damaged")
+            replace_file(target, aside)
+            yield f"{target}: is shorter than it was written, and was renamed to {aside.name}"
+        return
     if not _is_unchanged(product, manifest.fact(f"time_ns:{product.name}")):
         raise OutputError(f"{target}: was changed after vrmatte wrote it; {_ALLOWED}")
     earlier = manifest.fact(f"config:{deliverable.id}")
@@ -124,6 +137,22 @@ def _range(start: object, end: object) -> str:
     if start is None and end is None:
         return "the whole video"
     return f"{start or 0} s to {'the end' if end is None else f'{end} s'}"
+
+
+def _is_damaged(product: Product) -> bool:
+    """Return True if a file, or an image of a folder, has lost its end, or is gone."""
+    if not product.is_sequence:
+        return product.path.is_file() and product.path.stat().st_size < product.bytes
+    folder = product.path.parent
+    if not product.path.is_file() or product.path.stat().st_size < product.bytes:
+        return True
+    frames = read_listing(product.path)[1] if _is_listing(product) else ()
+    paths = ((folder / frame.file, frame.bytes) for frame in frames)
+    return any(not path.is_file() or path.stat().st_size < size for path, size in paths)
+
+
+def _is_listing(product: Product) -> bool:
+    return sha256_of(product.path) == product.sha256
 
 
 def _is_unchanged(product: Product, time_ns: object) -> bool:

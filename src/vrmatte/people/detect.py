@@ -22,7 +22,7 @@ from vrmatte.geometry.angular_box import AngularBox
 from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.geometry.remap import Interpolation, SamplingGrid, make_sampling_grid, resample
 from vrmatte.geometry.viewport import Viewport, ViewportPicture
-from vrmatte.people.sphere import CutSides, Sighting, from_viewport_box, merge_sightings
+from vrmatte.people.sphere import CutSides, EyeSighting, from_viewport_box, merge_sightings
 
 Pictures = npt.NDArray[np.uint8]
 """RGB pictures, shape (n, H, W, 3)."""
@@ -203,7 +203,7 @@ def _shrink_factor(eye: EyeProjection, views: Sequence[Viewport], size_px: int) 
 
 
 def _shrunk(plane: Plane, size_px: int) -> Any:
-    """The plane at `size_px` square: averaged where it is larger, stretched where smaller."""
+    """Resize a plane to `size_px` square: averaged if it is larger, interpolated if smaller."""
     kind = cv2.INTER_AREA if plane.shape[0] > size_px else cv2.INTER_LINEAR
     if plane.shape == (size_px, size_px):
         return plane
@@ -220,7 +220,7 @@ def _grids(
 def _on_the_sphere(
     boxes: Sequence[Sequence[ViewBox]], views: Sequence[Viewport], size_px: int, threshold: float
 ) -> list[Detection]:
-    sightings: list[Sighting] = []
+    sightings: list[EyeSighting] = []
     for view, found in zip(views, boxes, strict=True):
         picture = view.picture(size_px, size_px)
         for box in found:
@@ -230,7 +230,7 @@ def _on_the_sphere(
     return [_detection(sighting) for sighting in merge_sightings(sightings)]
 
 
-def _sighting(picture: ViewportPicture, box: ViewBox) -> Sighting | None:
+def _sighting(picture: ViewportPicture, box: ViewBox) -> EyeSighting | None:
     margin_x, margin_y = _BORDER_SHARE * picture.width, _BORDER_SHARE * picture.height
     cut = CutSides(
         left=box.x0 <= margin_x,
@@ -243,10 +243,10 @@ def _sighting(picture: ViewportPicture, box: ViewBox) -> Sighting | None:
     if x0 >= x1 or y0 >= y1:
         return None
     bounds = from_viewport_box(picture, x0, y0, x1, y1)
-    return None if bounds is None else Sighting(bounds, box.score, cut)
+    return None if bounds is None else EyeSighting(bounds, box.score, cut)
 
 
-def _detection(sighting: Sighting) -> Detection:
+def _detection(sighting: EyeSighting) -> Detection:
     box = sighting.box
     at_the_end = (
         box.yaw_min_deg <= -90 + _EDGE_DEG

@@ -76,7 +76,7 @@ WHOLE = CutSides()
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class EyeSighting:
     """One view's box of a person, on the sphere."""
 
     box: AngularBox
@@ -84,14 +84,14 @@ class Sighting:
     cut: CutSides = WHOLE
 
 
-def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
+def merge_sightings(sightings: Iterable[EyeSighting]) -> list[EyeSighting]:
     """Return one sighting per person, best first, with the best score of any view.
 
     Its box is the mean, weighted by score, of those that no view's border cuts, widened to what
     fragments show beyond; a box too wide costs a little, one too narrow cuts off an arm. Where all
     are fragments, it holds them all, and sides that no view shows to their end stay marked as cut.
     """
-    groups: list[list[Sighting]] = []
+    groups: list[list[EyeSighting]] = []
     for sighting in sorted(sightings, key=lambda s: (s.cut.any, -s.score)):
         best = max(groups, key=lambda group: _likeness(sighting, group), default=None)
         if best is not None and _likeness(sighting, best) > 0:
@@ -101,12 +101,12 @@ def merge_sightings(sightings: Iterable[Sighting]) -> list[Sighting]:
     return sorted(map(_joined, groups), key=lambda merged: -merged.score)
 
 
-def _likeness(sighting: Sighting, group: Sequence[Sighting]) -> float:
+def _likeness(sighting: EyeSighting, group: Sequence[EyeSighting]) -> float:
     """Return the likeness of a sighting to the person of a group; 0 if it shows another."""
     return max(_same_person(sighting, member) for member in group)
 
 
-def _same_person(a: Sighting, b: Sighting) -> float:
+def _same_person(a: EyeSighting, b: EyeSighting) -> float:
     iou = a.box.iou(b.box)
     if iou >= _SAME_WHOLE_IOU:
         return 1 + iou
@@ -125,7 +125,7 @@ def _agree_on_yaw(a: AngularBox, b: AngularBox) -> bool:
     return widest > 0 and shared / widest >= _FRAGMENT_YAW_SHARE
 
 
-def _joined(group: Sequence[Sighting]) -> Sighting:
+def _joined(group: Sequence[EyeSighting]) -> EyeSighting:
     score = max(sighting.score for sighting in group)
     whole = [sighting for sighting in group if not sighting.cut.any]
     fragments = [s for s in group if s.cut.any and s.score >= _SURE_SHARE * score]
@@ -135,15 +135,15 @@ def _joined(group: Sequence[Sighting]) -> Sighting:
         box = AngularBox(*bounds)
         for fragment in fragments:
             box = _widened(box, fragment)
-        return Sighting(box, score)
+        return EyeSighting(box, score)
     box, cut = fragments[0].box, fragments[0].cut
     for fragment in fragments[1:]:
         cut = _sides_cut(box, cut, fragment)
         box = box.union(fragment.box)
-    return Sighting(box, score, cut)
+    return EyeSighting(box, score, cut)
 
 
-def _widened(box: AngularBox, fragment: Sighting) -> AngularBox:
+def _widened(box: AngularBox, fragment: EyeSighting) -> AngularBox:
     """Return the box with the sides moved out that the fragment shows whole and further out."""
     a, b, cut = box, fragment.box, fragment.cut
     return AngularBox(
@@ -154,7 +154,7 @@ def _widened(box: AngularBox, fragment: Sighting) -> AngularBox:
     )
 
 
-def _sides_cut(box: AngularBox, cut: CutSides, other: Sighting) -> CutSides:
+def _sides_cut(box: AngularBox, cut: CutSides, other: EyeSighting) -> CutSides:
     """Return the cut sides of a union of two fragments: those whose outermost bound is cut."""
     a, b = box, other.box
     return CutSides(

@@ -263,7 +263,7 @@ def _apart_deg(a: AngularBox, b: AngularBox) -> float:
 
 
 def _as_equirect(box: AngularBox, eye: Fisheye) -> AngularBox:
-    """The box whose pixels in a half-equirectangular eye are those of `box` in a fisheye."""
+    """Return the box whose pixels in a half-equirectangular eye are those of `box` in a fisheye."""
     yaw, pitch = np.radians(box.center)
     sides = np.radians([[box.yaw_min_deg, box.yaw_max_deg], [box.pitch_min_deg, box.pitch_max_deg]])
     lon, lat = np.array([*sides[0], yaw, yaw]), np.array([pitch, pitch, *sides[1]])

@@ -56,14 +56,14 @@ def _changed(key: str, config: Config) -> bool:
 
 
 def _changed_without(follows: _KindTest) -> _Condition:
-    """The key differs from its default, but no deliverable follows it."""
+    """Return True if the key differs from its default, but no deliverable uses it."""
     return lambda key, config: (
         _changed(key, config) and not any(map(follows, kinds_of(config.deliverables)))
     )
 
 
 def _changed_beside(ignores: _KindTest) -> _Condition:
-    """The key differs from its default, but a deliverable ignores it."""
+    """Return True if the key differs from its default, but a deliverable ignores it."""
     return lambda key, config: (
         _changed(key, config) and any(map(ignores, kinds_of(config.deliverables)))
     )

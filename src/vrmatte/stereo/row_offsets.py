@@ -22,7 +22,7 @@ _LITTLE = 1e-3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowOffsets:
-    """How many rows further down the left eye sees what the right eye sees, (S, S)."""
+    """Number of rows by which the left eye sees a point further down than the right eye, (S, S)."""
 
     of_right: FloatArray
     """At the right eye's own pixels."""

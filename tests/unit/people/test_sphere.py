@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vrmatte.geometry.angular_box import HEMISPHERE, AngularBox
 from vrmatte.geometry.viewport import Viewport
-from vrmatte.people.sphere import CutSides, Sighting, from_viewport_box, merge_sightings
+from vrmatte.people.sphere import CutSides, EyeSighting, from_viewport_box, merge_sightings
 
 SIZE = 416
 
@@ -131,9 +131,9 @@ WHOLE_PERSON = AngularBox(-10, 14, -40, 6)
 def test_sightings_of_one_person_become_one():
     merged = merge_sightings(
         [
-            Sighting(WHOLE_PERSON, 0.6),
-            Sighting(WHOLE_PERSON.shifted(2), 0.9),
-            Sighting(WHOLE_PERSON.shifted(-1), 0.3),
+            EyeSighting(WHOLE_PERSON, 0.6),
+            EyeSighting(WHOLE_PERSON.shifted(2), 0.9),
+            EyeSighting(WHOLE_PERSON.shifted(-1), 0.3),
         ]
     )
     assert len(merged) == 1
@@ -144,7 +144,7 @@ def test_sightings_of_one_person_become_one():
 
 def test_people_side_by_side_stay_apart_best_first():
     other = WHOLE_PERSON.shifted(20)
-    merged = merge_sightings([Sighting(WHOLE_PERSON, 0.6), Sighting(other, 0.9)])
+    merged = merge_sightings([EyeSighting(WHOLE_PERSON, 0.6), EyeSighting(other, 0.9)])
     assert [s.box.center for s in merged] == [
         pytest.approx(b.center) for b in (other, WHOLE_PERSON)
     ]
@@ -152,7 +152,7 @@ def test_people_side_by_side_stay_apart_best_first():
 
 def test_a_small_person_behind_a_large_one_stays():
     behind = AngularBox(-2, 6, -25, 3)
-    merged = merge_sightings([Sighting(WHOLE_PERSON, 0.9), Sighting(behind, 0.8)])
+    merged = merge_sightings([EyeSighting(WHOLE_PERSON, 0.9), EyeSighting(behind, 0.8)])
     assert [s.box.center for s in merged] == [
         pytest.approx(b.center) for b in (WHOLE_PERSON, behind)
     ]
@@ -161,8 +161,8 @@ def test_a_small_person_behind_a_large_one_stays():
 def test_a_fragment_joins_the_whole_and_does_not_shrink_it():
     half = AngularBox(-10, 3, -40, 6)
     for sightings in (
-        [Sighting(half, 0.95, CutSides(right=True)), Sighting(WHOLE_PERSON, 0.7)],
-        [Sighting(WHOLE_PERSON, 0.7), Sighting(half, 0.95, CutSides(right=True))],
+        [EyeSighting(half, 0.95, CutSides(right=True)), EyeSighting(WHOLE_PERSON, 0.7)],
+        [EyeSighting(WHOLE_PERSON, 0.7), EyeSighting(half, 0.95, CutSides(right=True))],
     ):
         (merged,) = merge_sightings(sightings)
         assert astuple(merged.box) == pytest.approx(astuple(WHOLE_PERSON))
@@ -170,41 +170,41 @@ def test_a_fragment_joins_the_whole_and_does_not_shrink_it():
 
 
 def test_a_fragment_widens_the_whole_where_its_own_side_is_not_cut():
-    arm = Sighting(AngularBox(-20, 3, -35, 4), 0.5, CutSides(right=True))
-    (merged,) = merge_sightings([Sighting(WHOLE_PERSON, 0.7), arm])
+    arm = EyeSighting(AngularBox(-20, 3, -35, 4), 0.5, CutSides(right=True))
+    (merged,) = merge_sightings([EyeSighting(WHOLE_PERSON, 0.7), arm])
     assert astuple(merged.box) == pytest.approx((-20, 14, -40, 6))
-    arm = Sighting(AngularBox(-20, 3, -35, 4), 0.5, CutSides(left=True))
-    (merged,) = merge_sightings([Sighting(WHOLE_PERSON, 0.7), arm])
+    arm = EyeSighting(AngularBox(-20, 3, -35, 4), 0.5, CutSides(left=True))
+    (merged,) = merge_sightings([EyeSighting(WHOLE_PERSON, 0.7), arm])
     assert astuple(merged.box) == pytest.approx(astuple(WHOLE_PERSON))
 
 
 def test_an_unlikely_fragment_does_not_widen_the_whole():
-    smear = Sighting(AngularBox(-60, 3, -35, 4), 0.2, CutSides(right=True))
-    part = Sighting(AngularBox(-20, 3, -35, 4), 0.2, CutSides(right=True))
-    assert len(merge_sightings([Sighting(WHOLE_PERSON, 0.8), smear])) == 2
-    (merged,) = merge_sightings([Sighting(WHOLE_PERSON, 0.8), part])
+    smear = EyeSighting(AngularBox(-60, 3, -35, 4), 0.2, CutSides(right=True))
+    part = EyeSighting(AngularBox(-20, 3, -35, 4), 0.2, CutSides(right=True))
+    assert len(merge_sightings([EyeSighting(WHOLE_PERSON, 0.8), smear])) == 2
+    (merged,) = merge_sightings([EyeSighting(WHOLE_PERSON, 0.8), part])
     assert astuple(merged.box) == pytest.approx(astuple(WHOLE_PERSON))
 
 
 def test_fragments_make_up_the_whole_where_no_view_has_it():
-    upper = Sighting(AngularBox(-9, 14, -35, 6), 0.8, CutSides(bottom=True))
-    lower = Sighting(AngularBox(-10, 13, -70, -5), 0.8, CutSides(top=True))
+    upper = EyeSighting(AngularBox(-9, 14, -35, 6), 0.8, CutSides(bottom=True))
+    lower = EyeSighting(AngularBox(-10, 13, -70, -5), 0.8, CutSides(top=True))
     (merged,) = merge_sightings([upper, lower])
     assert merged.box == AngularBox(-10, 14, -70, 6)
     assert not merged.cut.any
 
 
 def test_a_side_that_no_view_sees_whole_stays_cut():
-    near = Sighting(AngularBox(-10, 14, -60, 6), 0.8, CutSides(bottom=True))
-    less = Sighting(AngularBox(-10, 14, -50, 6), 0.9, CutSides(bottom=True))
+    near = EyeSighting(AngularBox(-10, 14, -60, 6), 0.8, CutSides(bottom=True))
+    less = EyeSighting(AngularBox(-10, 14, -50, 6), 0.9, CutSides(bottom=True))
     (merged,) = merge_sightings([near, less])
     assert merged.cut == CutSides(bottom=True)
     assert merged.box.pitch_min_deg == -60
 
 
 def test_fragments_of_neighbours_do_not_join():
-    left = Sighting(AngularBox(-20, 0, -35, 6), 0.8, CutSides(bottom=True))
-    right = Sighting(AngularBox(-2, 18, -70, -5), 0.8, CutSides(top=True))
+    left = EyeSighting(AngularBox(-20, 0, -35, 6), 0.8, CutSides(bottom=True))
+    right = EyeSighting(AngularBox(-2, 18, -70, -5), 0.8, CutSides(top=True))
     assert len(merge_sightings([left, right])) == 2
 
 

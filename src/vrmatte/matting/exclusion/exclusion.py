@@ -56,7 +56,7 @@ class Exclusion:
         self._index: int | None = None
 
     def apply(self, index: int, frame: PlanarFrame, matte: Matte) -> Matte:
-        """The matte of frame `index` of the video without those who are excluded.
+        """Return the matte of frame `index` of the video without excluded people.
 
         Frames come in order; where the order jumps, what was remembered is dropped.
 
@@ -126,7 +126,7 @@ class Exclusion:
         return standers
 
     def _window(self, standers: Sequence[PersonInEye]) -> PixelRect | None:
-        """The surroundings of those excluded, with all of whoever is near; None: nobody is."""
+        """Return the area around excluded people and everybody near them; None: there are none."""
         around = [
             s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._chart.px_per_deg)
             for s in standers
@@ -179,7 +179,7 @@ class Exclusion:
     def _shrunk(
         self, window: PixelRect, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
     ) -> _PlaneT:
-        """A window of a plane at the reduced size."""
+        """Return a window of a plane at the reduced size."""
         part = self._full_size(window, plane, shift_x, shift_y)
         size = window.width, window.height
         missing = [
@@ -196,7 +196,7 @@ class Exclusion:
     def _full_size(
         self, window: PixelRect, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
     ) -> _PlaneT:
-        """What a window shows of a full-size plane, as a view."""
+        """Return the part of a full-size plane in a window, as a view."""
         top, bottom = (at * self._factor >> shift_y for at in (window.top, window.bottom))
         left, right = (at * self._factor >> shift_x for at in (window.left, window.right))
         return cast(_PlaneT, plane[top:bottom, left:right])
@@ -211,11 +211,11 @@ class ExcludingMatting:
         self._exclusion = exclusion
 
     def matte(self, index: int, frame: PlanarFrame) -> Matte:
-        """The matte of frame `index`, shape (H, W), without the excluded."""
+        """Return the matte of frame `index`, shape (H, W), without excluded people."""
         return self._exclusion.apply(index, frame, self._matting.matte(index, frame))
 
     def again(self, index: int, frame: PlanarFrame) -> Matte:
-        """The same, found without the matting's memory."""
+        """Return the same, computed without the memory of the matting."""
         return self._exclusion.apply(index, frame, self._matting.again(index, frame))
 
     def state(self) -> dict[str, FloatArray]:

@@ -50,7 +50,7 @@ class LonLatGrid:
         )
 
     def rectangle(self, box: GridBox) -> GridBox:
-        """The columns and rows, as a box, that hold what the eye shows of a box."""
+        """Return the columns and rows, as a box, of the part of a box that the eye shows."""
         if isinstance(self._eye, HalfEquirect):
             return box
         x, y = self._outline(box)
@@ -62,7 +62,7 @@ class LonLatGrid:
         )
 
     def window(self, box: GridBox) -> PixelRect | None:
-        """The even pixels around a box's; None: the eye doesn't show it."""
+        """Return the even pixels around a box; None: the eye does not show it."""
         held = self.rectangle(box)
         top, left = (2 * max(0, math.floor(at / 2)) for at in (held.top, held.left))
         bottom, right = (
@@ -84,7 +84,7 @@ class LonLatGrid:
     def carried(
         self, values: FloatArray, before: GridBox, now: GridBox, window: PixelRect
     ) -> FloatArray:
-        """What the whole eye showed around one box, in a window as it lies around another."""
+        """Return the content of the eye around one box, moved to the window of another."""
         if isinstance(self._eye, HalfEquirect):
             warp = now.warp_to(before)
             warp[:, 2] += warp[:, :2] @ (window.left, window.top)

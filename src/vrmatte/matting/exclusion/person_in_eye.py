@@ -1,4 +1,4 @@
-"""Where people are in a reduced eye: their boxes, and what a box says of a pixel."""
+"""Boxes of people in a reduced eye, and the evidence of a box about a pixel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DISPARITY_DOUBT_PX = 0.4
 
 @dataclass(frozen=True, slots=True)
 class GridBox:
-    """Where a person is in a reduced eye: longitudes and latitudes as an `LonLatGrid` counts them.
+    """Box of a person in a reduced eye, in longitudes and latitudes of a `LonLatGrid`.
 
     On a half-equirectangular eye these are its pixels.
     """
@@ -30,13 +30,13 @@ class GridBox:
     bottom: float
 
     def grown(self, share: float, least_px: float) -> GridBox:
-        """The box with a margin around it, a share of its size but at least so much."""
+        """Return the box with a margin: a share of its size, but at least a minimum."""
         across = max(least_px, share * (self.right - self.left))
         down = max(least_px, share * (self.bottom - self.top))
         return GridBox(self.left - across, self.right + across, self.top - down, self.bottom + down)
 
     def meets(self, other: GridBox) -> bool:
-        """Whether the boxes overlap."""
+        """Return True if the boxes overlap."""
         return (
             self.left < other.right
             and other.left < self.right
@@ -45,7 +45,7 @@ class GridBox:
         )
 
     def union(self, other: GridBox) -> GridBox:
-        """The smallest box that holds both."""
+        """Return the smallest box that contains both."""
         return GridBox(
             min(self.left, other.left),
             max(self.right, other.right),
@@ -54,19 +54,19 @@ class GridBox:
         )
 
     def occupied(self, across: FloatArray) -> FloatArray:
-        """How much a person in this box may fill at each longitude, 0..1."""
+        """Return the share a person in this box may fill at each longitude, 0..1."""
         half = max((self.right - self.left) / 2, 0.5)
         off = (across - np.float32((self.left + self.right) / 2)) / np.float32(half)
         return np.maximum(1 - off * off, np.float32(_LEAST_OCCUPIED))
 
     def outside(self, across: FloatArray, down: FloatArray) -> FloatArray:
-        """How far each place lies outside the box, in margins; 0 inside."""
+        """Return the distance of each place from the box, in margins; 0 inside."""
         return np.hypot(
             _beyond(across, self.left, self.right), _beyond(down, self.top, self.bottom)
         )
 
     def scales_to(self, other: GridBox) -> tuple[float, float]:
-        """How much larger another box is, across and down."""
+        """Return the scale of another box to this one, across and down."""
         return (
             (other.right - other.left) / max(self.right - self.left, 1.0),
             (other.bottom - other.top) / max(self.bottom - self.top, 1.0),
@@ -98,7 +98,7 @@ class PersonInEye:
     """How far the eyes' views of them are apart: more for whoever is nearer; None: not known."""
 
     def nearer_than(self, other: PersonInEye) -> float:
-        """How likely this person is nearer than another, 0..1."""
+        """Return the likelihood that this person is nearer than another, 0..1."""
         if self.disparity_px is None or other.disparity_px is None:
             return 0.5
         odds = (self.disparity_px - other.disparity_px) / _DISPARITY_DOUBT_PX

@@ -1,4 +1,4 @@
-"""Whose pixel is this: the parts of a small matte shared out among people whose boxes are known.
+"""Labels of people: the parts of a small matte assigned to people with known boxes.
 
 Four things speak for a person at a pixel: their box, their colours, that they were there in the
 frame before (moved along with their box), and that they are all around. Where people are apart,
@@ -45,7 +45,7 @@ _SURE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class SmallPicture:
-    """What is in a window of a reduced eye: alpha 0..255 and the colour bin of each pixel."""
+    """Content of a window of a reduced eye: alpha 0..255 and the colour bin of each pixel."""
 
     alpha: npt.NDArray[np.uint8]
     colours: Bins
@@ -86,7 +86,7 @@ class PersonLabels:
     def label(
         self, eye: Eye, standers: Sequence[PersonInEye], window: PixelRect, picture: SmallPicture
     ) -> Labels:
-        """The number of the person, or NOBODY, at or nearest to each pixel of a window.
+        """Return the number of the person, or NOBODY, at or nearest to each pixel of a window.
 
         Args:
             eye: whose window.
