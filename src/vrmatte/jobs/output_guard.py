@@ -100,7 +100,9 @@ def _refuse_foreign_report(path: Path, written: object, *, has_run_before: bool)
         raise OutputError(f"{path}: was changed after vrmatte wrote it; {_ALLOWED}")
 
 
-def _refuse_foreign(plan: Plan, manifest: Manifest, deliverable: Deliverable, target: Path) -> None:
+def _refuse_foreign(
+    plan: Plan, manifest: Manifest, deliverable: Deliverable, target: Path
+) -> Iterator[str]:
     product = manifest.product(deliverable.id)
     if product is None and _was_written_before_fresh(manifest, target):
         return
