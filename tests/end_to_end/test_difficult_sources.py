@@ -6,14 +6,18 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from support.brightness import MATTES_ALONE, brightness_config
 from support.media.media_fixtures import write_clip
+from vrmatte.colorimetry import rgb_to_yuv
 from vrmatte.commands.preview import preview_frame
 from vrmatte.commands.run import matte_video
 from vrmatte.commands.verify import verify_output
 from vrmatte.errors import ConfigError
+from vrmatte.frames import ColorTags
+from vrmatte.media.decode import read_frames
 from vrmatte.media.probe import probe
 from vrmatte.media.scan import scan_timeline
 from vrmatte.progress import Notice, ignore
@@ -234,3 +238,53 @@ def test_the_clock_of_matroska_loses_no_frame(clip, tmp_path, deliver):
     """Encoders that give no durations made edit lists that hid the last frame of each chunk."""
     source = remuxed(clip, tmp_path / "clip_LR_180.mkv")
     assert run(source, tmp_path / "out", deliver=(deliver,)).frames == FRAMES
+
+
+RGB = (200, 60, 90)
+
+
+def write_rgb(path: Path, codec: str, pix_fmt: str, frames: int = 6) -> None:
+    """A video of one colour, stored as RGB."""
+    picture = np.full((128, 256, 3), RGB, np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 256, 128, pix_fmt
+        for _ in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pix_fmt)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+RGB_VIDEOS = [
+    ("clip_LR_180.mkv", "ffv1", "gbrp10le"),
+    ("clip_LR_180.mov", "png", "rgb24"),
+    ("clip_LR_180.mov", "qtrle", "rgb24"),
+]
+
+
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), RGB_VIDEOS)
+def test_rgb_is_converted_to_bt709_and_tagged_so(tmp_path, name, codec, pix_fmt):
+    source = tmp_path / name
+    write_rgb(source, codec, pix_fmt)
+    notices: list[str] = []
+    files = ("webm-alpha", "matte-lossless")
+    report = run(source, tmp_path / "out", deliver=files, notices=notices)
+    assert any("RGB frames are converted to BT.709" in text for text in notices)
+    assert all(checked.problem is None for checked in verify_output(tmp_path / "out"))
+    info = probe(source)
+    assert (info.color.matrix, info.color.full_range) == (1, False)
+    timeline = scan_timeline(info, ignore)
+    (frame,) = read_frames(info, timeline, 0, 1)
+    bits = frame.layout.bit_depth
+    expected = rgb_to_yuv(RGB, 1, bits, full_range=False)
+    for plane, code in zip((frame.y, frame.u, frame.v), expected, strict=True):
+        assert np.abs(plane.astype(float) - code).max() <= 1.5 * 2 ** (bits - 8)
+    assert report.frames == 6
+
+
+def test_a_false_rgb_tag_on_luma_and_colour_differences_is_ignored(tmp_path):
+    source = tmp_path / "clip_LR_180.mp4"
+    write_clip(source, frames=6, color=ColorTags(primaries=1, transfer=1, matrix=0))
+    assert probe(source).color.matrix == 2
+    report = run(source, tmp_path / "out", deliver=("greenscreen", "webm-alpha"))
+    assert report.frames == 6

@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
+from av.video.reformatter import Colorspace
 
 from vrmatte.frames import (
     YUVA420P,
@@ -21,6 +22,8 @@ from vrmatte.frames import (
 
 _PRORES_FORMAT = "yuva444p12le"
 """Format to which FFmpeg decodes ProRes 4444, though it is encoded from 10 bits."""
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
+"""FFmpeg's AVColorRange."""
 _STRAIGHT_LAYOUTS = {
     YUVA420P.name: YUVA420P,
     YUVA444P10.name: YUVA444P10,
@@ -30,9 +33,17 @@ _STRAIGHT_LAYOUTS = {
 
 def to_planar(frame: VideoFrame, layout: PixelLayout, color: ColorTags) -> PlanarFrame:
     """Return the planes of a decoded frame, converted only if it isn't in `layout`."""
-    if frame.format.name not in (layout.name, layout.name.replace("yuv4", "yuvj4")):
+    if frame.format.is_rgb:
+        # The tags from `probe` say what comes out.
+        frame = frame.reformat(
+            format=layout.name,
+            dst_colorspace=Colorspace.ITU709,
+            src_color_range=_FULL_RANGE,
+            dst_color_range=_LIMITED_RANGE,
+        )
+    elif frame.format.name not in (layout.name, layout.name.replace("yuv4", "yuvj4")):
         # Same matrix and range on both sides: only bit depth and subsampling change.
-        same_range = 2 if color.full_range else 1
+        same_range = _FULL_RANGE if color.full_range else _LIMITED_RANGE
         frame = frame.reformat(
             format=layout.name, src_color_range=same_range, dst_color_range=same_range
         )
@@ -64,7 +75,7 @@ def _filled_frame(picture: PlanarFrame, *planes: Plane) -> VideoFrame:
     sample_bytes = np.dtype(picture.layout.dtype).itemsize
     for target, plane in zip(frame.planes, planes, strict=True):
         plane_view(target, sample_bytes)[:] = plane
-    frame.color_range = 2 if picture.color.full_range else 1
+    frame.color_range = _FULL_RANGE if picture.color.full_range else _LIMITED_RANGE
     frame.colorspace = picture.color.matrix
     return frame
 

@@ -20,6 +20,7 @@ from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from vrmatte.colorimetry import BT709
 from vrmatte.errors import DamagedInputError, InputError
 from vrmatte.frames import YUV420P, YUV420P10, ColorTags, PixelLayout
 from vrmatte.geometry.projection import EyeProjection, Fisheye, HalfEquirect
@@ -38,6 +39,8 @@ StreamKind = Literal["audio", "subtitle", "data", "attachment", "video"]
 
 _PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 _PACKETS_TO_FIRST_FRAME = 300
+_RGB_MATRIX, _UNSPECIFIED = 0, 2
+"""Codes of ITU-T H.273."""
 _FULL_RANGE = 2
 _CHROMA_LOCATIONS = ("unspecified", "left", "center", "topleft", "top", "bottomleft", "bottom")
 _dump_lock = threading.Lock()
@@ -167,7 +170,7 @@ def probe(
             height=video.height,
             pixel_format=first.format.name,
             layout=_working_layout(path, first),
-            color=_color_tags(video, chroma_location),
+            color=_color_tags(video, first, chroma_location),
             time_base=_time_base(path, video),
             average_rate=video.average_rate or None,
             frames_from_header=video.frames or None,
@@ -276,13 +279,19 @@ def _duration_seconds(container: InputContainer, video: VideoStream) -> float | 
     return None
 
 
-def _color_tags(video: VideoStream, chroma_location: int) -> ColorTags:
+def _color_tags(video: VideoStream, frame: VideoFrame, chroma_location: int) -> ColorTags:
+    """Return the tags of frames as `to_planar` returns them: RGB becomes limited-range BT.709."""
     context = video.codec_context
+    matrix = int(context.colorspace)
+    if frame.format.is_rgb:
+        matrix = BT709
+    elif matrix == _RGB_MATRIX:
+        matrix = _UNSPECIFIED  # the tag can't be true of luma and colour differences
     return ColorTags(
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
-        matrix=int(context.colorspace),
-        full_range=context.color_range == _FULL_RANGE,
+        matrix=matrix,
+        full_range=context.color_range == _FULL_RANGE and not frame.format.is_rgb,
         chroma_location=chroma_location,
     )
 

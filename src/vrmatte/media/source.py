@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from av.video.format import VideoFormat
+
 from vrmatte.errors import InputError
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import content_identity, scan_timeline
@@ -121,11 +123,14 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def source_notices(source: SourceInfo) -> tuple[str, ...]:
-    """Return warnings about properties of a source that had to be assumed."""
+    """Return notices about properties of a source that had to be assumed or converted."""
+    notices: list[str] = []
+    if VideoFormat(source.pixel_format).is_rgb:
+        notices.append(f"{source.path}: RGB frames are converted to BT.709, limited range")
     if source.projection == "fisheye" and source.fov_evidence == "assumed":
-        return (
+        notices.append(
             f"{source.path}: the field of view of its fisheye is unknown; assuming "
             f"{source.projection_fov_deg:g} degrees. If that is wrong, name the lens, for example "
-            "with --set input.lens=fisheye190",
+            "with --set input.lens=fisheye190"
         )
-    return ()
+    return tuple(notices)
