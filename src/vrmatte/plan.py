@@ -28,6 +28,7 @@ from vrmatte.matting.engines.choose import network_scale
 from vrmatte.matting.engines.masked import MASKED_VERSION
 from vrmatte.matting.stereo_matting import stereo_parameters
 from vrmatte.matting.viewport_matting import SizedPath
+from vrmatte.media.containers.constant_rate import at_exact_rate
 from vrmatte.media.containers.copied_streams import Window
 from vrmatte.media.probe import SourceInfo
 from vrmatte.media.source import source_notices
@@ -110,10 +111,9 @@ class Plan:
     def promised(self) -> Timeline:
         """The frames of a finished file, with their times in it."""
         line = self.selected
-        if self.window is None:
-            return line
-        begin = round(self.window[0] / line.time_base)
-        return Timeline(line.pts - begin, line.time_base, line.end_pts - begin)
+        begin = round(self.window[0] / line.time_base) if self.window else 0
+        own = Timeline(line.pts - begin, line.time_base, line.end_pts - begin)
+        return at_exact_rate(own, self.rate)
 
     def matte_parameters(self) -> list[Parameters]:
         """Return what shapes each chunk's matte, including the state after the chunk before."""

@@ -288,3 +288,28 @@ def test_a_false_rgb_tag_on_luma_and_colour_differences_is_ignored(tmp_path):
     assert probe(source).color.matrix == 2
     report = run(source, tmp_path / "out", deliver=("greenscreen", "webm-alpha"))
     assert report.frames == 6
+
+
+def test_milliseconds_of_matroska_become_the_exact_rate(tmp_path):
+    clip = tmp_path / "clip.mp4"
+    # In so many frames 59.94 and 60 frames per second differ by more than a millisecond.
+    write_clip(clip, frames=90, rate=Fraction(60000, 1001))
+    source = remuxed(clip, tmp_path / "clip_LR_180.mkv")
+    steps = set(np.diff(scan_timeline(probe(source), ignore).pts).tolist())
+    assert steps == {16, 17}
+    report = run(source, tmp_path / "out", deliver=("prores4444", "greenscreen"))
+    for file in report.files:
+        line = scan_timeline(probe(file.path), ignore)
+        assert {step * line.time_base for step in np.diff(line.pts).tolist()} == {
+            Fraction(1001, 60000)
+        }
+    assert all(checked.problem is None for checked in verify_output(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("ticks_per_second", [10_000_000, 705_600_000])
+def test_clocks_finer_than_a_microsecond(tmp_path, ticks_per_second):
+    source = tmp_path / "clip_LR_180.mp4"
+    times = [round(Fraction(index * 1001 * ticks_per_second, 30000)) for index in range(FRAMES)]
+    write_clip(source, pts=times, time_base=Fraction(1, ticks_per_second))
+    report = run(source, tmp_path / "out", deliver=("matte-lossless", "greenscreen"))
+    assert report.frames == FRAMES

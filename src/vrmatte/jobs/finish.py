@@ -87,10 +87,20 @@ def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str])
         {
             "file": deliverable.file_name,
             "streams": plan.config.audio.preserve_audio and deliverable.kind.carries_streams,
+            **(
+                {}
+                if plan.promised.time_base == plan.timeline.time_base
+                else {"rate": str(plan.rate)}
+            ),
             **({"boxes": "apple"} if _wants_apple_boxes(plan, deliverable) else {}),
             "chunks": [key_of(deliverable_parameters(plan, deliverable, k)) for k in matte_keys],
         }
     )
+
+
+def _exact_rate(plan: Plan) -> dict[str, str]:
+    base = plan.promised.time_base
+    return {} if base == plan.timeline.time_base else {"time_base": str(base)}
 
 
 def _chunk_files(
@@ -125,7 +135,7 @@ def _finish_video(
     part = draft_path(target)
     request = JoinRequest(
         chunks=chunks,
-        timeline=plan.selected,
+        timeline=plan.promised,
         target=part,
         container=deliverable.container,
         rate=plan.rate,

@@ -49,6 +49,7 @@ class JoinRequest:
     chunks: Sequence[Path]
     """Chunk files in order; together they hold exactly the timeline's frames."""
     timeline: Timeline
+    """Times of the frames in the file."""
     target: Path
     """Path to write to directly; the caller renames it."""
     container: FileFormat
@@ -59,7 +60,7 @@ class JoinRequest:
     carry: tuple[int, ...] = ()
     """Indices of the source's streams to copy."""
     window: Window | None = None
-    """Range of the source that the file covers, from 0 on; None: all, with the source's times."""
+    """Range of the source whose other streams are copied, from 0 on; None: all, unchanged."""
 
 
 def join_chunks(request: JoinRequest, observer: Observer) -> CopiedStreams:
@@ -182,9 +183,8 @@ def _video_packets(request: JoinRequest, stream: Stream) -> Iterator[Packet[Any]
     """Yield all coded frames with planned presentation times and new decode times."""
     line = request.timeline
     unit = line.time_base.numerator
-    offset = _origin(request, line.time_base)
-    pts = [(int(p) - offset) * unit for p in line.pts]
-    pts.append((line.end_pts - offset) * unit)
+    pts = [int(p) * unit for p in line.pts]
+    pts.append(line.end_pts * unit)
     ranks = [_display_ranks(chunk) for chunk in request.chunks]
     delay = max(index - rank for chunk in ranks for index, rank in enumerate(chunk))
     step = pts[1] - pts[0]
@@ -211,11 +211,6 @@ def _shifted(chapter: Chapter, begin: Fraction) -> Chapter:
     """Return a chapter with `begin` seconds subtracted from its times."""
     offset = round(begin / Fraction(chapter["time_base"] or 1))
     return {**chapter, "start": chapter["start"] - offset, "end": chapter["end"] - offset}
-
-
-def _origin(request: JoinRequest, time_base: Fraction) -> int:
-    """Return the offset to subtract from every time, in `time_base` units."""
-    return 0 if request.window is None else round(request.window[0] / time_base)
 
 
 def _coded_frames(chunk: Path) -> Iterator[Packet[Any]]:

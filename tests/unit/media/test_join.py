@@ -93,8 +93,8 @@ def test_a_target_that_cant_be_written_is_named(tmp_path):
 
 
 def test_a_part_starts_at_zero(tmp_path):
-    line = timeline(*UNEVEN, start=60_000)
-    window = (Fraction(2), line.end_pts * TICK)
+    line = timeline(*UNEVEN)
+    window = (Fraction(2), 2 + line.end_pts * TICK)
     path, _ = join(tmp_path, chunks(tmp_path, 12), line, window=window)
     assert min(pts for pts, _, _ in packets_of(path)) == 0
 
