@@ -127,6 +127,7 @@ SETTINGS = [
     (["--set", "processing.chunk_sice=3"], "did you mean processing.chunk_size"),
     (["--set", "processing.chunk_size=many"], "processing.chunk_size can't be"),
     (["--set", "nothing"], "write key=value"),
+    (["--deliver", ""], "output.deliver can't be []"),
     (["--preset", "fastest"], "'--preset': 'fastest' is not one of"),
     (["--start", "soon"], "'--start': 'soon' is not a time"),
     (["--sample", "soon"], "'--sample': 'soon' is not a time"),

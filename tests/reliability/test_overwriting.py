@@ -217,3 +217,16 @@ def test_a_sequence_that_lost_an_image_is_written_again(source, tmp_path):
     images[2].unlink()
     run(source, tmp_path, deliver=("png",))
     assert sorted((tmp_path / "clip_LR_180_png").glob("*.png")) == images
+
+
+def test_settings_of_a_render_apply_to_it_alone(source, tmp_path):
+    run(source, tmp_path, deliver=("matte-lossless",))
+    changed = {"deliver": ("greenscreen",), "maintain_sbs": False}
+    render_output(
+        tmp_path, lambda c: c.model_copy(update={"output": c.output.model_copy(update=changed)})
+    )
+    assert len(list(tmp_path.glob("*greenscreen*.mp4"))) == 2
+    seen = []
+    render_output(tmp_path, lambda config: seen.append(config) or config)
+    assert seen[0].output.maintain_sbs
+    assert seen[0].output.deliver == ("matte-lossless",)

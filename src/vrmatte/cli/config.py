@@ -28,11 +28,14 @@ def show(config: ConfigFiles = None, assign: Assignments = None, preset: Preset 
 def init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = Path("vrmatte.yaml"),
 ) -> None:
-    """Write a commented file with every setting at its default."""
+    """Write a commented file, YAML or TOML, with every setting at its default."""
     from vrmatte.files import replace_text
-    from vrmatte.settings.load import starter_config
+    from vrmatte.settings.files import SUFFIXES
+    from vrmatte.settings.load import starter_config, starter_toml
 
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"{path}: accepted are names that end in {', '.join(SUFFIXES)}")
     if os.path.lexists(path):
         raise ConfigError(f"{path} exists already; name another file or remove it")
-    replace_text(path, starter_config())
+    replace_text(path, starter_toml() if path.suffix.lower() == ".toml" else starter_config())
     typer.echo(f"wrote {path}")

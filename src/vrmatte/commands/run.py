@@ -189,15 +189,15 @@ def _carried_out(
     unchanged: UnchangedSource,
 ) -> RunReport:
     """Process chunks, finish files, write the report."""
-    pieces = work.pieces
+    pieces, runs = work.pieces, work.pieces.may_infer
     pieces.refuse_missing_mattes()
-    _remember(manifest, pieces.plan, pieces.promised, pieces.matte_keys)
+    _remember(manifest, pieces.plan, pieces.promised, pieces.matte_keys, runs=runs)
     work.make_chunks()
     if pieces.drop_broken_pieces():
         work.make_chunks()
     plan, failures = pieces.plan, pieces.failures
     # Fallbacks and failures may have changed the plan.
-    _remember(manifest, plan, pieces.promised, pieces.matte_keys)
+    _remember(manifest, plan, pieces.promised, pieces.matte_keys, runs=runs)
     products = finish_deliverables(
         plan,
         place,
@@ -323,7 +323,12 @@ def _kept_chunk_frames(manifest: Manifest, config: Config, observer: Observer) -
 
 
 def _remember(
-    manifest: Manifest, plan: Plan, promised: Mapping[str, str], matte_keys: Sequence[str]
+    manifest: Manifest,
+    plan: Plan,
+    promised: Mapping[str, str],
+    matte_keys: Sequence[str],
+    *,
+    runs: bool,
 ) -> None:
     """Store what `verify`, `clean` and later runs need.
 
@@ -332,12 +337,14 @@ def _remember(
         plan: of the run.
         promised: key of each file the run will write, by deliverable.
         matte_keys: key of the matte of each chunk.
+        runs: False for a render, whose settings apply to its own files only.
     """
     if manifest.fact("chunk_frames") is None:
         manifest.set_fact("chunk_frames", plan.chunks[0].frames)
     manifest.set_fact("video", str(plan.source.path.absolute()))
     settings = plan.config.model_dump(mode="json")
-    manifest.set_fact("config", settings)
+    if runs or manifest.fact("config") is None:
+        manifest.set_fact("config", settings)
     manifest.set_fact("engine", asdict(plan.engine))
     manifest.set_fact("matte_keys", list(matte_keys))
     # Files of earlier runs in this directory stay promised, under the settings of those runs.

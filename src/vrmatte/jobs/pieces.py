@@ -48,7 +48,7 @@ class ChunkPieces:
         self._output = output
         self._manifest = manifest
         self._observer = observer
-        self._may_infer = may_infer
+        self.may_infer = may_infer
         self._failures = Failures(manifest)
         self.set_plan(replace(plan, cold_starts=self._failures.cold_starts))
 
@@ -100,7 +100,7 @@ class ChunkPieces:
             OutputError: one does not, or was made from other settings.
             ChunkError: one failed.
         """
-        if self._may_infer:
+        if self.may_infer:
             return
         self.drop_broken_inputs()
         absent = [chunk.index for chunk in self.plan.chunks if self.absent(chunk).matte]
@@ -203,7 +203,7 @@ class ChunkPieces:
         def exists(piece: str) -> bool:
             return self._manifest.piece(chunk.index, piece, keys[piece]) is not None
 
-        matte = not exists("matte") or (self._may_infer and not exists("state"))
+        matte = not exists("matte") or (self.may_infer and not exists("state"))
         deliverables = tuple(
             d
             for d in self.plan.deliverables

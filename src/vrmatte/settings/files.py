@@ -21,7 +21,7 @@ from vrmatte.errors import ConfigError
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 32
 MAX_NODES = 50_000
-_SUFFIXES = (".yaml", ".yml", ".toml")
+SUFFIXES = (".yaml", ".yml", ".toml")
 _LARGEST_WHOLE = 2**63
 _TOO_DEEP = f"nested more than {MAX_DEPTH} levels deep"
 _TOO_LARGE = "a whole number is too large (more than 64 bits)"
@@ -49,8 +49,8 @@ def read_document(path: Path) -> ConfigDocument:
         ConfigError: it can't be read, is too large, or its content does not match its suffix.
     """
     suffix = path.suffix.lower()
-    if suffix not in _SUFFIXES:
-        known = f"{', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}"
+    if suffix not in SUFFIXES:
+        known = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise ConfigError(f"{path}: a configuration file must end in {known}")
     text = _read_text(path)
     return _read_toml(path, text) if suffix == ".toml" else _read_yaml(path, text)

@@ -266,6 +266,25 @@ def starter_config() -> str:
     return head + _outline(key_lines, head_lines)
 
 
+def starter_toml() -> str:
+    """Return the same as TOML, with the whole name of every key, so that order doesn't matter."""
+    lines = ["# Settings of vrmatte. Remove the # before a key to set it; others keep defaults."]
+    section = ""
+    for key in KEYS.values():
+        if key.is_deprecated:
+            continue
+        if key.section != section:
+            section = key.section
+            lines.append(f"\n# --- {SECTIONS[section]}")
+        meaning = f"{key.meaning} ({key.accepted})"
+        indents = {"initial_indent": "# ", "subsequent_indent": "#   "}
+        wrapped = textwrap.wrap(meaning, _STARTER_WIDTH, **indents)
+        is_unset = key.default is None
+        value = "  # unset by default" if is_unset else f" {_yaml(key.default)}"
+        lines += [*wrapped, f"#{key.path} ={value}"]
+    return "\n".join(lines) + "\n"
+
+
 def _outline(
     key_lines: Callable[[Key, str], Iterable[str]],
     head_lines: Callable[[str, str], Iterable[str]],

@@ -70,7 +70,9 @@ class OutputConfig(Section):
     alpha_container: AlphaContainer = Field(
         default="prores4444", description="kind of file for `output.format: alpha`"
     )
-    deliver: tuple[DeliverableName, ...] | None = Field(default=None, description="files to write")
+    deliver: tuple[DeliverableName, ...] | None = Field(
+        default=None, min_length=1, description="files to write"
+    )
     name_template: str | None = Field(
         default=None,
         description="template of file names, with {stem}, {eye}, {projection}, {kind} and {tags}; "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.paths import REPOSITORY
+from vrmatte.cli.config import init
 from vrmatte.errors import ConfigError
 from vrmatte.settings.choices import PRESETS
 from vrmatte.settings.config import Config, OutputConfig
@@ -24,6 +26,7 @@ from vrmatte.settings.load import (
     format_config,
     load_config,
     starter_config,
+    starter_toml,
 )
 from vrmatte.settings.notices import LIMITS, notices
 
@@ -690,3 +693,27 @@ def test_format_says_which_file_is_made() -> None:
 def test_deliverables_without_repeats() -> None:
     config = Config(output=OutputConfig(deliver=("matte", "greenscreen", "matte")))
     assert config.deliverables == ("matte", "greenscreen")
+
+
+def test_a_toml_file_to_start_from_holds_every_default(tmp_path: Path) -> None:
+    text = starter_toml()
+    assert tomllib.loads(text) == {}, "nothing is set until it is edited"
+    lines = [line for line in text.splitlines() if re.match(r"#\w", line)]
+    assert len(lines) == sum(not key.is_deprecated for key in KEYS.values())
+    path = tmp_path / "all.toml"
+    path.write_text("\n".join(line[1:] for line in lines if "unset by default" not in line))
+    assert load_config([path]).config == Config()
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".yaml"])
+def test_config_init_writes_the_format_of_the_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"vrmatte{suffix}"
+    init(path)
+    assert load_config([path]).config == Config()
+    with pytest.raises(ConfigError, match="exists already"):
+        init(path)
+
+
+def test_config_init_refuses_other_names(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"accepted are names that end in \.yaml"):
+        init(tmp_path / "vrmatte.ini")

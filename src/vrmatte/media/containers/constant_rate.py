@@ -29,8 +29,8 @@ def at_exact_rate(timeline: Timeline, nominal_rate: Fraction) -> Timeline:
     """Return the times of the standard rate of which all times are roundings, or `timeline` itself.
 
     Args:
-        timeline: the times to replace; unchanged if its ticks are finer than a millisecond, or its steps
-            equal.
+        timeline: the times to replace; unchanged if its ticks are finer than a millisecond, or its
+            steps equal.
         nominal_rate: frames per second by the header; decides where several rates fit.
     """
     if timeline.time_base < _FINEST_ROUNDED or len(timeline) < 2:
