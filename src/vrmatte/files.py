@@ -99,14 +99,22 @@ def commit_text(path: Path, text: str, frames: int) -> ChunkFile:
         return ChunkFile.of_draft(draft, path, frames)
 
 
-def commit_file(draft: Path, path: Path, frames: int) -> ChunkFile:
+def commit_file(
+    draft: Path,
+    path: Path,
+    frames: int,
+    before_naming: Callable[[str], None] = lambda _: None,
+) -> ChunkFile:
     """Compute the digest of a complete draft, flush it to disk and rename it to `path`.
+
+    `before_naming` is called with the digest before the rename.
 
     Raises:
         OutputError, DiskFullError: the operating system refuses; the draft stays.
     """
     try:
         file = ChunkFile.of_draft(draft, path, frames)
+        before_naming(file.sha256)
         _publish(draft, path, sync_folder=True)
     except OSError as error:
         raise output_error(error, path) from error

@@ -127,6 +127,7 @@ def test_chunks_kept_beside_finished_files_go(source, tmp_path):
 
 def test_mattes_of_another_part_of_the_video_go(out, source):
     part = settings("matte-lossless", "greenscreen", input={"end": 0.16})
+    part = part.model_copy(update={"output": part.output.model_copy(update={"overwrite": True})})
     beyond = [p for p in job_folder(out).glob("chunks/*/*") if p.parent.name != "000000"]
     report = matte_video(source, out, part)
     assert report.frames == 5

@@ -201,14 +201,26 @@ def test_names_of_all_scripts_and_emoji_are_accepted(source, tmp_path):
     assert run(video, tmp_path / "out").files
 
 
-def test_a_file_that_lost_its_end_is_renamed_and_written_again(source, tmp_path):
-    """As after a power cut; shortened by hand, nothing of it is lost either."""
+def test_a_file_that_lost_its_end_is_written_again(source, tmp_path):
+    """As after a power cut."""
     run(source, tmp_path)
     whole = (tmp_path / GREEN).read_bytes()
     (tmp_path / GREEN).write_bytes(whole[:1000])
     run(source, tmp_path)
     assert (tmp_path / GREEN).read_bytes() == whole
-    assert (tmp_path / "clip_LR_180_greenscreen.damaged-1.mp4").read_bytes() == whole[:1000]
+    assert len(list(tmp_path.glob("*.mp4"))) == 1
+
+
+def test_a_file_that_was_shortened_by_hand_is_renamed(source, tmp_path):
+    run(source, tmp_path)
+    short = tmp_path / "short.mp4"
+    write_clip(short, frames=2, size=(64, 32))
+    whole, edited = (tmp_path / GREEN).read_bytes(), short.read_bytes()
+    assert len(edited) < len(whole)
+    os.replace(short, tmp_path / GREEN)
+    run(source, tmp_path)
+    assert (tmp_path / GREEN).read_bytes() == whole
+    assert (tmp_path / "clip_LR_180_greenscreen.shortened-1.mp4").read_bytes() == edited
 
 
 def test_a_sequence_that_lost_an_image_is_written_again(source, tmp_path):

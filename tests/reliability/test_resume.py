@@ -117,7 +117,7 @@ def test_kills_at_random_moments(source, undisturbed, tmp_path):
 
 BOUNDARIES = [
     ("vrmatte.commands.run._remember", 1),
-    ("vrmatte.files.commit_file", 8),
+    ("vrmatte.media.encode.commit_file", 8),
     ("vrmatte.pipeline.save_state", 3),
     ("vrmatte.jobs.chunks.process_chunk", 2),
     ("vrmatte.jobs.manifest.Manifest.commit_chunk", 1),
@@ -398,7 +398,7 @@ def test_a_deliverable_asked_for_later_needs_no_network(rerun):
 
 def test_another_part_of_the_video_is_another_matte(rerun):
     rerun()
-    assert rerun(input__start=0.5).mattes == 3
+    assert rerun(input__start=0.5, output__overwrite=True).mattes == 3
 
 
 def test_a_replaced_input_is_refused(rerun, source):

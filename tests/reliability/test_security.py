@@ -467,10 +467,14 @@ def test_unfinished_files_that_are_links_arent_written_through(tmp_path):
     out.mkdir()
     work = out / ".vrmatte"
     work.mkdir()
-    (out / "clip_LR_180_greenscreen.mp4.part").symlink_to(canary)
     (out / "clip_LR_180_report.json.part").symlink_to(canary)
-    (out / "clip_LR_180_png.part").symlink_to(precious)
     (work / "clip_LR_180.owner").symlink_to(canary)
+    for name, target in (("greenscreen.mp4", canary), ("png", precious)):
+        part = out / f"clip_LR_180_{name}.part"
+        part.symlink_to(target)
+        with pytest.raises(OutputError, match="was not written by this job"):
+            matte_video(source, out, config)
+        part.unlink()
     matte_video(source, out, config)
     assert canary.read_text() == "alive"
     assert (precious / "file").read_text() == "alive"

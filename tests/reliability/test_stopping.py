@@ -192,7 +192,7 @@ def slow_scan() -> None:
         observer(Started("scan", None))
         time.sleep(60)
 
-    around(pytest.MonkeyPatch(), "vrmatte.commands.run.read_timeline", forever)
+    around(pytest.MonkeyPatch(), "vrmatte.jobs.source_identity.read_timeline", forever)
 
 
 def slow_join() -> None:

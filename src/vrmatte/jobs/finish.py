@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
 from vrmatte.errors import OutputError
-from vrmatte.files import commit_file, draft_path
+from vrmatte.files import commit_file, draft_path, sha256_of
 from vrmatte.jobs.alpha_check import alpha_check
 from vrmatte.jobs.job_folder import JobFolder
 from vrmatte.jobs.manifest import Manifest, Product
@@ -18,6 +18,7 @@ from vrmatte.media.containers.spherical import inject_boxes
 from vrmatte.media.join import JoinRequest, join_chunks
 from vrmatte.media.sequences.sequence import drop_frames
 from vrmatte.media.sequences.sequence_folder import (
+    LISTING,
     gather_sequence,
     publish_sequence,
     verify_sequence,
@@ -66,10 +67,16 @@ def finish_deliverables(
             files = f"{len(products)} of {len(plan.deliverables)} files finished"
             stop_if_asked(stop, f"all chunks are made, {files}")
             check_source()
+
+            def before_naming(sha256: str, name: str = f"pending:{deliverable.id}") -> None:
+                check_source()  # audio was copied from it
+                # A run killed between the file's name and its record finds it by this.
+                manifest.set_fact(name, {"sha256": sha256})
+
             chunks = _chunk_files(plan, deliverable, manifest, matte_keys)
             finish = _finish_video if deliverable.sequence is None else _finish_sequence
             with remove_if_stopped(job.output / f"{deliverable.file_name}.part"):
-                product = finish(plan, job, deliverable, chunks, key, observer, check_source)
+                product = finish(plan, job, deliverable, chunks, key, observer, before_naming)
             first = deliverable_parameters(plan, deliverable, matte_keys[0])
             manifest.commit_product(product, first)
         if not deliverable.is_matte_store and not plan.config.performance.preserve_intermediates:
@@ -87,11 +94,7 @@ def product_key(plan: Plan, deliverable: Deliverable, matte_keys: Sequence[str])
         {
             "file": deliverable.file_name,
             "streams": plan.config.audio.preserve_audio and deliverable.kind.carries_streams,
-            **(
-                {}
-                if plan.promised.time_base == plan.timeline.time_base
-                else {"rate": str(plan.rate)}
-            ),
+            **_exact_rate(plan),
             **({"boxes": "apple"} if _wants_apple_boxes(plan, deliverable) else {}),
             "chunks": [key_of(deliverable_parameters(plan, deliverable, k)) for k in matte_keys],
         }
@@ -129,7 +132,7 @@ def _finish_video(
     chunks: Sequence[Path],
     key: str,
     observer: Observer,
-    check_source: Callable[[], None],
+    before_naming: Callable[[str], None],
 ) -> Product:
     target = job.output / deliverable.file_name
     part = draft_path(target)
@@ -150,8 +153,7 @@ def _finish_video(
         eyes = "side_by_side" if deliverable.eye is None else "mono"
         inject_boxes(part, eyes, apple=plan.config.output.apple_boxes)
     checks = verify_file(plan, job, deliverable, part, copied.indices, observer)
-    check_source()  # its audio was copied
-    file = commit_file(part, target, len(plan.selected))
+    file = commit_file(part, target, len(plan.selected), before_naming)
     return Product(deliverable.id, key, target, file.bytes, file.sha256, checks)
 
 
@@ -162,7 +164,7 @@ def _finish_sequence(
     chunks: Sequence[Path],
     key: str,
     observer: Observer,
-    _check_source: Callable[[], None],
+    before_naming: Callable[[str], None],
 ) -> Product:
     spec = deliverable.sequence
     assert spec is not None
@@ -170,6 +172,7 @@ def _finish_sequence(
     part = gather_sequence(chunks, target, spec, plan.selected, observer)
     checks = verify_file(plan, job, deliverable, part, (), observer)
     checks["bytes"] = sum(path.stat().st_size for path in part.iterdir())
+    before_naming(sha256_of(part / LISTING))
     listing = publish_sequence(part, target)
     return Product(deliverable.id, key, listing.path, listing.bytes, listing.sha256, checks)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from vrmatte.deliverables.decide import Deliverable
-from vrmatte.errors import ConfigError, OutputError
+from vrmatte.errors import ConfigError, OutputError, VrmatteError, output_error
 from vrmatte.files import draft_path, free_name, sha256_of
 from vrmatte.jobs.manifest import Manifest, Product
+from vrmatte.media.opening import open_input
 from vrmatte.media.sequences.sequence import read_listing
 from vrmatte.media.sequences.sequence_folder import LISTING
 from vrmatte.plan import Plan
@@ -23,6 +23,7 @@ from vrmatte.platform_support import name_length, replace_file
 
 _LONGEST_NAME = 255
 """Bytes on Linux and macOS, UTF-16 units on Windows."""
+_UNKNOWN = "unknown"
 _ALLOWED = "move it away, choose another --out, or allow it with --overwrite"
 
 
@@ -31,7 +32,7 @@ def guard_outputs(
 ) -> tuple[str, ...]:
     """Refuse a run that could not write its files, or would overwrite others.
 
-    A file of this job that has become shorter, as after a power cut, is renamed.
+    A file of this job that has become shorter is renamed, if it can still be opened.
 
     Args:
         plan: of the run.
@@ -61,7 +62,11 @@ def guard_outputs(
             raise OutputError(f"{draft_path(target)}: was not written by this job; {_ALLOWED}")
     for fact, path in reports.items():
         if os.path.lexists(path):
-            _refuse_foreign_report(path, manifest.fact(fact), has_run_before=bool(known))
+            written = manifest.fact(fact)
+            if written is None and manifest.fact("earlier_files") == _UNKNOWN:
+                notices.append(_renamed(path, "unknown", "may not be the report of this job"))
+            else:
+                _refuse_foreign_report(path, written, has_run_before=bool(known))
     return tuple(notices)
 
 
@@ -70,13 +75,19 @@ def remember_earlier_files(manifest: Manifest, earlier: Path, output: Path) -> N
 
     Args:
         manifest: of the new job.
-        earlier: folder of the earlier one; an unreadable manifest there counts as none.
+        earlier: folder of the earlier one. If its manifest can't be read, the files of the names
+            that a run writes are renamed.
         output: directory of the files.
     """
     if not (earlier / "manifest.sqlite").is_file():
         return
     files: dict[str, object] = {}
-    with suppress(OutputError), Manifest(earlier, output) as old:
+    try:
+        old = Manifest(earlier, output)
+    except OutputError:
+        manifest.set_fact("earlier_files", _UNKNOWN)
+        return
+    with old:
         for product in old.products():
             time_ns = old.fact(f"time_ns:{product.name}")
             files[str(product.path.relative_to(output))] = {
@@ -104,15 +115,17 @@ def _refuse_foreign(
     plan: Plan, manifest: Manifest, deliverable: Deliverable, target: Path
 ) -> Iterator[str]:
     product = manifest.product(deliverable.id)
-    if product is None and _was_written_before_fresh(manifest, target):
-        return
     if product is None or product.shown_path != target:
-        raise OutputError(f"{target}: was not written by this job; {_ALLOWED}")
+        if _is_unrecorded(manifest, deliverable, target):
+            return
+        if not _was_promised(manifest, deliverable):
+            raise OutputError(f"{target}: was not written by this job; {_ALLOWED}")
+        if deliverable.sequence is None:  # publishing a folder keeps unknown files by itself
+            yield _renamed(target, "unknown", "is not the file that this job wrote")
+        return
     if _is_damaged(product):
-        if not product.is_sequence:
-            aside = free_name(target, "damaged")
-            replace_file(target, aside)
-            yield f"{target}: is shorter than it was written, and was renamed to {aside.name}"
+        if not product.is_sequence and _is_video(target):
+            yield _renamed(target, "shortened", "is shorter than it was written")
         return
     if not _is_unchanged(product, manifest.fact(f"time_ns:{product.name}")):
         raise OutputError(f"{target}: was changed after vrmatte wrote it; {_ALLOWED}")
@@ -128,11 +141,34 @@ def _refuse_foreign(
             )
 
 
-def _was_written_before_fresh(manifest: Manifest, target: Path) -> bool:
-    earlier = manifest.fact("earlier_files")
+def _is_unrecorded(manifest: Manifest, deliverable: Deliverable, target: Path) -> bool:
+    """Return True for a file that a killed run, or one before `--fresh`, has written."""
     path = target / LISTING if target.is_dir() else target
+    if _is_as_written(path, manifest.fact(f"pending:{deliverable.id}")):
+        return True
+    earlier = manifest.fact("earlier_files")
     name = str(path.relative_to(target.parent))
     return isinstance(earlier, dict) and _is_as_written(path, earlier.get(name))
+
+
+def _was_promised(manifest: Manifest, deliverable: Deliverable) -> bool:
+    """Return True if an earlier run set out to write a file of this name."""
+    if manifest.fact("earlier_files") == _UNKNOWN:
+        return True
+    promised = manifest.fact("promised")
+    named = manifest.fact(f"file_name:{deliverable.id}")
+    is_known = isinstance(promised, dict) and deliverable.id in promised
+    return is_known and named == deliverable.file_name
+
+
+def _renamed(path: Path, word: str, reason: str) -> str:
+    """Rename a file so that nothing replaces it; return a notice."""
+    aside = free_name(path, word)
+    try:
+        replace_file(path, aside)
+    except OSError as error:
+        raise output_error(error, path) from error
+    return f"{path}: {reason}, and was renamed to {aside.name}"
 
 
 def _range(start: object, end: object) -> str:
@@ -155,6 +191,15 @@ def _is_damaged(product: Product) -> bool:
 
 def _is_listing(product: Product) -> bool:
     return sha256_of(product.path) == product.sha256
+
+
+def _is_video(path: Path) -> bool:
+    """Return True if a file can be opened: one that was cut by a power failure seldom can."""
+    try:
+        with open_input(path) as container:
+            return bool(container.streams.video)
+    except VrmatteError:
+        return False
 
 
 def _is_unchanged(product: Product, time_ns: object) -> bool:

@@ -50,6 +50,8 @@ _CLEAR_AT_END = frozenset({"fisheye", "lr", "sbs", "3dh"})
 """Tags that count alone, but only at the end of a name."""
 _TAGS = FISHEYE_FOV_DEG.keys() | _EYES.keys() | _SPANS.keys() | _PACKED
 
+_FISHEYE_DEGREES = re.compile(r"f(\d{3})|(\d{3})f")
+_SMALLEST_FOV_DEG, _LARGEST_FOV_DEG = 120, 280
 _TOKEN = re.compile(r"[^\W_]+")
 _JOINTS = frozenset(" _-.")
 _EMPTY_BRACKETS = re.compile(r"[ _.-]*(\([ _.-]*\)|\[[ _.-]*\])")
@@ -96,17 +98,22 @@ def projection_from_name(stem: str) -> NameHint:
     stereo: Literal["side_by_side", "top_bottom"] | None = None
     projection: Literal["half_equirect", "fisheye", "equirect"] | None = None
     lens: str | None = None
+    fov_deg: float | None = None
     for tag in tags:
         if tag in _EYES:
             stereo = _EYES[tag]
         if tag in _SPANS and projection != "fisheye":
             projection = _SPANS[tag]
         if tag in FISHEYE_FOV_DEG:
-            projection, lens = "fisheye", tag
+            projection, lens, fov_deg = "fisheye", tag, float(FISHEYE_FOV_DEG[tag])
+        elif (degrees := _degrees_of(tag)) is not None:
+            named = f"fisheye{degrees}"
+            projection, fov_deg = "fisheye", float(degrees)
+            lens = named if named in FISHEYE_FOV_DEG else None
     return NameHint(
         stereo=stereo,
         projection=projection,
-        fov_deg=None if lens is None else float(FISHEYE_FOV_DEG[lens]),
+        fov_deg=fov_deg,
         lens=lens,
         eyes_swapped=any(tag in _SWAPPED for tag in tags),
         alpha_packed=any(tag in _PACKED for tag in tags),
@@ -136,7 +143,7 @@ def _tag_runs(stem: str) -> list[_TagRun]:
     runs: list[_TagRun] = []
     for match in _TOKEN.finditer(stem):
         tag = match.group().lower()
-        if tag not in _TAGS:
+        if tag not in _TAGS and _degrees_of(tag) is None:
             continue
         last = runs[-1] if runs else None
         if last and _JOINTS.issuperset(stem[last.end : match.start()]):
@@ -146,10 +153,20 @@ def _tag_runs(stem: str) -> list[_TagRun]:
     return [run for run in runs if _means_projection(run, stem)]
 
 
+def _degrees_of(tag: str) -> int | None:
+    """Return the field of view in a tag such as F180 or 180F; None: it is another word."""
+    match = _FISHEYE_DEGREES.fullmatch(tag)
+    degrees = int(match[1] or match[2]) if match else 0
+    return degrees if _SMALLEST_FOV_DEG <= degrees <= _LARGEST_FOV_DEG else None
+
+
 def _means_projection(run: _TagRun, stem: str) -> bool:
     tags = frozenset(run.tags)
     at_end = not _TOKEN.search(stem, run.end)
     if tags & _CLEAR:
+        return True
+    has_degrees = any(_degrees_of(tag) is not None for tag in tags)
+    if has_degrees and (at_end or tags & _EYES.keys()):
         return True
     if tags & _EYES.keys() and tags & (_SPANS.keys() | FISHEYE_FOV_DEG.keys()):
         return True

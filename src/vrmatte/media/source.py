@@ -7,6 +7,7 @@ from pathlib import Path
 from av.video.format import VideoFormat
 
 from vrmatte.errors import InputError
+from vrmatte.media.naming import projection_from_name
 from vrmatte.media.probe import SourceInfo, probe
 from vrmatte.media.scan import content_identity, scan_timeline
 from vrmatte.progress import ignore
@@ -38,6 +39,11 @@ def check_source(source: SourceInfo) -> None:
         InputError: wrong layout, projection, size or rotation.
     """
     where = f"{source.path}: "
+    if projection_from_name(source.path.stem).alpha_packed:
+        raise InputError(
+            f"{where}is named like an alpha-packed file, which contains its matte already. Use the "
+            "video it was made from, or rename it if the name is wrong"
+        )
     if source.rotation_deg:
         raise InputError(
             f"{where}has a rotation flag of {source.rotation_deg} degrees; only upright videos are "

@@ -276,9 +276,9 @@ def starter_toml() -> str:
         if key.section != section:
             section = key.section
             lines.append(f"\n# --- {SECTIONS[section]}")
-        meaning = f"{key.meaning} ({key.accepted})"
-        indents = {"initial_indent": "# ", "subsequent_indent": "#   "}
-        wrapped = textwrap.wrap(meaning, _STARTER_WIDTH, **indents)
+        wrapped = textwrap.wrap(
+            f"# {key.meaning} ({key.accepted})", _STARTER_WIDTH, subsequent_indent="#   "
+        )
         is_unset = key.default is None
         value = "  # unset by default" if is_unset else f" {_yaml(key.default)}"
         lines += [*wrapped, f"#{key.path} ={value}"]

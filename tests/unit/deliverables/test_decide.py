@@ -175,6 +175,7 @@ REMADE: list[tuple[dict[str, Any], dict[str, Any], set[str]]] = [
     ({}, {"output.encoder": "auto"}, NOTHING),
     ({}, {"output.quality": 30}, LOSSY | {"webm-alpha"}),
     ({}, {"output.preset": "medium"}, LOSSY),
+    ({}, {"output.overwrite": True}, NOTHING),
     ({}, {"output.prores_alpha_bits": 8}, {"prores4444"}),
     ({}, {"output.apple_boxes": True}, BOXED),
     (

@@ -18,6 +18,9 @@ TAGGED = [
     ("beach.VR180", NameHint(None, "half_equirect")),
     ("beach-vr180", NameHint(None, "half_equirect")),
     ("beach_FISHEYE", NameHint(None, "fisheye", 180.0, "fisheye")),
+    ("beach_LR_F180", NameHint("side_by_side", "fisheye", 180.0, "fisheye180")),
+    ("beach_180F", NameHint(None, "fisheye", 180.0, "fisheye180")),
+    ("beach_SBS_F135", NameHint("side_by_side", "fisheye", 135.0, None)),
     ("beach_FISHEYE180", NameHint(None, "fisheye", 180.0, "fisheye180")),
     ("beach_FISHEYE190", NameHint(None, "fisheye", 190.0, "fisheye190")),
     ("beach_fisheye190_alpha", NameHint(None, "fisheye", 190.0, "fisheye190", alpha_packed=True)),
@@ -100,3 +103,10 @@ def test_stripping_is_idempotent_and_never_empty(stem: str) -> None:
 def test_nothing_is_left_that_a_player_could_read(stem: str) -> None:
     hint = projection_from_name(strip_projection_tags(stem))
     assert hint == NameHint()
+
+
+def test_numbers_that_are_no_field_of_view_are_left_alone():
+    assert projection_from_name("F180 at the airport") == NameHint()
+    assert projection_from_name("BMW_F900").fov_deg is None
+    assert projection_from_name("beach_F190_LR_4K").fov_deg == 190
+    assert strip_projection_tags("BMW_F900") == "BMW_F900"

@@ -190,9 +190,9 @@ def _trial_copy(
     """
     name = "mkv" if container == "matroska" else container
     expected = b"".join(as_copied(stream, bytes(packet)) for packet in packets)
-    file = BytesIO()
+    in_memory = BytesIO()
     try:
-        with av.open(file, "w", format=container) as trial:
+        with av.open(in_memory, "w", format=container) as trial:
             copy = _add_copy(stream, trial)
             trial.start_encoding()
             for packet in packets:
@@ -200,11 +200,11 @@ def _trial_copy(
                 trial.mux_one(packet)
     except (av.error.FFmpegError, OSError, ValueError, RuntimeError):
         return f"{name} doesn't support it"
-    if container in ("mp4", "mov") and lacks_sample_entry(file):
+    if container in ("mp4", "mov") and lacks_sample_entry(in_memory):
         return f"{name} can't describe it"
-    file.seek(0)
+    in_memory.seek(0)
     try:
-        with av.open(file, "r") as written:
+        with av.open(in_memory, "r") as written:
             copy = written.streams[0]
             payloads = (bytes(packet) for packet in written.demux() if packet.size)
             found = b"".join(each for each in payloads if not is_filler(copy, each))
