@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -34,6 +36,7 @@ _STAGE_LABELS: Mapping[Stage, str] = {
     "score": "comparing",
 }
 _LINE_EVERY_SECONDS = 10.0
+_SPANS_SHOWN = 3
 
 
 class _Speed(ProgressColumn):
@@ -164,7 +167,7 @@ def person_cells(person: Person, box: TimedBox) -> tuple[str, ...]:
 
 
 def print_report(report: RunReport) -> None:
-    """Print the files of a run with their checks, and the time per stage."""
+    """Print the files of a run with their checks, doubtful spans, and a profile if there is one."""
     console = Console(markup=False)
     title = f"{report.frames} frames, {report.engine}, {report.seconds:.1f} s"
     table = new_table("file", "size", "verified", title=title)
@@ -175,10 +178,35 @@ def print_report(report: RunReport) -> None:
     console.print(table)
     if report.profile is not None:
         _print_profile(console, report.profile)
-        return
-    for name, seconds in report.stage_seconds.items():
-        per_frame = f"{seconds / report.frames * 1000:.0f} ms per frame"
-        console.print(f"  {name.removeprefix('file:')}: {seconds:.1f} s, {per_frame}", style="dim")
+    for text in _doubts(report):
+        print_path("Look at  ", text)
+    page = _page_of(report)
+    if page is not None:
+        print_path("Report   ", page)
+
+
+def _doubts(report: RunReport) -> Iterator[str]:
+    """Yield spans of the video in which the mattes of both eyes disagree."""
+    from vrmatte.report.page.wording import clock
+
+    rate = float(Fraction(report.rate))
+    people: Any = (report.stereo or {}).get("people", ())
+    for person in people:
+        spans = [f"{clock(a / rate)} to {clock((b + 1) / rate)}" for a, b in person["flagged"]]
+        if spans:
+            name = "" if person["person"] is None else f" about person {person['person']}"
+            rest = len(spans) - _SPANS_SHOWN
+            more = f" and in {rest} more spans" if rest > 0 else ""
+            yield f"the eyes disagree{name} at {', '.join(spans[:_SPANS_SHOWN])}{more}"
+
+
+def _page_of(report: RunReport) -> Path | None:
+    """Return the report page beside the files, or the JSON report; None: there is neither."""
+    if not report.files:
+        return None
+    folder, stem = Path(report.files[0].path).parent, Path(report.source).stem
+    pages = (folder / f"{stem}_report{suffix}" for suffix in (".html", ".json"))
+    return next((page for page in pages if page.is_file()), None)
 
 
 def _print_profile(console: Console, profile: RunProfile) -> None:
