@@ -25,12 +25,12 @@ class AngularBox:
 
     @property
     def width_deg(self) -> float:
-        """Extent in yaw."""
+        """Extent in yaw, in degrees."""
         return self.yaw_max_deg - self.yaw_min_deg
 
     @property
     def height_deg(self) -> float:
-        """Extent in pitch."""
+        """Extent in pitch, in degrees."""
         return self.pitch_max_deg - self.pitch_min_deg
 
     @property
@@ -77,7 +77,7 @@ class AngularBox:
         return self._shared_deg2(other) / self.area_deg2 if self.area_deg2 > 0 else 0.0
 
     def flat_share_in(self, other: AngularBox) -> float:
-        """Return the share of this box that lies in the other, 0..1, with all degrees alike."""
+        """Return the share of this box in the other, 0..1, with equal weight for all degrees."""
         shared = self.intersection(other)
         area = self.width_deg * self.height_deg
         return 0.0 if shared is None or area == 0 else shared.width_deg * shared.height_deg / area

@@ -1,7 +1,8 @@
-"""Reading an eye's image near its edge without anything bleeding in from beyond it.
+"""Sampling of an eye near its edge, without values from beyond the edge.
 
-Filters reach some samples around a position. Resampling repeats the samples along the sides of a
-square; along a fisheye's rim, where black begins inside the square, positions are moved inward.
+Filters reach a few samples around a position. Along the sides of a square, resampling repeats the
+outermost samples. Along the rim of a fisheye, where black begins inside the square, positions are
+moved inward.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ def held_to_edge(eye: EyeProjection, step: int = 1) -> Projection:
 
 
 def endless(eye: EyeProjection, step: int = 1) -> Projection:
-    """Do the same for an edge without end: nothing is ever uncovered."""
+    """Return the same with its edge values continued outwards, so that everything is covered."""
     if isinstance(eye, HalfEquirect):
         return _WholeSphere(eye.size)
     return _Rim(eye, _REACH * step, endless=True)
 
 
 class _WholeSphere(HalfEquirect):
-    """A half-equirectangular eye that resampling takes to repeat its sides."""
+    """A half-equirectangular eye that covers everything: resampling repeats its sides."""
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
         """Return True everywhere."""
@@ -39,12 +40,12 @@ class _WholeSphere(HalfEquirect):
 
 @dataclass(frozen=True, slots=True)
 class _Rim:
-    """A fisheye of which the outermost pixels are never read, but what lies just inside."""
+    """A fisheye whose outermost pixels are never read; those just inside are read instead."""
 
     eye: Fisheye
     unread_px: int
     endless: bool
-    """Whether positions beyond the circle are on its rim; they are nowhere else."""
+    """True: positions beyond the circle are moved to its rim; False: they become infinite."""
 
     @property
     def width(self) -> int:

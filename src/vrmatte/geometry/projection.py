@@ -17,7 +17,7 @@ from vrmatte.frames import DoubleArray, Mask
 
 
 class Projection(Protocol):
-    """A picture of directions."""
+    """A mapping between the pixels of an image and directions."""
 
     @property
     def width(self) -> int:
@@ -48,7 +48,7 @@ class Projection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SquarePicture:
-    """A picture as wide as it is high."""
+    """An image as wide as it is high."""
 
     size: int
     """Width and height in pixels."""
@@ -74,12 +74,12 @@ class HalfEquirect(SquarePicture):
 
     @property
     def span_deg(self) -> float:
-        """Angle across the picture's middle."""
+        """Angle across the middle of the image."""
         return 180
 
     @property
     def px_per_deg(self) -> float:
-        """Density in the middle."""
+        """Pixels per degree in the middle."""
         return self.size / 180
 
     def directions(
@@ -112,12 +112,12 @@ class Fisheye(SquarePicture):
 
     @property
     def span_deg(self) -> float:
-        """Angle across the picture's middle."""
+        """Angle across the middle of the image."""
         return self.fov_deg
 
     @property
     def px_per_deg(self) -> float:
-        """Density, the same everywhere along the radius."""
+        """Pixels per degree, the same everywhere along the radius."""
         return self.size / self.fov_deg
 
     def directions(
@@ -148,7 +148,7 @@ class Fisheye(SquarePicture):
 
 
 EyeProjection = HalfEquirect | Fisheye
-"""What one eye of a video may show."""
+"""Projections of one eye of a video."""
 
 
 def shown_pixels(projection: Projection) -> Mask:
@@ -198,14 +198,14 @@ class Cassini(SquarePicture):
         """Return the disparity at (x, y) on the upright plane `plane_m` in front of an eye.
 
         Args:
-            x: columns in that eye's picture.
+            x: columns in the image of that eye.
             y: rows.
             plane_m: depth of the plane.
             baseline_m: distance between the eyes.
-            from_left: whether (x, y) are in the left eye's picture or in the right eye's.
+            from_left: True: (x, y) are pixels of the left eye; False: of the right eye.
 
         Returns:
-            left column minus right column, in pixels; positive in front of infinity.
+            Left column minus right column, in pixels; positive in front of infinity.
         """
         sideways = (x / self.size - 0.5) * math.pi
         about = (y / self.size - 0.5) * math.pi

@@ -1,8 +1,8 @@
-"""Resampling planes between projections of one eye, aware of where chroma samples lie.
+"""Resampling of planes between projections of one eye, with exact positions of chroma samples.
 
-A `SamplingGrid` is worked out once per pair of projections and plane; `resample` then costs about
-one memory-friendly pass. Where the source shows nothing the result is the border value; up to that
-seam the source's edge samples are repeated, so no border colour bleeds into the picture.
+A `SamplingGrid` is computed once per pair of projections and plane; `resample` then costs about one
+memory-friendly pass. Where the source shows nothing, the result is the border value. The source's
+edge samples are repeated up to that seam, so no border colour bleeds into the image.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from vrmatte.frames import ColorTags, DoubleArray, FloatArray, Mask, PixelLayout
 from vrmatte.geometry.projection import Projection
 
 PHASES = 256
-"""Positions between two samples that are told apart; a phase fits a byte."""
+"""Number of distinct positions between two samples; a phase fits into a byte."""
 
 REACH = 2
-"""How many samples the sum reaches beyond the picture; sources are padded by as many."""
+"""Samples that the filter reaches beyond the image; sources are padded by as many."""
 
 
 def cubic_weights() -> FloatArray:
-    """Catmull-Rom weights per phase, shape (PHASES, 4); quadratic gradients pass unchanged."""
+    """Return Catmull-Rom weights by phase, shape (PHASES, 4), which keep quadratic gradients."""
     f = np.arange(PHASES) / PHASES
     taps = (
         -0.5 * f**3 + f**2 - 0.5 * f,
@@ -43,7 +43,7 @@ def cubic_weights() -> FloatArray:
 
 
 def linear_weights() -> FloatArray:
-    """Linear weights per phase, shape (PHASES, 4), as textures are read by players."""
+    """Return linear weights by phase, shape (PHASES, 4), as players use them for textures."""
     f = np.arange(PHASES) / PHASES
     zero = np.zeros(PHASES)
     return np.stack([zero, 1 - f, f, zero], axis=1).astype(np.float32)
@@ -53,7 +53,7 @@ def linear_weights() -> FloatArray:
 def _weighted_sum(
     _context: Any, source: Any, first: Any, stride: Any, weights: Any, phase_x: Any, phase_y: Any
 ) -> Any:
-    """Sum of the 4 x 4 samples from flat index `first`, rows `stride` apart (all uint64)."""
+    """Add up 4 x 4 weighted samples from flat index `first`, rows `stride` apart (all uint64)."""
     signature = types.float32(source, types.uint64, types.uint64, weights, phase_x, phase_y)
     return signature, _generate_weighted_sum
 
@@ -103,15 +103,15 @@ def gather(
     border: int,
     out: Any,
 ) -> None:
-    """Fill `out` with `border`, then its runs with weighted sums, rounded and held in 0..peak.
+    """Fill `out` with `border`, then its runs with weighted sums, rounded and clipped to 0..peak.
 
     Args:
         source: the padded source plane, flat, uint8 or uint16.
         stride: samples per row of the padded source.
-        runs: int32 (n, 3): row of `out`, first column, column to stop before.
+        runs: int32 (n, 3): row of `out`, first column, one past the last column.
         first_taps: uint32 index into `source` of each sample's first tap, in the order of `runs`.
-        phases_x: uint8 phases to match.
-        phases_y: uint8 phases to match.
+        phases_x: uint8 horizontal phases, in the same order.
+        phases_y: uint8 vertical phases, in the same order.
         weights: float32 (PHASES, 4), flat.
         peak: largest value allowed.
         border: value of samples outside all runs.
@@ -173,8 +173,8 @@ def chroma_sites(layout: PixelLayout, color: ColorTags) -> PlaneSites:
     """Return the positions of chroma samples; unspecified means left, as in MPEG video."""
     step_x, step_y = 1 << layout.chroma_shift_x, 1 << layout.chroma_shift_y
     location = color.chroma_location
-    # AVChromaLocation: 2 centre, 4 top and 6 bottom lie between two columns; 3 top-left and 4 top
-    # on the upper row, 5 bottom-left and 6 bottom on the lower.
+    # AVChromaLocation: 2 (centre), 4 (top) and 6 (bottom) are between two columns; 3 (top left) and
+    # 4 are on the upper row, 5 (bottom left) and 6 on the lower.
     offset_x = step_x / 2 if location in (2, 4, 6) else 0.5
     if location in (3, 4):
         offset_y = 0.5
@@ -206,7 +206,7 @@ def sampling_grid(
     target_sites: PlaneSites = LUMA_SITES,
     source_sites: PlaneSites = LUMA_SITES,
 ) -> SamplingGrid:
-    """Return `make_sampling_grid`, cached; few grids are kept at a time."""
+    """Return the result of `make_sampling_grid`; the last eight are cached."""
     return make_sampling_grid(target, source, target_sites, source_sites)
 
 
@@ -218,14 +218,14 @@ def make_sampling_grid(
 ) -> SamplingGrid:
     """Compute the grid that resamples a plane of `source` into a plane of `target`.
 
-    For those who need many grids, or one once: nothing is kept here. Positions are rounded to
-    1/256 sample. About 7 bytes per target sample that shows anything.
+    Nothing is cached here. Positions are rounded to 1/256 sample. The grid takes about 7 bytes per
+    covered target sample.
 
     Args:
-        target: projection of the plane to be made.
-        source: projection of the plane to be read.
-        target_sites: where the target plane's samples lie.
-        source_sites: where the source plane's samples lie.
+        target: projection of the plane to write.
+        source: projection of the plane to read.
+        target_sites: positions of the target plane's samples.
+        source_sites: positions of the source plane's samples.
     """
     shape, source_shape = _plane_shape(target, target_sites), _plane_shape(source, source_sites)
     stride = source_shape[1] + 2 * REACH
@@ -271,10 +271,10 @@ def resample(
     Args:
         plane: uint8 or uint16, of the grid's source shape.
         grid: from `sampling_grid`.
-        interpolation: how values between samples are made.
-        peak: largest value of the layout; cubic overshoot is cut there and at 0.
+        interpolation: of values between samples.
+        peak: largest value of the layout; cubic overshoot is clipped there and at 0.
         border: value where the source shows nothing.
-        out: where to write, of the grid's shape and `plane`'s type; a view will do.
+        out: array to write to, of the grid's shape and the type of `plane`; may be a view.
 
     Returns:
         `out`, or a new plane of the grid's shape.
@@ -318,7 +318,7 @@ def _split(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
     """Return the first tap (in the padded source) and the phase of positions in source samples."""
     steps = np.rint(position * PHASES).astype(np.int64)
-    # A projection may say it covers a little more than it has; taps must stay in the padding.
+    # A projection may claim to cover a little more than it has; taps must stay in the padding.
     steps = np.clip(steps, -PHASES, count * PHASES - 1)
     return steps // PHASES - 1 + REACH, (steps % PHASES).astype(np.uint8)
 

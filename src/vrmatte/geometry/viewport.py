@@ -1,8 +1,8 @@
-"""Viewports: flat, stereographic or fisheye looks in any direction, and how turning moves them.
+"""Viewports: perspective, stereographic or fisheye views in any direction, and their rotations.
 
-A viewport says where and how wide one looks; with a size in pixels it becomes a picture, which is
-a projection like any other. All pictures share the eye's centre, so turning a viewport is a pure
-rotation and nothing in the scene shifts against anything else.
+A viewport is a direction and a field of view; with a size in pixels it becomes an image, which is a
+projection like any other. All images share the centre of the eye, so turning a viewport is a pure
+rotation without parallax.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ ViewProjection = Literal["perspective", "stereographic", "fisheye"]
 
 @dataclass(frozen=True, slots=True)
 class Viewport:
-    """A look from one eye: where to, how wide, and how it is laid on a plane.
+    """A view from one eye: its direction, field of view and projection.
 
-    The angles describe the picture's middle row and column. A perspective view keeps straight lines
-    straight and wastes pixels beyond about 100 degrees; a stereographic one keeps small shapes and
-    stretches less.
+    The fields of view are those of the middle row and column. A perspective view keeps straight
+    lines straight and wastes pixels beyond about 100 degrees; a stereographic one keeps the form of
+    small shapes and stretches less.
 
     Raises:
-        ValueError: a field of view that the projection can't hold (perspective below 180 degrees,
-            others below 360).
+        ValueError: a field of view beyond the projection's limit (180 degrees for perspective, 360
+            for the others).
     """
 
     yaw_deg: float
-    """Where the middle looks, positive to the right."""
+    """Yaw of the middle, positive to the right."""
     pitch_deg: float
-    """Where the middle looks, positive up."""
+    """Pitch of the middle, positive up."""
     hfov_deg: float
     vfov_deg: float
     projection: ViewProjection = "perspective"
     roll_deg: float = 0.0
-    """The camera turned clockwise about its own axis."""
+    """Rotation of the camera about its axis, positive clockwise."""
 
     def __post_init__(self) -> None:
         limit_deg = 180 if self.projection == "perspective" else 360
@@ -69,13 +69,13 @@ class Viewport:
         return ViewportPicture(self, width, height)
 
     def scales(self, width: int, height: int) -> tuple[float, float]:
-        """Pixels per radian in the middle of a picture of this size, along x and y."""
+        """Return pixels per radian in the middle of an image of this size, along x and y."""
         return width / self._plane_extent(self.hfov_deg), height / self._plane_extent(self.vfov_deg)
 
     def rotation(self) -> DoubleArray:
-        """Shape (3, 3): turns directions as the viewport sees them into directions of the eye.
+        """Return the matrix, shape (3, 3), from directions of the viewport to those of the eye.
 
-        Its columns are where the viewport's right, down and forward point.
+        Its columns are the viewport's right, down and forward axes.
         """
         yaw, pitch, roll = (
             math.radians(angle) for angle in (self.yaw_deg, self.pitch_deg, self.roll_deg)
@@ -94,7 +94,7 @@ class Viewport:
         return np.array(about_y) @ np.array(about_x) @ np.array(about_z)
 
     def _plane_extent(self, fov_deg: float) -> float:
-        """Return a field of view's length on a plane where a radian in the middle is 1 long."""
+        """Return the length of a field of view on a plane where a radian in the middle is 1."""
         if self.projection == "perspective":
             return 2 * math.tan(math.radians(fov_deg) / 2)
         if self.projection == "fisheye":
@@ -117,7 +117,7 @@ class ViewportPicture:
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Return unit directions seen at pixel coordinates, also outside the picture."""
+        """Return unit directions at pixel coordinates, also outside the image."""
         scale_x, scale_y = self.viewport.scales(self.width, self.height)
         u, v = (x - self.width / 2) / scale_x, (y - self.height / 2) / scale_y
         squared = u * u + v * v
@@ -143,8 +143,8 @@ class ViewportPicture:
     ) -> tuple[DoubleArray, DoubleArray]:
         """Return pixel coordinates of directions.
 
-        Infinite where the plane has no place for a direction: behind a perspective view, and
-        straight behind the others.
+        Infinite for directions that the plane does not contain: those behind a perspective view,
+        and straight backwards for the others.
         """
         a, b, c, d, e, f, g, h, i = self._rotation
         right = a * dx + d * dy + g * dz
@@ -178,16 +178,16 @@ def homography(old: Viewport, new: Viewport, size: tuple[int, int]) -> DoubleArr
     centre, so its `warpPerspective` wants `T @ H @ inv(T)`, T moving by -0.5 along x and y.
 
     Args:
-        old: where the points are.
-        new: where they are wanted; fields of view may differ.
-        size: width and height of both pictures in pixels.
+        old: viewport of the given points.
+        new: viewport of the result; fields of view may differ.
+        size: width and height of both images in pixels.
 
     Returns:
         H of shape (3, 3): `H @ (x, y, 1)` is proportional to `(x', y', 1)`; its third component is
-        positive where the new viewport has the point before it.
+        positive where the point is in front of the new viewport.
 
     Raises:
-        ValueError: a viewport isn't perspective, so no such matrix exists.
+        ValueError: a viewport is not perspective, so no such matrix exists.
     """
     if old.projection != "perspective" or new.projection != "perspective":
         raise ValueError("only perspective viewports map onto each other by a homography")
@@ -204,7 +204,7 @@ def _camera(view: Viewport, size: tuple[int, int]) -> DoubleArray:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The direction of a viewport from a frame on."""
+    """Direction of a viewport from a frame on."""
 
     frame: int
     yaw_deg: float
@@ -213,15 +213,15 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ViewportPath:
-    """One viewport for frames first..last-1 of a video; both eyes look the same way.
+    """One viewport for frames first..last-1 of a video, with the same direction in both eyes.
 
     Raises:
-        ValueError: it never opens, no turn at the first frame, turns out of order, or a
-            stereographic viewport that turns (only perspective memory can turn along).
+        ValueError: it never opens, it has no turn at the first frame, its turns are out of order,
+            or it turns and is not perspective (only a perspective view's memory can be warped).
     """
 
     name: str
-    """Tells this path's engine state from others'; unique in a video."""
+    """Unique in a video; identifies the engine's memory of this path."""
     first: int
     last: int
     hfov_deg: float
@@ -252,15 +252,15 @@ class ViewportPath:
 
 
 Rotation = tuple[float, float, float, float, float, float, float, float, float]
-"""A rotation matrix row by row: directions as a turned eye sees them to those of the frame."""
+"""A rotation matrix by rows, from directions of a rotated eye to those of its frame."""
 
 _ORTHONORMAL_WITHIN = 1e-9
 
 
 def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 0.0) -> Rotation:
-    """Return the rotation of an eye in a direction, with the signs of a `Viewport`.
+    """Return the rotation of an eye, with the signs of a `Viewport`.
 
-    Yaw is positive to the right, pitch up, roll clockwise as the eye itself turns.
+    Yaw is positive to the right, pitch up, roll clockwise.
     """
     looks = Viewport(yaw_deg, pitch_deg, 1, 1, roll_deg=roll_deg)
     return cast(Rotation, tuple(looks.rotation().ravel().tolist()))
@@ -268,14 +268,14 @@ def rotation_of(yaw_deg: float = 0.0, pitch_deg: float = 0.0, roll_deg: float = 
 
 @dataclass(frozen=True, slots=True)
 class Turned:
-    """The view of a rotated eye, as a `Projection` in the frame it is rotated in.
+    """The view of a rotated eye, as a `Projection` in the coordinates it is rotated in.
 
     Raises:
-        ValueError: `rotation` is no rotation (a mirror image, a scale, or anything else).
+        ValueError: `rotation` is not a rotation, but a reflection, a scale or anything else.
     """
 
     seen: Projection
-    """The eye's own picture."""
+    """Projection of the eye without its rotation."""
     rotation: Rotation
 
     def __post_init__(self) -> None:
@@ -297,7 +297,7 @@ class Turned:
     def directions(
         self, x: DoubleArray, y: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-        """Return unit directions in the frame, seen at pixel coordinates."""
+        """Return unit directions, after the rotation, at pixel coordinates."""
         a, b, c, d, e, f, g, h, i = self.rotation
         dx, dy, dz = self.seen.directions(x, y)
         return a * dx + b * dy + c * dz, d * dx + e * dy + f * dz, g * dx + h * dy + i * dz
@@ -305,12 +305,12 @@ class Turned:
     def pixels(
         self, dx: DoubleArray, dy: DoubleArray, dz: DoubleArray
     ) -> tuple[DoubleArray, DoubleArray]:
-        """Return pixel coordinates of directions in the frame."""
+        """Return pixel coordinates of directions."""
         a, b, c, d, e, f, g, h, i = self.rotation
         return self.seen.pixels(
             a * dx + d * dy + g * dz, b * dx + e * dy + h * dz, c * dx + f * dy + i * dz
         )
 
     def covers(self, x: DoubleArray, y: DoubleArray) -> Mask:
-        """Return True where the eye's image shows anything."""
+        """Return True where the image of the eye shows anything."""
         return self.seen.covers(x, y)

@@ -1,1 +1,1 @@
-"""Runs plans: what is already made is remembered on disk, what is missing is made."""
+"""Execution of plans: finished pieces are recorded on disk, missing ones are made."""

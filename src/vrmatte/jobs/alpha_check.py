@@ -24,10 +24,10 @@ from vrmatte.outputs import MATTE_FILE
 from vrmatte.plan import Chunk, Plan
 
 WORST_COARSE_ERROR = 6.0
-"""Of 255. A good file stays below 1 (tests); swapped eyes or a shifted disc are far above."""
+"""Limit, of 255. Good files stay below 1 (tests); swapped eyes or a shifted disc are far above."""
 _CELL_PX = 8
 _SMALL_EYE_PX = 512
-"""The error lies along edges, whose share grows in smaller frames."""
+"""The error is along edges, which take a larger share of smaller frames."""
 SAMPLES = 32
 _NO_TAGS = ColorTags()
 

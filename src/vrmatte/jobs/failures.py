@@ -46,7 +46,7 @@ _OTHERS_FAULT = (
     StoppedError,
     WeightsError,
 )
-"""The next chunk would end the same way."""
+"""Errors that do not concern a single chunk: the next one would end the same way."""
 
 
 @dataclass(frozen=True, slots=True)

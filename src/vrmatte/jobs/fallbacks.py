@@ -26,7 +26,7 @@ MEMORY_OF: Mapping[Shortage, str] = {"host": "memory", "device": "GPU memory"}
 SMALLER = 0.7
 """Half the pixels, and so half the network's memory."""
 SMALLEST = 0.3
-"""Below a tenth of the planned pixels the matte is hardly worth making."""
+"""Below a tenth of the planned pixels a matte is hardly usable."""
 
 _OUT_OF_MEMORY = (
     "out of memory",

@@ -33,7 +33,7 @@ _DEVICE_NAMES = frozenset(
 )
 """Windows opens devices by these names, whatever the suffix."""
 _LONGEST_JOB_NAME = 200
-"""Files beside the folder have longer names."""
+"""Limit of the folder's name, as `name_length` counts; files beside it have longer names."""
 _LONGEST_OWNER_BYTES = 4096
 RESERVE_BYTES = 256 << 20
 """Free space below which no further chunk is started."""
@@ -48,7 +48,7 @@ class JobFolder:
     folder: Path
     """Manifest, lock, log and chunks."""
     set_aside: Path | None = None
-    """Where `fresh` has moved the work of earlier runs."""
+    """Folder to which `fresh` has moved the work of earlier runs; None: it has not."""
 
     def chunk_folder(self, index: int) -> Path:
         """Return the folder of a chunk's files."""

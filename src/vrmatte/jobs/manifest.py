@@ -1,4 +1,4 @@
-"""The manifest of one job: its pieces, and what each was made from. SQLite, safe when killed.
+"""The manifest of one job: its pieces and the parameters of each. SQLite, safe when killed.
 
 A piece counts only if it has a row, its file has the recorded size, and (before it is joined, or
 on `verify`) its digest. Rows are written in one transaction, after the files are on disk.

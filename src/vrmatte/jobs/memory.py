@@ -83,8 +83,8 @@ class ConcurrencyMode:
 def concurrency_modes(plan: Plan) -> tuple[ConcurrencyMode, ...]:
     """Return the modes a plan allows, the fastest first.
 
-    One software encoder of large frames fills a gigabyte or two: no two of those run together, but
-    one runs beside the mattes' encoder, so that the source isn't decoded for it again.
+    A software encoder of large frames takes one or two gigabytes. Two of them never run at the same
+    time, but one runs beside the mattes' encoder, so that the source is not decoded again for it.
     """
     most: Encoders = "all" if plan.source.width <= _WIDEST_TOGETHER_PX else "two"
     overlap = plan.config.performance.overlap

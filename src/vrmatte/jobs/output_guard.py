@@ -1,6 +1,6 @@
-"""Checks before any work that a run can write its files and overwrites nobody else's.
+"""Checks, before any work, that a run can write its files and overwrites no others.
 
-A run replaces only files that its own job wrote and that nobody changed since. Everything else in
+A run replaces only files that its job has written and that are unchanged since. Anything else in
 their place is refused: another video's file, a file of the user, an edited file, and a file of
 another time range. `output.overwrite` allows it.
 """
@@ -142,7 +142,7 @@ def _refuse_foreign(
 
 
 def _is_unrecorded(manifest: Manifest, deliverable: Deliverable, target: Path) -> bool:
-    """Return True for a file that a killed run, or one before `--fresh`, has written."""
+    """Return True for a file written by a killed run, or by a run before `--fresh`."""
     path = target / LISTING if target.is_dir() else target
     if _is_as_written(path, manifest.fact(f"pending:{deliverable.id}")):
         return True
@@ -152,7 +152,7 @@ def _is_unrecorded(manifest: Manifest, deliverable: Deliverable, target: Path) -
 
 
 def _was_promised(manifest: Manifest, deliverable: Deliverable) -> bool:
-    """Return True if an earlier run set out to write a file of this name."""
+    """Return True if an earlier run planned a file of this name."""
     if manifest.fact("earlier_files") == _UNKNOWN:
         return True
     promised = manifest.fact("promised")
@@ -178,7 +178,7 @@ def _range(start: object, end: object) -> str:
 
 
 def _is_damaged(product: Product) -> bool:
-    """Return True if a file, or an image of a folder, has lost its end, or is gone."""
+    """Return True if a file, or an image of a folder, is truncated or missing."""
     if not product.is_sequence:
         return product.path.is_file() and product.path.stat().st_size < product.bytes
     folder = product.path.parent
@@ -194,7 +194,7 @@ def _is_listing(product: Product) -> bool:
 
 
 def _is_video(path: Path) -> bool:
-    """Return True if a file can be opened: one that was cut by a power failure seldom can."""
+    """Return True if a file can be opened; files cut by a power failure seldom can."""
     try:
         with open_input(path) as container:
             return bool(container.streams.video)

@@ -53,7 +53,7 @@ class ChunkPieces:
         self.set_plan(replace(plan, cold_starts=self._failures.cold_starts))
 
     def set_plan(self, plan: Plan) -> None:
-        """Take another plan of the same chunks and files, and work out the keys of its pieces."""
+        """Take another plan of the same chunks and files, and compute the keys of its pieces."""
         self.plan = plan
         self._matte_parameters = plan.matte_parameters()
         self.matte_keys = [key_of(p) for p in self._matte_parameters]

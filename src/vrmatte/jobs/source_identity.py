@@ -1,4 +1,4 @@
-"""The video of a job: whether it is still the one that the job began with, and its frames."""
+"""The video of a job: its frames, and a check that it is still the video of the earlier run."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def check_identity(
     Args:
         manifest: of the job.
         video: the source.
-        quick: its fingerprint, which survives damage between the samples it is taken from.
-        identity: of its whole content.
-        observer: receives a notice if the content is another than that of the earlier run.
+        quick: its fingerprint from a few samples; damage between them does not change it.
+        identity: digest of its whole content.
+        observer: receives a notice if the content differs from that of the earlier run.
 
     Raises:
         OutputError: the directory holds work on another video of that name.

@@ -26,7 +26,7 @@ OnStall = Callable[[StalledError], None]
 """Called once, from a thread other than that of the run."""
 
 _CHECKS = 10
-"""Checks within the time allowed."""
+"""Number of checks within the time allowed."""
 _LONGEST_INTERVAL_SECONDS = 15.0
 _MOVING_BYTES_PER_SECOND = 1 << 20
 """Read or written by the process: large files are verified without any other sign of progress."""
@@ -35,7 +35,7 @@ _LOG_SECONDS = 10.0
 
 
 class StallWatch:
-    """Watches the events of a run while its `with` block runs, and reports if they cease.
+    """Watches the events of a run while its `with` block runs, and reports if none arrives.
 
     While chunks are processed only their frames count as progress; otherwise files that are read or
     written count too.

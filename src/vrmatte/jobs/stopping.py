@@ -32,6 +32,6 @@ def remove_if_stopped(part: Path) -> Generator[None]:
     except Exception:
         raise
     except BaseException:
-        if part.is_file():  # of a folder of pictures each is whole, and worth keeping
+        if part.is_file():  # in a folder of images each one is complete, and worth keeping
             remove_file(part)
         raise

@@ -1,7 +1,7 @@
 """Detection of people in one frame: in flat views of each eye, as boxes on the sphere.
 
-Detectors are trained on flat pictures and lose people in half-equirectangular ones. The views
-overlap, so that a person whom one view's border cuts stands whole in another.
+Detectors are trained on flat images and miss people in half-equirectangular ones. The views
+overlap, so that a person cut by the border of one view is complete in another.
 """
 
 from __future__ import annotations
@@ -25,34 +25,35 @@ from vrmatte.geometry.viewport import Viewport, ViewportPicture
 from vrmatte.people.sphere import CutSides, EyeSighting, from_viewport_box, merge_sightings
 
 Pictures = npt.NDArray[np.uint8]
-"""RGB pictures, shape (n, H, W, 3)."""
+"""RGB images, shape (n, H, W, 3)."""
 
 WIDE_VIEW = Viewport(0, -10, 170, 170, "stereographic")
-"""Nearly all of an eye at once. Alone it costs a quarter of all views; it finds people with less
-certainty and rougher boxes, and those half hidden by others later."""
+"""Nearly all of an eye at once. It costs a quarter of all views. Alone it detects people with lower
+scores and coarser boxes, and people half hidden by others later."""
 
 VIEWS = (*(Viewport(yaw_deg, -15, 90, 90) for yaw_deg in (-50, 0, 50)), WIDE_VIEW)
-"""Where to look. The perspective views overlap by 40 degrees; who is wider stands whole in the wide
-view. Measured on people at half a metre to two metres: who isn't hidden by another is found in both
-eyes with 0.79 or more, and nothing else with 0.5. Eight views of 75 degrees (yaw -60, -20, 20, 60;
-pitch 0, -40) cost twice as much, cut near people to pieces and give worse boxes."""
+"""Views of each eye. The perspective views overlap by 40 degrees; wider people are complete in the
+wide view. Measured on people at half a metre to two metres: people not hidden by others are
+detected in both eyes with a score of 0.79 or more, and nothing else with 0.5 or more. Eight views
+of 75 degrees (yaw -60, -20, 20, 60; pitch 0, -40) cost twice as much, cut close people into parts
+and give worse boxes."""
 
 _BORDER_SHARE = 0.012
-"""A box nearer to a view's border than this share of its size is taken as cut by it."""
+"""A box closer to the border of a view than this share of its size counts as cut by it."""
 _EDGE_DEG = 1.5
-"""A box this near to the end of the hemisphere is taken as cut by it."""
+"""A box this close to the edge of the hemisphere counts as cut by it."""
 _FILL = 114
-"""Grey of what lies outside the hemisphere, as detectors are trained to see padding."""
+"""Grey outside the hemisphere: the padding that detectors are trained with."""
 
 _MOST_DISPARITY_DEG = 14.0
-"""Shift between the eyes of something 0.3 m away, with a little more for boxes that are off."""
+"""Disparity of something 0.3 m away, plus a little for imprecise boxes."""
 _LEAST_PAIR_IOU = 0.4
-"""A person's boxes in both eyes overlap this much at least once the shift is taken out."""
+"""Least overlap of a person's boxes in both eyes after the disparity is removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ViewBox:
-    """A person's box in one picture, in continuous pixel coordinates."""
+    """A person's box in one image, in continuous pixel coordinates."""
 
     x0: float
     y0: float
@@ -63,7 +64,7 @@ class ViewBox:
 
 
 class Detector(Protocol):
-    """Finds people in flat pictures."""
+    """Finds people in flat images."""
 
     @property
     def input_px(self) -> int:
@@ -83,12 +84,12 @@ class Detection:
     score: float
     """Of the best view, 0..1."""
     cut_by_edge: bool
-    """The person reaches beyond what the eye, or all views together, show."""
+    """True if the person reaches beyond the eye, or beyond all views."""
 
 
 @dataclass(frozen=True, slots=True)
 class StereoDetection:
-    """The same person in both eyes; None where an eye doesn't see them."""
+    """The same person in both eyes; None: that eye does not see them."""
 
     left: Detection | None
     right: Detection | None
@@ -113,10 +114,10 @@ def detect_stereo(
         frame: both eyes.
         detector: finds people in flat views.
         threshold: least score of the better eye.
-        weak_threshold: least score of the other eye; default: half of `threshold`. Being where the
-            better eye expects it counts as evidence too.
-        views: where to look, in both eyes.
-        projection: as of `view_pictures`.
+        weak_threshold: least score of the other eye; default: half of `threshold`, since a box at
+            the place that the better eye predicts is evidence too.
+        views: of each eye.
+        projection: as in `view_pictures`.
     """
     weak = threshold / 2 if weak_threshold is None else weak_threshold
     size = detector.input_px
@@ -162,14 +163,14 @@ def view_pictures(
 ) -> Pictures:
     """Return the views of one eye as RGB, shape (views, size_px, size_px, 3).
 
-    Only these small pictures are ever made RGB. A denser eye is first averaged down to little more
-    than the views' density, so that nothing flickers through between samples.
+    Only these small images are converted to RGB. A denser eye is first averaged down to slightly
+    more than the density of the views, to avoid aliasing.
 
     Args:
-        eye: the picture of one eye.
-        size_px: width and height of the pictures.
-        views: where to look.
-        projection: what the eye shows, at whatever size; None: it is half-equirectangular.
+        eye: the image of one eye.
+        size_px: width and height of the views.
+        views: directions and fields of view.
+        projection: of the eye, at any size; None: half-equirectangular.
     """
     views = tuple(views)
     shown = (projection or HalfEquirect(eye.height)).resized(eye.height)
@@ -193,11 +194,11 @@ def view_pictures(
 
 
 def _shrink_factor(eye: EyeProjection, views: Sequence[Viewport], size_px: int) -> int:
-    """Return how many pixels of an eye may be averaged without costing the views any detail."""
+    """Return the number of pixels, along a side, that can be averaged without losing detail."""
     eye_px, span = eye.size, math.radians(eye.span_deg)
     densest_px = max(view.scales(size_px, size_px)[0] for view in views) * span
     most = max(1, int(eye_px / densest_px))
-    # Blocks of whole pixels are averaged many times faster than parts of pixels.
+    # Averaging blocks of whole pixels is many times faster.
     whole = [factor for factor in range(most // 2 + 1, most + 1) if eye_px % factor == 0]
     return max(whole, default=most)
 
@@ -258,15 +259,15 @@ def _detection(sighting: EyeSighting) -> Detection:
 
 
 def _pair_likeness(left: AngularBox, right: AngularBox) -> float:
-    """Return the likeness of two boxes of one person, up to 1; 0 if they can't be one.
+    """Return the likeness of boxes in both eyes, up to 1; 0 if they cannot show the same person.
 
-    The cameras look parallel, so whatever the left eye sees lies further right than in the right
-    eye, the more the nearer it is; heights differ little.
+    The lenses are parallel, so things appear further right in the left eye than in the right eye,
+    the more the closer they are; heights differ little.
     """
     shift_deg = left.center[0] - right.center[0]
     slack_deg = 2 + 0.15 * max(left.width_deg, right.width_deg)
     if not -slack_deg <= shift_deg <= _MOST_DISPARITY_DEG + slack_deg:
         return 0
     iou = left.iou(right.shifted(shift_deg))
-    # Of two equally tall people the one beside is the likelier.
+    # Of two equally tall people, the one with less disparity is likelier.
     return iou - 0.01 * abs(shift_deg) if iou >= _LEAST_PAIR_IOU else 0

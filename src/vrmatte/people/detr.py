@@ -1,7 +1,7 @@
 """RT-DETR v2 and D-FINE person detectors, run by PyTorch through transformers.
 
-Both take RGB 0..1, stretched to a square, and give each person one box, so nothing is left to be
-thinned out. Only safetensors files are opened, which hold numbers and no code.
+Both take RGB 0..1, stretched to a square, and return one box per person, so there are no duplicates
+to remove. Only safetensors files are opened, which contain numbers and no code.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ class DetrDetector:
     """One network of the DETR family."""
 
     def __init__(self, name: str, model: Any, least_score: float = 0.1) -> None:
-        """Take a network of transformers that stands where it shall run.
+        """Take a network of transformers that is on its device already.
 
         Args:
             name: as in `detection.model`.
-            model: gives `logits` (n, queries, classes) and `pred_boxes` (n, queries, 4).
-            least_score: less likely people aren't told at all.
+            model: returns `logits` (n, queries, classes) and `pred_boxes` (n, queries, 4).
+            least_score: people with a lower score are left out.
 
         Raises:
-            WeightsError: it knows no persons.
+            WeightsError: it has no class for people.
         """
         self.name = name
         self._model, self._least_score = model.eval(), least_score
@@ -111,12 +111,12 @@ def open_detr(name: str, hardware: HardwareConfig, observer: Observer = ignore) 
 
     Args:
         name: one of `DETR_MODELS`.
-        hardware: where it shall run.
+        hardware: selects the device.
         observer: receives notices.
 
     Raises:
-        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
-        WeightsError: PyTorch or transformers is missing, or the files are, or they are wrong.
+        ConfigError: the requested device does not work and `hardware.require_device` is set.
+        WeightsError: PyTorch, transformers or the files are missing, or the files are wrong.
     """
     source = DETR_MODELS[name]
     network_class = _network_class(name, source)
@@ -134,7 +134,7 @@ def place_on_device(model: Any, name: str, hardware: HardwareConfig, observer: O
     """Move a PyTorch network to the requested device, or to the CPU with a notice.
 
     Raises:
-        ConfigError: the device doesn't work and `hardware.require_device` is set.
+        ConfigError: the device does not work and `hardware.require_device` is set.
     """
     import torch  # pyright: ignore[reportMissingImports]
 
@@ -238,7 +238,7 @@ def _loaded(network_class: Any, folder: Path, *, complete: bool) -> Any:
         )
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise WeightsError(f"{folder} can't be opened: {first_line(error)}") from error
-    # Whatever a file lacks, transformers makes up at random.
+    # transformers fills parts that a file lacks with random numbers.
     if complete and report["missing_keys"]:
         raise WeightsError(
             f"{folder} lacks {len(report['missing_keys'])} parts of the network: it is damaged or "

@@ -1,4 +1,4 @@
-"""Writing people.json, which the scout makes and users edit.
+"""Writing of people.json, which the scout creates and users edit.
 
 `read_document.py` reads it back. The format is described in docs/people.md.
 """
@@ -30,7 +30,7 @@ def write_people(people: People, path: Path) -> None:
 
     Raises:
         OutputError: it can't be written.
-        DiskFullError: there is no space.
+        DiskFullError: no space is left.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,11 +12,11 @@ from vrmatte.frames import FloatArray
 from vrmatte.people.detect import ViewBox
 
 STRIDES = (8, 16, 32)
-"""Sizes of the cells in which YOLO networks look for people, in pixels of their input."""
+"""Sizes of the grid cells of YOLO networks, in pixels of their input."""
 PAD_CODE = 114
-"""Grey of 255 around a picture that doesn't fill the input."""
+"""Grey, of 255, around an image that does not fill the input."""
 _SAME_IOU = 0.45
-"""Boxes that overlap more are of the same person."""
+"""Boxes that overlap more show the same person."""
 
 
 def fitted(picture: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
@@ -42,11 +42,11 @@ def without_duplicates(
     """Return the boxes of an image of `width` x `height`, one per person, best score first.
 
     Args:
-        corners: x0, y0, x1, y1 in the fitted picture, shape (n, 4).
+        corners: x0, y0, x1, y1 in the fitted image, shape (n, 4).
         scores: shape (n,).
-        scale: at which the picture was fitted.
-        width: of the picture.
-        height: of the picture.
+        scale: of the fitted image.
+        width: of the original image.
+        height: of the original image.
     """
     inside = np.clip(corners / scale, 0, [width, height, width, height])
     kept = keep_best(inside, scores, _SAME_IOU)
@@ -62,7 +62,7 @@ def keep_best(corners: npt.NDArray[Any], scores: npt.NDArray[Any], most_iou: flo
     Args:
         corners: x0, y0, x1, y1, shape (n, 4).
         scores: shape (n,).
-        most_iou: of boxes that stand for different things.
+        most_iou: largest overlap of boxes that show different things.
     """
     area = np.prod(corners[:, 2:] - corners[:, :2], axis=1)
     waiting, kept = np.argsort(-scores, kind="stable"), list[int]()

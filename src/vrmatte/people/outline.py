@@ -1,4 +1,4 @@
-"""People's outlines over time as directions, and how large they look on a viewport's plane."""
+"""Outlines of people over time as directions, and their size on the plane of a viewport."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from vrmatte.subjects import Person
 
 _POINTS = 32
 _ROUNDNESS = 0.5
-"""Corners of a box are rounded off as those of |x|^4 + |y|^4 = 1: nobody fills them, and far from
-the horizon they bulge most."""
+"""Corners of a box are rounded like those of |x|^4 + |y|^4 = 1: nobody fills them, and they bulge
+most far from the horizon."""
 _STEPS = 6
 _BEHIND = 0.05
-"""Directions with less than this ahead of a perspective view can't be shown by it."""
+"""Least forward component of directions that a perspective view can show."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,29 +29,30 @@ class Outlines:
     frames: DoubleArray
     """Rising frame numbers, shape (n,)."""
     boxes: tuple[AngularBox, ...]
-    """What holds all of them in both eyes, per frame."""
+    """Bounds of all people in both eyes, by frame."""
     directions: DoubleArray
-    """Unit directions along the outlines, shape (n, points, 3); people not there repeat others."""
+    """Unit directions along the outlines, shape (n, points, 3); those of absent people repeat
+others."""
 
     @property
     def middles(self) -> list[tuple[float, float]]:
-        """Yaw and pitch of each box's middle."""
+        """Yaw and pitch of the centre of each box."""
         return [box.center for box in self.boxes]
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """The direction in which something is centred on the plane, and half its size there."""
+    """The direction that centres a set of directions on the plane, and half their size there."""
 
     yaw_deg: float
     pitch_deg: float
     half_width: float
-    """As of `Viewport`: on a plane where a radian in the middle is 1 long; inf: can't be shown."""
+    """On the plane of `Viewport`, where a radian in the middle has length 1; inf: does not fit."""
     half_height: float
 
 
 def outlines_of(people: Sequence[Person], first: int, last: int, step: int) -> Outlines:
-    """Return people's outlines at every `step`-th frame of first..last-1 that shows any."""
+    """Return the outlines in every `step`-th frame of first..last-1 that shows people."""
     begin = max(first, min(person.first for person in people))
     end = min(last, max(person.last for person in people))
     steady = [_steady(person) for person in people]
@@ -110,10 +111,10 @@ def _bounds(
 
 
 def _steady(person: Person) -> Person:
-    """Return the person without outliers: sides that jut out once, and in one eye only.
+    """Return the person without outliers: sides that stick out once, and in one eye only.
 
-    Each side of a box is the median of three in a row, and as much of the way from there to what
-    was found as both eyes agree on: an arm is raised in both.
+    Each side of a box becomes the median of three successive boxes, plus the part of its deviation
+    on which both eyes agree: a raised arm is raised in both.
     """
     sides = np.array([[_known_sides(box.eye(eye)) for eye in EYES] for box in person.boxes])
     usual = np.stack([_median_of_three(sides[:, number]) for number in range(len(EYES))], axis=1)

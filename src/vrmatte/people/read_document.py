@@ -1,4 +1,4 @@
-"""Reading people.json as users left it; errors name the key that doesn't fit."""
+"""Reading of people.json after users have edited it; errors name the key that is wrong."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from vrmatte.subjects import (
 MAX_BYTES = 64_000_000
 _MAX_ITEMS = 1_000_000
 _MAX_LISTS = 2_000_000
-"""Lists and objects in all; empty ones would take twenty times their size in memory."""
+"""Most lists and objects in total; empty ones take twenty times their size in memory."""
 _MOST_LENS_TURN_DEG = 10
 _RATE = re.compile(r"[0-9]{1,30}(/0{0,9}[1-9][0-9]{0,29}|\.[0-9]{1,30})?")
-"""Fraction itself would also take "1e999999999", and fill the memory with its digits."""
+"""`Fraction` also accepts "1e999999999", whose digits would fill the memory."""
 _LONGEST_ERROR = 300
 
 _T = TypeVar("_T")
@@ -43,7 +43,7 @@ def read_people(path: Path) -> tuple[People, bool]:
     """Read a document; the second value is True if it lists viewports.
 
     Raises:
-        ConfigError: the file can't be read, or isn't as docs/people.md says.
+        ConfigError: the file can't be read, or does not follow docs/people.md.
     """
     try:
         with path.open("rb") as file:
@@ -114,7 +114,7 @@ class _Place:
         text = self.value
         if not isinstance(text, str) or not text.strip() or len(text) > 200:
             self.wrong("a text of 1 to 200 characters")
-        if not text.isprintable():  # nor can halves of letters be written into any file
+        if not text.isprintable():  # includes lone surrogates, which no file can store
             self.wrong("plain text without control characters")
         return text
 
@@ -318,7 +318,7 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _shown(text: str) -> str:
-    """Return an error on one line of bearable length, whatever keys and values it quotes."""
+    """Return an error on one line of limited length, whatever keys and values it quotes."""
     plain = one_line(text[:_LONGEST_ERROR])
     return plain if len(text) <= _LONGEST_ERROR else f"{plain}..."
 

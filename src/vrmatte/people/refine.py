@@ -1,4 +1,4 @@
-"""Refining when people enter and leave, with a few more looks between the first samples."""
+"""Refinement of the times at which people enter and leave, on a few more frames."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from vrmatte.frames import PlanarFrame
 from vrmatte.people.track import Sample, Track
 
 _AS_LIKELY = 0.3
-"""Likeness with which a person detected at the end of a track is taken as the track's."""
+"""Least likeness at which a detection at the end of a track is assigned to the track."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackEnd:
-    """The frames among which a track begins or ends, nearest to the track first."""
+    """Frames in which a track may begin or end, nearest to the track first."""
 
     track: Track
     candidates: tuple[int, ...]
     rivals: Sequence[Track]
-    """All tracks of the shot: what is more like another's person isn't this one's."""
+    """All tracks of the shot: a detection that fits another track better is not this one's."""
 
     @property
     def first(self) -> int:
-        """The earliest frame to be read."""
+        """The earliest frame to read."""
         return min(self.candidates)
 
     @property
     def last(self) -> int:
-        """The latest frame to be read."""
+        """The latest frame to read."""
         return max(self.candidates)
 
 
@@ -45,7 +45,7 @@ def track_ends(
     Args:
         track: as linked from the samples.
         rivals: all tracks of the shot.
-        looked_at: rising frames of the samples.
+        looked_at: frames of the samples, rising.
         first: first frame of the shot.
         last: one past its last frame.
         step: frames between candidates.
@@ -55,7 +55,7 @@ def track_ends(
     after = min((f for f in looked_at if end < f < last), default=last)
     back = list(range(begin - step, before, -step))
     forth = list(range(end + step, after, step))
-    # A shot's own ends were not looked at, so they are candidates too.
+    # The first and last frame of a shot may not be samples, so they are candidates too.
     if before == first - 1 and begin > first and first not in back:
         back.append(first)
     if after == last and end < last - 1 and last - 1 not in forth:
@@ -72,8 +72,8 @@ def refine(
 
     Args:
         ends: of all tracks.
-        read: gives the frames of rising indices.
-        look: finds the people of a frame.
+        read: yields the frames with these indices, which rise.
+        look: detects the people in a frame.
     """
     waiting = sorted(ends, key=lambda end: end.last)
     wanted = sorted({frame for end in waiting for frame in end.candidates})
@@ -97,7 +97,7 @@ def _settle(
 ) -> None:
     """Find the candidate furthest from the track that still shows its person."""
     low, high = -1, len(end.candidates)
-    probe = high - 1  # mostly nobody came or went: a shot began or ended
+    probe = high - 1  # mostly nobody enters or leaves: a shot begins or ends
     while high - low > 1:
         frame = end.candidates[probe]
         if frame not in seen:

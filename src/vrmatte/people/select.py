@@ -1,4 +1,4 @@
-"""Selecting the people that stay in the matte, and recognising the viewer's body."""
+"""Selection of the people to keep, and recognition of the body of the camera's wearer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vrmatte.people.viewports import people_of, viewports_for
 from vrmatte.subjects import People, Person, PersonKind, TimedBox
 
 _BELOW_PITCH_DEG = -45.0
-"""The middle of one's own body lies below this when one looks straight ahead."""
+"""Highest pitch of the centre of one's own body while looking straight ahead."""
 _NO_HEAD_ABOVE_DEG = -25.0
-"""Nothing of it reaches higher: a head would."""
+"""Highest pitch that it reaches; a head would reach higher."""
 _LEAST_WIDTH_DEG = 40.0
-"""So near, it is at least this wide."""
+"""Least width, since it is so close."""
 _LEAST_SHIFT_DEG = 2.0
-"""Between the eyes, of something nearer than about 1.5 m: where both eyes see it."""
+"""Least disparity, that of something 1.5 m away, where both eyes see it."""
 _MOST_MOTION_DEG = 15.0
 
 
@@ -43,7 +43,7 @@ def kind_of(boxes: Sequence[TimedBox]) -> PersonKind:
 
 
 def _reaches_nadir(boxes: Sequence[AngularBox]) -> bool:
-    """Return True if boxes reach the nadir, where yaw and so disparity mean nothing."""
+    """Return True if boxes reach the nadir, where yaw and therefore disparity mean nothing."""
     return median(box.pitch_min_deg for box in boxes) < -80
 
 
@@ -64,7 +64,7 @@ def chosen(
     Args:
         people: as read.
         viewer_body: `people.viewer_body`.
-        derive_viewports: make them from the boxes, instead of using those there are.
+        derive_viewports: compute them from the boxes instead of using the listed ones.
     """
     kept = kept_people(people, viewer_body)
     ids = {person.id for person in kept}

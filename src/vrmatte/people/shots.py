@@ -1,7 +1,7 @@
 """Detection of hard cuts between shots, on thumbnails.
 
-A VR180 camera stands still, so within a shot most of the picture stays as it is whatever people
-do; a cut changes nearly all of it at once.
+A VR180 camera stands still, so within a shot most of the image stays the same, whatever people do.
+A cut changes nearly all of it at once.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from vrmatte.geometry.projection import EyeProjection, shown_pixels
 Thumbnail = npt.NDArray[np.float32]
 """Brightness and colour of a frame on a coarse grid, shape (rows, columns, 3), codes of 8 bit.
 
-Of a fisheye only the blocks inside the circles, in one row: black corners never change, and would
-make cuts look small.
+Of a fisheye it contains only the blocks inside the circles, in one row: black corners never change
+and would make cuts look small.
 """
 
 _SIZE = (32, 16)
 _CHANGED = 7.0
-"""Change, in 8-bit codes, of the block that half of all blocks stay below: a cut changes more.
+"""Median change of all blocks, in 8-bit codes, above which there may be a cut.
 
-Measured on ground-truth clips with one to two people: within a shot 0, even over a second; between
-rooms 19 or more."""
+Measured on ground-truth clips with one or two people: 0 within a shot, even over a second; 19 or
+more between rooms."""
 _OUTSTANDING = 4.0
-"""A cut is so many times the usual change from frame to frame: a moving camera has none."""
+"""Least change at a cut, as a multiple of the usual change: a moving camera makes no cuts."""
 _AROUND = 8
-"""Frames on each side that say what is usual."""
+"""Frames on each side from which the usual change is computed."""
 _SETTLED = 3
-"""Frames on each side whose median is compared, so that a flash of light is no cut."""
+"""Frames on each side whose median is compared, so that a flash of light is not a cut."""
 
 
 def thumbnail(frame: PlanarFrame, projection: EyeProjection | None = None) -> Thumbnail:
-    """Return a frame's thumbnail; `projection` of None means that every pixel shows something."""
+    """Return the thumbnail of a frame; `projection` None: every pixel shows something."""
     scale = 2.0 ** (8 - frame.layout.bit_depth)
     planes = [
         cv2.resize(plane, _SIZE, interpolation=cv2.INTER_AREA)
@@ -52,12 +52,12 @@ def thumbnail(frame: PlanarFrame, projection: EyeProjection | None = None) -> Th
 
 
 def change(before: Thumbnail, after: Thumbnail) -> float:
-    """Return how far most of the thumbnail changed, in 8-bit codes."""
+    """Return the median change between two thumbnails, in 8-bit codes."""
     return float(np.median(np.abs(after - before).max(axis=2)))
 
 
 def may_hold_cut(before: Thumbnail, after: Thumbnail) -> bool:
-    """Return True if there may be a cut among the unseen frames between two."""
+    """Return True if there may be a cut between two frames that do not follow each other."""
     return change(before, after) > _CHANGED
 
 

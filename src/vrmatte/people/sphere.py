@@ -1,7 +1,7 @@
 """Merging the boxes of many views into one box per person on the sphere.
 
-Several overlapping views look at the same person. A view's border cuts what reaches across it, and
-such fragments must join the whole that another view shows.
+Several overlapping views show the same person. The border of a view cuts boxes that reach across
+it; such fragments are merged with the whole box from another view.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ _OUTLINE_POINTS = 64
 _SAME_WHOLE_IOU = 0.45
 """Two whole boxes that overlap this much show one person; people side by side overlap less."""
 _SAME_FRAGMENT_SHARE = 0.5
-"""A fragment belongs to what covers this share of it."""
+"""A fragment belongs to a box that covers this share of it."""
 _FRAGMENT_YAW_SHARE = 0.5
-"""Two fragments that none shows whole belong together if they agree this well on yaw."""
+"""Two fragments without a whole box belong together if they share this much of their yaw."""
 
 _SURE_SHARE = 0.6
 """A fragment moves a person's sides only if its score is this share of the best one."""
@@ -30,12 +30,12 @@ _SURE_SHARE = 0.6
 def from_viewport_box(
     picture: ViewportPicture, x0: float, y0: float, x1: float, y1: float
 ) -> AngularBox | None:
-    """Return the bounds of the person in a viewport's box, cut to the hemisphere.
+    """Return the bounds of the person in a viewport's box, clipped to the hemisphere.
 
-    The oval inscribed in the box is followed on the sphere. A person touches the middles of a box's
-    sides and leaves its corners free, yet the corners bulge most on the sphere: bounds of the whole
-    box are far too wide away from a view's middle (measured IoU with true bounds 0.79 against 0.91
-    for a whole person at 1.5 m, 0.5 against 0.84 for one at half a metre).
+    The ellipse inscribed in the box is projected onto the sphere. A person touches the middles of
+    the sides of a box and leaves its corners free, but the corners bulge most on the sphere: bounds
+    of the whole box are far too wide away from the middle of a view (measured IoU with exact bounds
+    0.79 against 0.91 for a whole person at 1.5 m, 0.5 against 0.84 for one at half a metre).
 
     Returns:
         None where the box lies outside the hemisphere.
@@ -46,7 +46,7 @@ def from_viewport_box(
         centre_x + half_x * np.cos(turn), centre_y + half_y * np.sin(turn)
     )
     middle_deg = picture.viewport.yaw_deg
-    # Counted from the view's middle, so that no outline is torn at 180 degrees.
+    # Relative to the middle of the view, so that no outline wraps around at 180 degrees.
     yaw = middle_deg + (np.degrees(np.arctan2(dx, dz)) - middle_deg + 180) % 360 - 180
     pitch = -np.degrees(np.arctan2(dy, np.hypot(dx, dz)))
     bounds = [float(yaw.min()), float(yaw.max()), float(pitch.min()), float(pitch.max())]
@@ -87,9 +87,10 @@ class EyeSighting:
 def merge_sightings(sightings: Iterable[EyeSighting]) -> list[EyeSighting]:
     """Return one sighting per person, best first, with the best score of any view.
 
-    Its box is the mean, weighted by score, of those that no view's border cuts, widened to what
-    fragments show beyond; a box too wide costs a little, one too narrow cuts off an arm. Where all
-    are fragments, it holds them all, and sides that no view shows to their end stay marked as cut.
+    Its box is the mean of the whole boxes, weighted by score, widened by fragments that reach
+    further: a box that is too wide costs a little, one that is too narrow cuts off an arm. If there
+    are only fragments, it is their union, and sides that no view shows completely stay marked as
+    cut.
     """
     groups: list[list[EyeSighting]] = []
     for sighting in sorted(sightings, key=lambda s: (s.cut.any, -s.score)):
@@ -102,7 +103,7 @@ def merge_sightings(sightings: Iterable[EyeSighting]) -> list[EyeSighting]:
 
 
 def _likeness(sighting: EyeSighting, group: Sequence[EyeSighting]) -> float:
-    """Return the likeness of a sighting to the person of a group; 0 if it shows another."""
+    """Return the likeness of a sighting to the person of a group; 0: another person."""
     return max(_same_person(sighting, member) for member in group)
 
 
@@ -144,7 +145,7 @@ def _joined(group: Sequence[EyeSighting]) -> EyeSighting:
 
 
 def _widened(box: AngularBox, fragment: EyeSighting) -> AngularBox:
-    """Return the box with the sides moved out that the fragment shows whole and further out."""
+    """Return the box, extended to the sides of the fragment that are not cut and further out."""
     a, b, cut = box, fragment.box, fragment.cut
     return AngularBox(
         a.yaw_min_deg if cut.left else min(a.yaw_min_deg, b.yaw_min_deg),

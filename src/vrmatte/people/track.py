@@ -1,7 +1,7 @@
 """Tracking: detections in single frames are linked into one track per person.
 
-Both eyes are linked at once, so a person has the same id in both. A track is carried on where its
-own motion leads, by a person of like size and colours; so people who cross keep their ids.
+Both eyes are linked together, so a person has the same id in both. A detection continues the track
+whose predicted position, size and colours fit, so people who cross keep their ids.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from vrmatte.geometry.projection import EyeProjection, Fisheye
 from vrmatte.people.detect import StereoDetection
 
 CONTINUES_FROM = 0.3
-"""Least score that carries a track on; to begin one takes `detection.confidence_threshold`."""
+"""Least score that continues a track; starting one takes `detection.confidence_threshold`."""
 LONGEST_GAP_SECONDS = 1.5
-"""For so long a person may be hidden and still be the same."""
+"""Longest time for which a person may be hidden without a new id."""
 LEAST_SECONDS = 0.3
 """A person seen only once within this time is a false detection."""
 
 _LEAST_LIKENESS = 0.3
 _MOST_WAYS = 256
-"""So many likely ways to share out the people of a frame are followed at a time."""
+"""Most assignments of a frame's people that are explored at the same time."""
 _BINS = 4
 _MOST_TURN_DEG = 40.0
-"""A prediction never moves a box further than this."""
+"""Largest angle by which a prediction moves a box."""
 
 Colours = npt.NDArray[np.float32]
 """Histogram of brightness and colour that sums to 1, shape (_BINS ** 3,)."""
@@ -47,7 +47,7 @@ class Sighting:
 
     @property
     def box(self) -> AngularBox:
-        """The approximate box in a single eye halfway between both."""
+        """The approximate box in an eye halfway between both."""
         left, right = self.detection.left, self.detection.right
         boxes = [eye.box for eye in (left, right) if eye is not None]
         sums = [sum(side) / len(boxes) for side in zip(*map(astuple, boxes), strict=True)]
@@ -65,16 +65,16 @@ class Sample:
 
 @dataclass(slots=True)
 class Track:
-    """One person through a shot: every sighting, in order of time."""
+    """All sightings of one person in a shot, in order of time."""
 
     frames: list[int] = field(default_factory=list[int])
     seconds: list[float] = field(default_factory=list[float])
     sightings: list[Sighting] = field(default_factory=list[Sighting])
     speed: tuple[float, float] = (0.0, 0.0)
-    """Yaw and pitch per second, lately."""
+    """Recent yaw and pitch per second."""
 
     def add(self, frame: int, seconds: float, sighting: Sighting) -> None:
-        """Carry the track on; also back to a frame before its first."""
+        """Extend the track by a sighting, after its last frame or before its first."""
         if self.frames and frame < self.frames[0]:
             at = 0
         else:
@@ -105,7 +105,7 @@ class Track:
         )
 
     def likeness(self, sighting: Sighting, seconds: float) -> float:
-        """Return the likeness to the track's person, 0..1; 0 if it can't be them."""
+        """Return the likeness to the person of the track, 0..1; 0 if it cannot be them."""
         here, there = self.expected(seconds), sighting.box
         away_seconds, nearest = min(
             (abs(time - seconds), number) for number, time in enumerate(self.seconds)
@@ -120,7 +120,7 @@ class Track:
         return 0.3 * here.iou(there) + 0.25 * near + 0.2 * size + 0.25 * colours
 
     def supports(self, threshold: float) -> int:
-        """Return how often the person was detected with at least this score."""
+        """Return the number of sightings with at least this score."""
         return sum(sighting.detection.score >= threshold for sighting in self.sightings)
 
     def _heed_motion(self, seconds: float, sighting: Sighting) -> None:
@@ -137,9 +137,9 @@ class Track:
 def colours_in(
     frame: PlanarFrame, detection: StereoDetection, projection: EyeProjection | None = None
 ) -> Colours:
-    """Return a person's clothing: the histogram of the middle of their box, in the better eye.
+    """Return the colours of a person's clothes: a histogram of the middle of the better eye's box.
 
-    `projection` is what an eye shows, at whatever size; None: it is half-equirectangular.
+    `projection` is that of an eye, at any size; None: half-equirectangular.
     """
     seen = max(
         (
@@ -171,8 +171,8 @@ def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
     """Link the sightings in the frames of one shot into tracks, in order of appearance.
 
     Args:
-        samples: rising frames, people of score `CONTINUES_FROM` or more.
-        begins_from: least score that begins a track.
+        samples: in order of frames, with people of score `CONTINUES_FROM` or more.
+        begins_from: least score that starts a track.
     """
     ended: list[Track] = []
     going: list[Track] = []
@@ -193,12 +193,12 @@ def link(samples: Iterable[Sample], begins_from: float) -> list[Track]:
 
 
 def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float) -> list[Track]:
-    """Return the tracks of real people: detected twice over some time, not inside another.
+    """Return the tracks of real people: detected twice over some time, and not part of another.
 
     Args:
         tracks: of one shot.
-        begins_from: the score that counts.
-        shot_seconds: in a very short shot once is enough.
+        begins_from: least score that counts.
+        shot_seconds: length of the shot; in a very short one a single detection is enough.
     """
     kept = [
         track
@@ -215,7 +215,7 @@ def real_people(tracks: Sequence[Track], begins_from: float, shot_seconds: float
 
 
 def _is_part(track: Track, of: Track) -> bool:
-    """Return True if a track shows only a part of another's person: inside it, and far smaller."""
+    """Return True if a track shows a part of another's person: inside it, and far smaller."""
     others = dict(zip(of.frames, of.sightings, strict=True))
     pairs = [
         (sighting.box, others[f].box)
@@ -230,8 +230,8 @@ def _is_part(track: Track, of: Track) -> bool:
 
 
 def _assign(tracks: Sequence[Track], sample: Sample) -> dict[int, int]:
-    """Assign detections to tracks so that the whole is likeliest: detection -> track."""
-    # Per set of sighted people that are taken: the best sum of likenesses, and who took whom.
+    """Return the likeliest assignment of all detections of a frame: detection -> track."""
+    # By set of assigned detections: the best sum of likenesses, and the assignment.
     best: dict[frozenset[int], tuple[float, dict[int, int]]] = {frozenset(): (0.0, {})}
     for row, track in enumerate(tracks):
         gains = [track.likeness(sighting, sample.seconds) for sighting in sample.sightings]
@@ -263,7 +263,7 @@ def _apart_deg(a: AngularBox, b: AngularBox) -> float:
 
 
 def _as_equirect(box: AngularBox, eye: Fisheye) -> AngularBox:
-    """Return the box whose pixels in a half-equirectangular eye are those of `box` in a fisheye."""
+    """Return the box that covers in a half-equirectangular eye the pixels of `box` in a fisheye."""
     yaw, pitch = np.radians(box.center)
     sides = np.radians([[box.yaw_min_deg, box.yaw_max_deg], [box.pitch_min_deg, box.pitch_max_deg]])
     lon, lat = np.array([*sides[0], yaw, yaw]), np.array([pitch, pitch, *sides[1]])
@@ -285,7 +285,7 @@ def _cut_out(plane: Plane, box: AngularBox) -> npt.NDArray[np.int64]:
 
 
 def _histogram(planes: Sequence[npt.NDArray[np.int64]]) -> Colours:
-    """Brightness in even steps; colours in finer ones about grey, where nearly all of them are."""
+    """Count colours: luma in even steps, chroma in finer ones near grey, where most colours are."""
     luma = np.clip((planes[0] - 16) * _BINS // 220, 0, _BINS - 1)
     edges = (116, 128, 140)
     blue, red = (np.digitize(plane, edges) for plane in planes[1:])

@@ -1,8 +1,9 @@
 """Viewports for people: one per person and shot, shared by people close together.
 
-A viewport fits the person as they look on its own plane, so a standing person gets a tall narrow
-one. Who stays gets one that stands still; who walks far gets one that follows by steps, since every
-turn costs the network a little of its memory. Measured in docs/people.md.
+A viewport fits the person as projected onto its plane, so a standing person gets a tall, narrow
+one. People who stay get one that stands still. People who walk far get one that follows in steps,
+because every turn costs the network some of its memory. Measurements:
+docs/engineering/detection.md.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from vrmatte.people.outline import Fit, Outlines, fit, outlines_of
 from vrmatte.subjects import Person, Shot
 
 MARGIN = 1.3
-"""A viewport's size over the size of what it is to show: boxes cut off hair, hands and feet, and
-the network wants to see what is around."""
+"""Size of a viewport relative to its content: boxes cut off hair, hands and feet, and the network
+needs some surroundings."""
 OPENS_EARLY_FRAMES = 5
-"""A viewport opens so long before its person appears: the network learns the background first."""
+"""Frames by which a viewport opens before its person appears: the network learns the background."""
 LINGER_FRAMES = 8
-"""And stays so long after they left."""
+"""Frames for which a viewport stays open after its person has left."""
 
 _WIDEST_DEG = 105.0
 """Beyond this a perspective view wastes pixels on its corners; a stereographic one is used."""
 _WIDEST_STEREOGRAPHIC_DEG = 200.0
 _NARROWEST_DEG = 25.0
 _DEAD_ZONE = 0.12
-"""Share of the field of view by which a person may be off the middle before the viewport turns."""
+"""Share of the field of view by which a person may be off centre before the viewport turns."""
 _STRETCH = 1.25
-"""The dead zone may be stretched so far where that saves a turn."""
+"""Largest factor by which the dead zone is widened to save a turn."""
 _ENOUGH_FITS = 200
-"""So many moments tell how large a person looks, however long they are there."""
+"""Most frames from which the apparent size of a person is computed, however long they stay."""
 _WORTH_FOLLOWING = 1.3
-"""A still viewport may be this many times larger than one that follows."""
+"""Largest area of a still viewport, as a multiple of one that follows."""
 _WORTH_SHARING = 1.15
-"""A shared viewport may cost this many times what two cost."""
+"""Highest cost of a shared viewport, as a multiple of two separate ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class _ViewDirections:
     """The directions of a viewport over time, and its size on the plane with margin."""
 
     starts: tuple[int, ...]
-    """Frames at which it looks elsewhere."""
+    """Frames at which the direction changes."""
     fits: tuple[Fit, ...]
     stereographic: bool = False
 
@@ -61,7 +62,7 @@ class _ViewDirections:
 
     @property
     def area(self) -> float:
-        """On the plane; network pixels are proportional to it."""
+        """Area on the plane; the number of network pixels is proportional to it."""
         return 4 * self.half[0] * self.half[1]
 
     @property
@@ -82,7 +83,7 @@ class _ViewDirections:
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """People to be seen through one viewport."""
+    """People who share one viewport."""
 
     people: tuple[Person, ...]
     outlines: Outlines
@@ -102,7 +103,7 @@ def viewports_for(
 
     Args:
         people: those to be matted.
-        shots: no viewport reaches from one into another.
+        shots: of the video; no viewport crosses a cut.
         rate: frames per second.
     """
     step = max(1, round(rate / 10))
@@ -149,7 +150,7 @@ def _shared(subjects: list[_Subject], shot: Shot, step: int) -> list[_Subject]:
 
 
 def _best_directions(outlines: Outlines) -> _ViewDirections:
-    """Return the cheapest possible view: still, following, or stereographic."""
+    """Return the cheapest viewport: still, following, or stereographic."""
     first = int(outlines.frames[0])
     still = _ViewDirections((first,), (fit(outlines.directions),))
     following = _following(outlines)
@@ -164,7 +165,7 @@ def _best_directions(outlines: Outlines) -> _ViewDirections:
 
 
 def _following(outlines: Outlines) -> _ViewDirections:
-    """Turn only when the person would leave the dead zone, and then for as long as possible."""
+    """Return directions that change only where the person would leave the dead zone."""
     thinned = outlines.directions[:: 1 + len(outlines.directions) // _ENOUGH_FITS]
     single = _ViewDirections((0,), tuple(fit(each[None]) for each in thinned))
     reach = [2 * _DEAD_ZONE * fov_deg for fov_deg in single.fov_deg]
@@ -176,7 +177,7 @@ def _following(outlines: Outlines) -> _ViewDirections:
 
 
 def _even_spans(outlines: Outlines, reach_deg: Sequence[float]) -> list[tuple[int, int]]:
-    """Return as few calm spans as the dead zone allows, with about equal motion in each."""
+    """Return the fewest spans that the dead zone allows, with about equal motion in each."""
 
     def spans(part: float) -> list[tuple[int, int]]:
         return list(_calm_spans(outlines, [part * reach for reach in reach_deg]))
@@ -194,7 +195,7 @@ def _even_spans(outlines: Outlines, reach_deg: Sequence[float]) -> list[tuple[in
 
 
 def _calm_spans(outlines: Outlines, reach_deg: Sequence[float]) -> Iterator[tuple[int, int]]:
-    """Yield the longest successive spans within which the middle moves no further."""
+    """Yield successive spans, each as long as the middle stays within `reach_deg`."""
     start = 0
     low = high = outlines.middles[0]
     for at, middle in enumerate(outlines.middles):

@@ -1,11 +1,11 @@
 """YOLOv8 person detectors supplied by the user; vrmatte neither contains nor downloads any.
 
 Code and weights of YOLOv8 are AGPL-3.0. An exported NAME.onnx runs like any other network. A
-NAME.pt is a pickle, which may run code when it is opened: only Ultralytics' own files, known by
-their digests, ever are, and only by the package ultralytics.
+NAME.pt is a pickle, which may run code when it is opened: only Ultralytics' own files, identified
+by their digests, are opened, and only by the package ultralytics.
 
-The networks take RGB 0..1, the picture in the middle and the rest grey, and give finished boxes
-with a score per class, many for each person.
+The networks take RGB 0..1, with the image in the middle and grey around it, and return boxes with a
+score per class, many for each person.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ YOLOV8_SHA256 = {
 """Names in `detection.model`, and the digests of Ultralytics' own .pt files."""
 
 _SIZE_PX = 640
+"""Side of the input of networks that accept any size."""
 _LONGEST_NAMES = 100_000
-"""Side of the input where the network leaves it open."""
 _BOX = 4
 _LICENCE = "YOLOv8 is licensed AGPL-3.0, code and weights"
 _IMPORT_SETTINGS = {"YOLO_VERBOSE": "false", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
-"""Read by ultralytics when it is imported: it shall not print, call home or install packages."""
+"""Read by ultralytics on import: it must not print, connect to its servers or install packages."""
 
 Network = Callable[[FloatArray], FloatArray]
-"""From pictures (n, 3, side, side) to rows (n, 4 + classes, cells)."""
+"""Maps images (n, 3, side, side) to rows (n, 4 + classes, cells)."""
 
 
 class YoloV8Detector:
@@ -60,17 +60,17 @@ class YoloV8Detector:
         classes: Mapping[int, str] | None = None,
         least_score: float = 0.1,
     ) -> None:
-        """Take a network and try it on an empty picture.
+        """Take a network, and try it on an empty image.
 
         Args:
             name: as in `detection.model`.
-            network: gives box centres, sizes and class scores of one picture or more.
+            network: returns box centres, sizes and class scores of one or more images.
             size_px: side of its input.
             classes: names of its classes; None: those of COCO, where person is the first.
-            least_score: less likely people aren't told at all.
+            least_score: people with a lower score are left out.
 
         Raises:
-            WeightsError: the network knows no persons, or isn't built like YOLOv8.
+            WeightsError: it has no class for people, or not the structure of YOLOv8.
         """
         self.name = name
         self._network, self._size_px, self._least_score = network, size_px, least_score
@@ -132,13 +132,13 @@ def open_yolov8(
 
     Args:
         name: one of `YOLOV8_SHA256`.
-        hardware: where a .pt file shall run.
-        open_network: makes a session of an .onnx file.
+        hardware: selects the device of a .pt file.
+        open_network: opens a session for an .onnx file.
         observer: receives notices.
 
     Raises:
-        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
-        WeightsError: there is no such file, or none that may be used.
+        ConfigError: the requested device does not work and `hardware.require_device` is set.
+        WeightsError: there is no such file, or none that may be opened.
     """
     exported, checkpoint = _users_file(f"{name}.onnx"), _users_file(f"{name}.pt")
     if exported is not None:
@@ -177,7 +177,7 @@ def _from_onnx(name: str, session: Session) -> YoloV8Detector:
 
 
 def _input_side(name: str, session: Session) -> int:
-    """Side of the network's square input."""
+    """Return the side of the network's square input."""
     (asked, *others), outputs = session.raw.get_inputs(), session.raw.get_outputs()
     right = len(asked.shape) == 4 and asked.type == "tensor(float)" and not others
     if right and asked.shape[1] == 3 and len(outputs) == 1:
@@ -220,7 +220,7 @@ def _refuse_unknown(name: str, path: Path) -> None:
 def _from_checkpoint(
     name: str, path: Path, hardware: HardwareConfig, observer: Observer
 ) -> YoloV8Detector:
-    """Load the network in a file that is known to come from Ultralytics."""
+    """Load the network from a file whose digest is one of Ultralytics'."""
     try:
         with _environment(_IMPORT_SETTINGS):
             from ultralytics import YOLO  # pyright: ignore[reportMissingImports]

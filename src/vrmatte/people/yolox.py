@@ -1,7 +1,7 @@
 """YOLOX person detectors, and the choice of a run's detector.
 
-The networks take BGR 0..255 without normalisation, the picture in the top-left corner, the rest
-grey. What they give is offsets within grid cells; boxes are made of them here.
+The networks take BGR 0..255 without normalisation, with the image in the top-left corner and grey
+elsewhere. They return offsets within grid cells, which are converted to boxes here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vrmatte.progress import Notice, Observer, ignore
 from vrmatte.settings.config import Config, HardwareConfig
 
 _PERSON = 5
-"""Place of the person class in a row: box (4), objectness (1), classes."""
+"""Index of the person class in a row: box (4), objectness (1), classes."""
 _DEFAULT = "yolox_nano"
 
 
@@ -38,11 +38,11 @@ class YoloxDetector:
 
         Args:
             name: as in `detection.model`.
-            session: the network; its input says which picture size it wants.
-            least_score: less likely people aren't told at all.
+            session: the network; the shape of its input gives the image size.
+            least_score: people with a lower score are left out.
 
         Raises:
-            WeightsError: the network isn't built like YOLOX.
+            WeightsError: the network does not have the structure of YOLOX.
         """
         self.name = name
         self.provider = session.provider
@@ -92,10 +92,10 @@ def open_detector(config: Config, observer: Observer = ignore) -> Detector | Non
     """Open the detector that the settings request, or the nearest available with a notice.
 
     Returns:
-        None, after a notice, where its weights can't be had: then nobody can be looked for.
+        None, after a notice, if its weights are unavailable: nobody can be detected then.
 
     Raises:
-        ConfigError: the device asked for doesn't work and `hardware.require_device` is set.
+        ConfigError: the requested device does not work and `hardware.require_device` is set.
     """
     name, hardware = config.detection.model, config.hardware
     if name == "brightness":

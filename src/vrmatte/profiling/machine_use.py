@@ -1,4 +1,4 @@
-"""Resources of the machine that a stretch of work takes: memory, processor, GPU, bytes."""
+"""Use of the machine during a measurement: memory, processor, GPU, bytes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def free_gpu_bytes() -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class MachineUse:
-    """Resources taken between the beginning and the end of a measurement."""
+    """Resources used between the start and the end of a measurement."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -39,16 +39,16 @@ class MachineUse:
     rss_bytes: int
     """At the end."""
     gpu_seconds: float | None
-    """Time the GPU was busy, with any process; None: there is none."""
+    """Time the GPU was busy, for any process; None: there is no GPU."""
     vram_peak_bytes: int | None
-    """Memory taken on the GPU, by any process."""
+    """Highest GPU memory in use, by all processes."""
     read_bytes: int | None
-    """Requested from the system, including its cache; None: the system doesn't count."""
+    """Bytes requested from the system, including its cache; None: the system does not count."""
     written_bytes: int | None
 
 
 class MachineMeter:
-    """Measurement while its `with` block runs; the result is in `use` afterwards."""
+    """Measures while its `with` block runs; the result is in `use` afterwards."""
 
     use: MachineUse
 
@@ -118,14 +118,14 @@ class MachineMeter:
             count = self._process.io_counters()
         except (AttributeError, psutil.Error, OSError):
             return None
-        # Linux also counts the bytes that came from a disk, which its cache makes random.
+        # Linux also counts bytes read from the disk, but its cache makes that number random.
         read = getattr(count, "read_chars", count.read_bytes)
         written = getattr(count, "write_chars", count.write_bytes)
         return int(read), int(written)
 
 
 class _NvidiaCard:
-    """An NVIDIA card, asked through its driver's library NVML."""
+    """An NVIDIA card, queried through NVML, the library of its driver."""
 
     def __init__(self, nvml: ModuleType, handle: Any) -> None:
         self._nvml, self._handle = nvml, handle
@@ -134,8 +134,8 @@ class _NvidiaCard:
     def open(cls) -> _NvidiaCard | None:
         """Return the first card that CUDA may use; None without a card, driver or nvidia-ml-py.
 
-        CUDA counts cards by speed unless CUDA_DEVICE_ORDER=PCI_BUS_ID, NVML by their slots: with
-        different cards in one machine the figures may be those of another one.
+        CUDA numbers cards by speed unless CUDA_DEVICE_ORDER=PCI_BUS_ID, NVML by slot: with
+        different cards in one machine the figures may be those of another card.
         """
         try:
             import pynvml
@@ -182,6 +182,6 @@ class _NvidiaCard:
 
 
 def bytes_written_since(folder: Path, seconds: float) -> int:
-    """Return the size of all files below a folder that changed since a time of the clock."""
+    """Return the size of all files below a folder that changed since a time, in Unix seconds."""
     stats = (path.stat() for path in folder.rglob("*") if path.is_file())
     return sum(stat.st_size for stat in stats if stat.st_mtime >= seconds)

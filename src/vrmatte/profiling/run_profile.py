@@ -69,7 +69,7 @@ class Profile:
     rss_bytes: int
     """At the end."""
     gpu_ms: float | None
-    """Time the GPU was busy; None: there is none."""
+    """Time the GPU was busy; None: there is no GPU."""
     vram_peak_bytes: int | None
     read_bytes: int
     written_bytes: int
@@ -143,7 +143,7 @@ class ChunkProfiler:
 def profile_of(
     watch: Stopwatch, use: MachineUse, frames: int, moved_bytes: tuple[int, int]
 ) -> Profile:
-    """Return a pass's profile; `moved_bytes`, read and written, replace counts the system lacks."""
+    """Return the profile of a pass; `moved_bytes` (read, written) replace what is not counted."""
     read, written = moved_bytes
     return Profile(
         frames=frames,
@@ -189,7 +189,7 @@ def load_profile(path: Path) -> Profile:
 
 
 def summed_up(profiles: Iterable[Profile], frames: int) -> Profile:
-    """Add up profiles made one after the other, which cover so many frames."""
+    """Add up successive profiles, which together cover `frames` frames."""
     several = list(profiles)
     gpu = [p.gpu_ms for p in several if p.gpu_ms is not None]
     vram = [p.vram_peak_bytes for p in several if p.vram_peak_bytes is not None]

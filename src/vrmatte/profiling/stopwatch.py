@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Seconds by stage; a nested stage on the same thread is not counted for the outer one.
+    """Seconds by stage; time in a nested stage on the same thread is not counted for the outer one.
 
     Threads other than the one that created the stopwatch work on queues: the time between two of
-    their stages counts as waiting of the second.
+    their stages counts as waiting time of the second.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -43,13 +43,13 @@ class Stopwatch:
 
     @property
     def wait_seconds(self) -> dict[str, float]:
-        """Wall seconds that stages on other threads waited, from their first item on."""
+        """Wall seconds that stages on other threads have waited, from their first item on."""
         with self._lock:
             return dict(self._wait_seconds)
 
     @contextmanager
     def stage(self, name: str) -> Generator[None]:
-        """Count the time inside for `name`."""
+        """Count the time inside the block for `name`."""
         running = self._switch(name)
         running.append(name)
         try:
@@ -58,7 +58,7 @@ class Stopwatch:
             self._switch().pop()
 
     def time(self, name: str, items: Iterator[T]) -> Generator[T]:
-        """Yield the items; count the time each takes for `name`."""
+        """Yield the items, and count the time to produce each for `name`."""
         try:
             while True:
                 with self.stage(name):

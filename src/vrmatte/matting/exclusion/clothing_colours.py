@@ -1,4 +1,4 @@
-"""Clothing colours: histograms of the colours seen on each person while they stood alone."""
+"""Clothing colours: histograms of the colours of each person while nobody overlaps them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Bins = npt.NDArray[np.int32]
 _BINS = 8
 """Bins of Y, of U and of V."""
 _CHROMA_STEP = 10
-"""Nearly all colours lie close to grey, so bins of U and V are finer there."""
+"""Width of a bin of U and V; nearly all colours are close to grey, so the bins cover that range."""
 _LEARNING, _LEAST_PIXELS = 0.1, 20
 _RARE = 0.002
-"""Probability of any colour on anybody."""
+"""Lowest probability of a colour on a known person."""
 _STRANGE = 0.015
-"""Probability of any colour on somebody never seen alone."""
+"""Probability of any colour on a person whose colours are unknown."""
 
 
 def colour_bins(y: FloatArray, u: FloatArray, v: FloatArray) -> Bins:
@@ -41,7 +41,7 @@ class ClothingColours:
         self._shares: dict[int, FloatArray] = {}
 
     def learn(self, number: int, sure: Bins) -> None:
-        """Add the colours of pixels that surely belong to a person; a handful is ignored."""
+        """Add the colours of pixels that certainly belong to a person; too few are ignored."""
         if sure.size < _LEAST_PIXELS:
             return
         seen = (np.bincount(sure, minlength=_BINS**3) / sure.size).astype(np.float32)
@@ -71,7 +71,7 @@ class ClothingColours:
 
 
 def _log_likelihood(frequencies: FloatArray) -> FloatArray:
-    """Return each colour's log likelihood by its count; neighbouring colours share counts."""
+    """Return the log likelihood of each colour; neighbouring colours share their counts."""
     cube = frequencies.reshape(_BINS, _BINS, _BINS)
     for axis in range(3):
         padded = np.pad(cube, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode="edge")

@@ -1,9 +1,9 @@
-"""Excluded people and regions leave the matte; whoever is kept stays whole.
+"""Removal of excluded people and regions from mattes, without damage to the people who are kept.
 
-Works on reduced eyes and only around those who are excluded. There each pixel is given to a person;
-a gate, open for who is kept and shut for who isn't, is stretched to full size and laid over the
-matte. Pixels that are transparent go with the nearest person, so a person's soft fringe shares
-their fate and the gate's edge runs through what is transparent wherever people are apart.
+It works on reduced eyes, and only around excluded people. There each pixel is assigned to a person.
+A gate, 1 for kept and 0 for excluded people, is upsampled to full size and multiplied with the
+matte. Transparent pixels are assigned to the nearest person, so soft edges stay with their person,
+and wherever people are apart the edge of the gate runs through transparent pixels.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from vrmatte.subjects import ExcludedRegion, Person
 from vrmatte.view_memory import State
 
 _REDUCED_PX = 288
-"""About the size of a reduced eye."""
+"""Approximate size of a reduced eye."""
 _AROUND_SHARE, _AROUND_LEAST_DEG = 0.35, 8.0
-"""How far around an excluded person's box their parts are looked for."""
+"""Distance around an excluded person's box within which pixels can be assigned to them."""
 _BLUR_PX = 0.7
-"""Rounds off the steps of the reduced gate, in its pixels."""
+"""Blur that removes the steps of the reduced gate, in its pixels."""
 _STEEPER = np.clip((np.arange(256) - 127.5) * 4 + 127.5, 0, 255).round().astype(np.uint8)
-"""Makes the blurred edge steep again once it is stretched: about two pixels of a 1024 px eye."""
+"""Steepens the blurred edge after upsampling, to about two pixels of a 1024 px eye."""
 STATE_PREFIX = "exclusion/"
 _FRAME = STATE_PREFIX + "frame"
 
@@ -41,12 +41,12 @@ _PlaneT = TypeVar("_PlaneT", Plane, Matte)
 
 
 class Exclusion:
-    """Takes excluded people out of the mattes of side-by-side frames, one after the other."""
+    """Removes excluded people from the mattes of successive side-by-side frames."""
 
     def __init__(
         self, people: Sequence[Person], regions: Sequence[ExcludedRegion], eye: EyeProjection
     ) -> None:
-        """Take everybody, kept or not, and what an eye shows."""
+        """Take all people, kept or excluded, the excluded regions, and the projection of an eye."""
         self._people = people
         self._regions = regions
         self._factor = max(1, round(eye.size / _REDUCED_PX))
@@ -58,15 +58,15 @@ class Exclusion:
     def apply(self, index: int, frame: PlanarFrame, matte: Matte) -> Matte:
         """Return the matte of frame `index` of the video without excluded people.
 
-        Frames come in order; where the order jumps, what was remembered is dropped.
+        Frames come in order; where the order jumps, the memory is dropped.
 
         Args:
-            index: counted in the whole video.
+            index: frame number in the whole video.
             frame: side by side.
-            matte: of that frame; it stays as it is.
+            matte: of that frame; it is not changed.
 
         Returns:
-            The matte itself where nobody is excluded, else a new one.
+            The same matte if nothing is excluded in the frame, else a new one.
         """
         before = self._index
         if before is None or index not in (before, before + 1):
@@ -93,7 +93,7 @@ class Exclusion:
         return result
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is needed to go on exactly; empty before the first frame."""
+        """Return everything needed to continue exactly; empty before the first frame."""
         if self._index is None:
             return {}
         arrays = {STATE_PREFIX + name: array for name, array in self._labels.state().items()}
@@ -101,14 +101,14 @@ class Exclusion:
         return arrays | {_FRAME: np.array([self._index], np.float32)}
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state; names that aren't of this class are passed over."""
+        """Continue from a saved state; names without this class's prefix are ignored."""
         own = {name: array for name, array in state.items() if name.startswith(STATE_PREFIX)}
         frame = own.pop(_FRAME, None)
         self._index = None if frame is None else int(frame[0])
         self._labels.restore({name.removeprefix(STATE_PREFIX): own[name] for name in own})
 
     def _standers(self, index: int, before: int, eye: Eye) -> list[PersonInEye]:
-        """Everybody in an eye, with their places in pixels of the reduced eye."""
+        """Return the people in an eye, with boxes in pixels of the reduced eye."""
         standers: list[PersonInEye] = []
         for number, person in enumerate(self._people):
             bounds, earlier = person.box_at(index, eye), person.box_at(before, eye)
@@ -126,7 +126,7 @@ class Exclusion:
         return standers
 
     def _window(self, standers: Sequence[PersonInEye]) -> PixelRect | None:
-        """Return the area around excluded people and everybody near them; None: there are none."""
+        """Return the area around excluded people and people near them; None: nobody is excluded."""
         around = [
             s.box.grown(_AROUND_SHARE, _AROUND_LEAST_DEG * self._chart.px_per_deg)
             for s in standers
@@ -135,7 +135,7 @@ class Exclusion:
         if not around:
             return None
         whole = reduce(GridBox.union, around)
-        # All of those near, or their colours would be learned from a hand alone.
+        # Nearby people as a whole; otherwise their colours would be learned from a hand alone.
         near = [s.box for s in standers if any(s.box.meets(box) for box in around)]
         return self._chart.window(reduce(GridBox.union, near, whole))
 
@@ -147,7 +147,7 @@ class Exclusion:
         picture: PlanarFrame,
         matte: Matte,
     ) -> None:
-        """Gate one eye's matte, in place."""
+        """Remove excluded people from the matte of one eye, in place."""
         size = GridBox(window.left, window.right, window.top, window.bottom)
         seen = [s for s in standers if self._chart.rectangle(s.box).meets(size)]
         small = self._reduced(window, picture, matte)
@@ -163,7 +163,7 @@ class Exclusion:
         cv2.multiply(part, gate[: part.shape[0], : part.shape[1]], dst=part, scale=1 / 255)
 
     def _reduced(self, window: PixelRect, picture: PlanarFrame, matte: Matte) -> SmallPicture:
-        """Alpha and colours in a window of the reduced eye."""
+        """Return alpha and colours in a window of the reduced eye."""
         shift_x, shift_y = picture.layout.chroma_shift_x, picture.layout.chroma_shift_y
         y, u, v = (
             self._shrunk(window, plane, *shifts).astype(np.float32)
@@ -196,17 +196,17 @@ class Exclusion:
     def _full_size(
         self, window: PixelRect, plane: _PlaneT, shift_x: int = 0, shift_y: int = 0
     ) -> _PlaneT:
-        """Return the part of a full-size plane in a window, as a view."""
+        """Return a window of a full-size plane, as a view."""
         top, bottom = (at * self._factor >> shift_y for at in (window.top, window.bottom))
         left, right = (at * self._factor >> shift_x for at in (window.left, window.right))
         return cast(_PlaneT, plane[top:bottom, left:right])
 
 
 class ExcludingMatting:
-    """Mattes of another matting from which excluded people and regions are taken out."""
+    """A matting, with excluded people and regions removed from its mattes."""
 
     def __init__(self, matting: FrameMatting, exclusion: Exclusion) -> None:
-        """Take the matting that finds everybody, and who leaves."""
+        """Take a matting of all people, and the exclusion."""
         self._matting = matting
         self._exclusion = exclusion
 
@@ -219,11 +219,11 @@ class ExcludingMatting:
         return self._exclusion.apply(index, frame, self._matting.again(index, frame))
 
     def state(self) -> dict[str, FloatArray]:
-        """Both memories."""
+        """Return the states of the matting and of the exclusion."""
         return self._matting.state() | self._exclusion.state()
 
     def restore(self, state: State) -> None:
-        """Give both their memories back."""
+        """Continue both from a saved state."""
         own = {name: array for name, array in state.items() if name.startswith(STATE_PREFIX)}
         self._exclusion.restore(own)
         self._matting.restore({name: state[name] for name in state.keys() - own.keys()})

@@ -1,6 +1,6 @@
-"""Longitudes and latitudes of an eye's pixels, and the pixels that boxes of them take up.
+"""Longitudes and latitudes of the pixels of an eye, and the pixels that angular boxes cover.
 
-Both are counted in pixels from the left and upper end of the hemisphere, `px_per_deg` to a degree.
+Both are counted in pixels from the left and upper edge of the hemisphere, `px_per_deg` per degree.
 On a half-equirectangular eye they are columns and rows; on a fisheye they are curves.
 """
 
@@ -19,29 +19,29 @@ from vrmatte.geometry.projection import EyeProjection, HalfEquirect
 from vrmatte.matting.exclusion.person_in_eye import GridBox
 
 _POINTS = 32
-"""Along each side of a box's outline."""
+"""Number of points along each side of a box."""
 _SLACK_PX = 1.0
-"""How far an outline may bulge between two points."""
+"""Distance that an outline may bulge between two points."""
 _KEPT_PX = 512
-"""Places of eyes up to this size are worked out once; of larger ones for each window anew."""
+"""Largest eye whose coordinates are cached; those of larger eyes are computed for each window."""
 _ROWS_AT_ONCE = 128
 _AT_THE_END_DEG = 89
-"""Directions further from ahead are at the end of the hemisphere."""
+"""Directions further from straight ahead are at the edge of the hemisphere."""
 
 
 class LonLatGrid:
-    """An eye, averaged down by a whole factor or as it is."""
+    """An eye at full size, or reduced by an integer factor."""
 
     def __init__(self, eye: EyeProjection, factor: int = 1) -> None:
-        """Take what the eye shows at full size, and by how much it is reduced."""
+        """Take the projection of the eye at full size, and the factor by which it is reduced."""
         self._eye = eye
         self._factor = factor
         self.px_per_deg = eye.px_per_deg / factor
-        # An even size: windows start at even pixels, to keep step with halved chroma.
+        # An even size: windows start at even pixels, to match subsampled chroma.
         self.size_px = 2 * -(-eye.size // (2 * factor))
 
     def box(self, bounds: AngularBox) -> GridBox:
-        """Bounds in degrees on this chart."""
+        """Convert bounds in degrees to a box of this grid."""
         return GridBox(
             (bounds.yaw_min_deg + 90) * self.px_per_deg,
             (bounds.yaw_max_deg + 90) * self.px_per_deg,
@@ -50,7 +50,7 @@ class LonLatGrid:
         )
 
     def rectangle(self, box: GridBox) -> GridBox:
-        """Return the columns and rows, as a box, of the part of a box that the eye shows."""
+        """Return the bounding rectangle, in pixels, of a box as the eye shows it."""
         if isinstance(self._eye, HalfEquirect):
             return box
         x, y = self._outline(box)
@@ -62,7 +62,7 @@ class LonLatGrid:
         )
 
     def window(self, box: GridBox) -> PixelRect | None:
-        """Return the even pixels around a box; None: the eye does not show it."""
+        """Return the smallest even-sided rectangle around a box; None: the eye does not show it."""
         held = self.rectangle(box)
         top, left = (2 * max(0, math.floor(at / 2)) for at in (held.top, held.left))
         bottom, right = (
@@ -71,7 +71,7 @@ class LonLatGrid:
         return PixelRect(top, left, bottom, right) if top < bottom and left < right else None
 
     def places(self, window: PixelRect) -> tuple[FloatArray, FloatArray]:
-        """Longitude and latitude of pixel centres, of shapes that broadcast to the window's."""
+        """Return longitude and latitude of pixel centres; both broadcast to the window's shape."""
         if not isinstance(self._eye, HalfEquirect):
             if self.size_px > _KEPT_PX:
                 return self._curved_places(window)
@@ -84,7 +84,7 @@ class LonLatGrid:
     def carried(
         self, values: FloatArray, before: GridBox, now: GridBox, window: PixelRect
     ) -> FloatArray:
-        """Return the content of the eye around one box, moved to the window of another."""
+        """Return values around the box `before`, moved to the box `now`, in a window."""
         if isinstance(self._eye, HalfEquirect):
             warp = now.warp_to(before)
             warp[:, 2] += warp[:, :2] @ (window.left, window.top)
@@ -105,7 +105,7 @@ class LonLatGrid:
         return self._curved_places(PixelRect(0, 0, self.size_px, self.size_px))
 
     def _curved_places(self, window: PixelRect) -> tuple[FloatArray, FloatArray]:
-        """As `places`; what a fisheye sees behind the hemisphere belongs to its end."""
+        """Do the same for a fisheye; what it sees behind the hemisphere belongs to its edge."""
         across = np.empty((window.height, window.width), np.float32)
         down = np.empty_like(across)
         columns = (np.arange(window.left, window.right, dtype=np.float64) + 0.5) * self._factor
@@ -120,7 +120,7 @@ class LonLatGrid:
         return across, down
 
     def _outline(self, box: GridBox) -> tuple[DoubleArray, DoubleArray]:
-        """Points around a box in pixels; where it ends with the hemisphere, out to the rim."""
+        """Return points around a box in pixels, moved to the rim at the edge of the hemisphere."""
         end = 180 * self.px_per_deg
         left, right, top, bottom = (
             min(max(at, 0), end) for at in (box.left, box.right, box.top, box.bottom)
@@ -136,27 +136,27 @@ class LonLatGrid:
         return middle + (x - middle) * outward, middle + (y - middle) * outward
 
     def _pixels(self, across: DoubleArray, down: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
-        """Continuous pixel coordinates of places."""
+        """Return continuous pixel coordinates of longitudes and latitudes."""
         lon, lat = (np.radians(at / self.px_per_deg - 90) for at in (across, down))
         x, y = self._eye.pixels(np.sin(lon) * np.cos(lat), np.sin(lat), np.cos(lon) * np.cos(lat))
         return x / self._factor, y / self._factor
 
 
 _MOST_KEPT = 4
-"""Gates of so many regions are kept: those of one shot are needed for each of its frames."""
+"""Number of regions whose gates are cached: those of a shot are needed for each of its frames."""
 
 
 class RegionGates:
-    """Takes what lies in angular regions out of mattes of one kind of eye."""
+    """Removes angular regions from mattes of one kind of eye."""
 
     def __init__(self, eye: EyeProjection) -> None:
-        """Take what an eye shows."""
+        """Take the projection of an eye."""
         self._chart = LonLatGrid(eye)
         self._soft_px = max(1.0, eye.size / 1024)
         self._gates: dict[AngularBox, tuple[PixelRect, FloatArray] | None] = {}
 
     def shut(self, bounds: AngularBox, matte: Matte) -> None:
-        """Take a region out of one eye's matte, in place."""
+        """Remove a region from the matte of one eye, in place."""
         if bounds not in self._gates:
             if len(self._gates) == _MOST_KEPT:
                 self._gates.pop(next(iter(self._gates)))
@@ -169,7 +169,7 @@ class RegionGates:
             part[...] = np.rint(part * is_open).astype(np.uint8)
 
     def _gate(self, bounds: AngularBox) -> tuple[PixelRect, FloatArray] | None:
-        """0 inside to 1 outside, in the window around the region; None: nowhere in the eye."""
+        """Return the gate, 0 inside to 1 outside, and its window; None: outside the eye."""
         box = self._chart.box(bounds)
         window = self._chart.window(box.grown(0, self._soft_px))
         if window is None:

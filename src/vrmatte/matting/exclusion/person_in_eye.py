@@ -1,4 +1,4 @@
-"""Boxes of people in a reduced eye, and the evidence of a box about a pixel."""
+"""Boxes of people in a reduced eye, and the evidence that a box gives about a pixel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 from vrmatte.frames import DoubleArray, FloatArray
 
 _MARGIN_SHARE, _MARGIN_LEAST_PX = 0.12, 2.5
-"""How far people may well reach out of their boxes, which often cut hair, hands and feet."""
+"""Distance that people often reach beyond their boxes, which cut hair, hands and feet."""
 _LEAST_OCCUPIED = 0.15
-"""What a person fills of the outermost columns of their box, where only hands and feet are."""
+"""Share of the outermost columns of a box that its person fills, with hands and feet."""
 _DISPARITY_DOUBT_PX = 0.4
-"""About how wrong the disparity of boxes is."""
+"""Typical error of the disparity of boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class GridBox:
         )
 
     def occupied(self, across: FloatArray) -> FloatArray:
-        """Return the share a person in this box may fill at each longitude, 0..1."""
+        """Return the share of each column that the person may fill, 0..1."""
         half = max((self.right - self.left) / 2, 0.5)
         off = (across - np.float32((self.left + self.right) / 2)) / np.float32(half)
         return np.maximum(1 - off * off, np.float32(_LEAST_OCCUPIED))
@@ -73,9 +73,9 @@ class GridBox:
         )
 
     def warp_to(self, other: GridBox) -> DoubleArray:
-        """Shape (2, 3): from pixel centres in this box to those at the same place in another.
+        """Return the matrix, shape (2, 3), from pixel centres in this box to those in another.
 
-        Where boxes are counted in pixels, that is on half-equirectangular eyes.
+        It is valid where boxes are counted in pixels, on half-equirectangular eyes.
         """
         scale_x, scale_y = self.scales_to(other)
         return np.array(
@@ -93,9 +93,9 @@ class PersonInEye:
     number: int
     box: GridBox
     before: GridBox
-    """Where they were in the frame before; the same as now for who has just come."""
+    """The box in the frame before; the current one for people who have just entered."""
     disparity_px: float | None = None
-    """How far the eyes' views of them are apart: more for whoever is nearer; None: not known."""
+    """Disparity between the eyes, larger for closer people; None: unknown."""
 
     def nearer_than(self, other: PersonInEye) -> float:
         """Return the likelihood that this person is nearer than another, 0..1."""

@@ -1,8 +1,8 @@
 """Labels of people: the parts of a small matte assigned to people with known boxes.
 
-Four things speak for a person at a pixel: their box, their colours, that they were there in the
-frame before (moved along with their box), and that they are all around. Where people are apart,
-boxes and the connected parts of the matte decide alone; where they cross, memory and colours do.
+Four cues assign a pixel to a person: the box, the colours, the assignment in the frame before
+(moved along with the box), and the assignment of the neighbours. Where people are apart, boxes and
+connected parts of the matte decide alone; where they cross, memory and colours do.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from vrmatte.view_memory import State
 Labels = npt.NDArray[np.int32]
 
 NOBODY = -1
-"""Label of what is too far from everybody's box."""
+"""Label of pixels that are too far from all boxes."""
 
 _MATTE_FROM = 13
-"""Alpha from which a pixel belongs to somebody, of 255."""
+"""Least alpha, of 255, of a pixel that belongs to somebody."""
 _SOLID_FROM = 230
-"""Alpha from which a pixel's colour is a person's own."""
+"""Least alpha of a pixel that shows the person's colour only."""
 _MAIN_SHARE = 0.25
-"""A connected part is a person's only if it holds this much of all matte in their box."""
+"""Least share of the matte in a person's box that a connected part of that person contains."""
 
-# Costs are logarithms of odds.
+# Costs are log odds.
 _FAR_COST, _NOBODY_COST, _STRANGER_COST = 8.0, 5.0, 4.0
 _BOX_WEIGHT, _COLOUR_WEIGHT, _NEIGHBOUR_WEIGHT = 2.0, 1.0, 2.0
 _FORGETTING = 0.2
-"""How little the frame before binds; without it a mistake would stay for ever."""
+"""Weight of forgetting the frame before; without it a mistake would stay forever."""
 _NEIGHBOURHOOD_PX, _ROUNDS = 1.5, 2
 _SURE = 0.9
-"""Share from which a pixel's colour is learned."""
+"""Least certainty of a pixel whose colour is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +52,24 @@ class SmallPicture:
 
 
 class PersonLabels:
-    """Labels frame after frame, with a memory of where people were and what they wear."""
+    """Labels successive frames, with a memory of the positions and colours of people."""
 
     def __init__(self, chart: LonLatGrid) -> None:
-        """Take the chart of a reduced eye."""
+        """Take the grid of a reduced eye."""
         self._chart = chart
         self._shares: dict[Eye, dict[int, FloatArray]] = {eye: {} for eye in EYES}
-        """How surely each pixel of an eye was a person's in the frame before, 0..1."""
+        """Share of each pixel that was a person's in the frame before, 0..1, by eye and number."""
         self.colours = ClothingColours()
 
     def state(self) -> dict[str, FloatArray]:
-        """All that is remembered, by name."""
+        """Return the memory, by name."""
         arrays = {f"colours/{number}": seen for number, seen in self.colours.state().items()}
         for eye, shares in self._shares.items():
             arrays |= {f"{eye.value}/{number}": share for number, share in shares.items()}
         return arrays
 
     def restore(self, state: State) -> None:
-        """Go on from a saved state."""
+        """Continue from a saved state."""
 
         def part(name: str) -> dict[str, FloatArray]:
             start = name + "/"
@@ -80,7 +80,7 @@ class PersonLabels:
             self._shares[eye] = {int(number): a for number, a in part(eye.value).items()}
 
     def forget(self, eye: Eye) -> None:
-        """Drop where people were in an eye."""
+        """Drop the memory of one eye."""
         self._shares[eye] = {}
 
     def label(
@@ -89,10 +89,10 @@ class PersonLabels:
         """Return the number of the person, or NOBODY, at or nearest to each pixel of a window.
 
         Args:
-            eye: whose window.
-            standers: who may be seen in it.
-            window: a rectangle of the reduced eye; what was known of the rest is forgotten.
-            picture: what is in it.
+            eye: the eye.
+            standers: people who may be visible in the window.
+            window: a rectangle of the reduced eye; the memory of the rest is dropped.
+            picture: its content.
         """
         seen = picture.alpha >= _MATTE_FROM
         if not seen.any():
@@ -105,7 +105,7 @@ class PersonLabels:
         cost[:-1] += np.minimum(_BOX_WEIGHT * outside * outside, _FAR_COST)
         cost[-1] += _NOBODY_COST
         likely = self._memory(eye, standers, window)
-        # Nobody's colours are as strange as those of somebody never seen.
+        # NOBODY has no known colours, like a person who was never seen alone.
         likely += _COLOUR_WEIGHT * self.colours.evidence([*numbers, NOBODY], picture.colours)
         shares = _with_neighbours(likely - cost, picture.alpha)
         self._learn(numbers, outside == 0, shares, picture)
@@ -118,9 +118,10 @@ class PersonLabels:
         return np.array([*numbers, NOBODY], np.int32)[best]
 
     def _memory(self, eye: Eye, standers: Sequence[PersonInEye], window: PixelRect) -> FloatArray:
-        """Log of how likely each person and nobody is at each pixel, by the frame before.
+        """Return the log prior of each person and of NOBODY at each pixel, from the frame before.
 
-        Where two people's former places are moved over each other, the nearer one hides the other.
+        Where the former pixels of two people move over each other, the nearer person hides the
+        other.
         """
         moved = np.zeros((len(standers), window.height, window.width), np.float32)
         for at, stander in enumerate(standers):
@@ -144,7 +145,7 @@ class PersonLabels:
         shares: FloatArray,
         picture: SmallPicture,
     ) -> None:
-        """Heed the colours of pixels that are surely one person's: in no other's box."""
+        """Learn the colours of pixels that certainly belong to one person: in no other box."""
         alone = (picture.alpha >= _SOLID_FROM) & (inside.sum(axis=0) == 1)
         for at, number in enumerate(numbers):
             sure = alone & inside[at] & (shares[at] > _SURE)
@@ -152,10 +153,10 @@ class PersonLabels:
 
 
 def _strangers(inside: Mask, seen: Mask) -> FloatArray:
-    """Cost, for each person and for nobody, of parts of the matte that are others'.
+    """Return the cost, for each person and for NOBODY, of connected parts of other people.
 
-    A connected part belongs to those who have much of themselves in it; one that reaches a little
-    into another's box doesn't become the other's. Parts of nobody in particular cost nothing.
+    A part belongs to the people who have much of their matte in it. A part that only touches
+    somebody's box does not become theirs. Parts that belong to no person cost nothing.
     """
     count, parts = cv2.connectedComponents(seen.astype(np.uint8))
     parts = np.asarray(parts, np.intp)
@@ -168,7 +169,7 @@ def _strangers(inside: Mask, seen: Mask) -> FloatArray:
 
 
 def _with_neighbours(evidence: FloatArray, alpha: npt.NDArray[np.uint8]) -> FloatArray:
-    """Shares that sum to 1, by evidence and by the shares of what is around (mean field)."""
+    """Return shares that sum to 1, from the evidence and from the neighbours (mean field)."""
     weight = alpha.astype(np.float32)
     around = _blurred(weight) + np.float32(1e-3)
     shares = _softmax(evidence)
@@ -189,12 +190,12 @@ def _softmax(evidence: FloatArray) -> FloatArray:
 
 
 def _spread(best: Labels, seen: Mask) -> Labels:
-    """Each pixel that isn't seen takes the label of the nearest that is."""
+    """Give each transparent pixel the label of the nearest pixel that is not transparent."""
     _, found = cv2.distanceTransformWithLabels(
         np.logical_not(seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     nearest = np.asarray(found, np.intp)
-    # OpenCV numbers the seen pixels in an order of its own, from 1.
+    # OpenCV numbers the seen pixels from 1, in an unspecified order.
     of_number = np.empty(int(nearest.max()) + 1, np.int32)
     of_number[nearest[seen]] = best[seen]
     return of_number[nearest]
