@@ -28,6 +28,9 @@ _FINER = (1, 1000)
 def at_exact_rate(timeline: Timeline, nominal_rate: Fraction) -> Timeline:
     """Return the times of the standard rate of which all times are roundings, or `timeline` itself.
 
+    Frames stay within half a tick of their stored times. Where the first is stored at 0, as in a
+    part of a video, it stays there; the others are then less than one tick away.
+
     Args:
         timeline: the times to replace; unchanged if its ticks are finer than a millisecond, or its
             steps equal.
@@ -57,4 +60,6 @@ def _first_tick(timeline: Timeline, ticks: npt.NDArray[np.int64], base: Fraction
     highest = int(np.min((doubled + 1) * scale.numerator - 2 * ticks * scale.denominator))
     first = math.ceil(Fraction(lowest, 2 * scale.denominator))
     last = math.floor(Fraction(highest, 2 * scale.denominator))
-    return None if first > last else min(max(0, first), last)
+    if first > last:
+        return None
+    return 0 if timeline.pts[0] == 0 else min(max(0, first), last)

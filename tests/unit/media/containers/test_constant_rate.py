@@ -37,6 +37,17 @@ def test_a_start_at_zero_stays_there():
     assert at_exact_rate(rounded(NTSC_60, 100), NTSC_60).pts[0] == 0
 
 
+@pytest.mark.parametrize("frames_before", range(1, 8))
+def test_a_part_stays_at_zero_and_within_a_tick(frames_before):
+    whole = rounded(NTSC_60, 100)
+    begin = int(whole.pts[frames_before])
+    part = Timeline(whole.pts[frames_before:] - begin, MILLISECOND, whole.end_pts - begin)
+    line = at_exact_rate(part, NTSC_60)
+    assert line.pts[0] == 0
+    off = np.abs(line.pts * line.time_base - part.pts * MILLISECOND)
+    assert off.max() < MILLISECOND
+
+
 def test_the_header_decides_between_rates_that_both_fit():
     line = rounded(Fraction(60), 5)
     assert at_exact_rate(line, Fraction(60)).time_base == Fraction(1, 60)
